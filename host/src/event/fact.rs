@@ -1,0 +1,253 @@
+//! Everything that can happen in a run. This page is the whole vocabulary: the
+//! terminal, the history, provenance and policy know a run through it alone.
+//!
+//! What a task says (log lines, results, failures) is payload. Who it was, when
+//! it ran, what it was given and what it made are the host's own observations.
+
+use std::collections::BTreeMap;
+
+use cofferdam_manifest::Value;
+use cofferdam_registry::{Digest, TrustDecision};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{EffectiveLimits, RunReason, SkipReason, TaskRunReason};
+use crate::store::Tree;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Fact {
+    /// A run began. Always the first.
+    RunStarted(Box<RunStart>),
+    /// The source tree is in the store.
+    SourceAcquired(Source),
+    /// A task began.
+    TaskStarted(Box<TaskStart>),
+    /// A task wrote a line. Payload.
+    TaskLogged {
+        /// The task.
+        task: String,
+        /// How much it matters.
+        level: LogLevel,
+        /// The text.
+        message: String,
+        /// Names and values.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<(String, String)>,
+    },
+    /// A task ended.
+    TaskFinished(Box<TaskEnd>),
+    /// A task was not run.
+    TaskSkipped {
+        /// The task.
+        task: String,
+        /// Why not.
+        reason: SkipReason,
+    },
+    /// Every task has ended or was skipped.
+    RunFinished {
+        /// Why it ended.
+        reason: RunReason,
+        /// Tekton's sentence: how many completed, failed, were skipped.
+        message: String,
+    },
+    /// A Statement about the run or one of its tasks was signed and stored.
+    Attested {
+        /// The task, or nothing for the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<String>,
+        /// The predicate's type.
+        predicate_type: String,
+        /// The digest of the bundle's bytes.
+        bundle: Digest,
+    },
+    /// The run is complete: every event and attestation is durable. Always the
+    /// last; a run without it was interrupted.
+    RunSealed,
+}
+
+/// What was run, by whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStart {
+    /// 128 random bits, hexadecimal.
+    pub uid: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The file it was read from, relative to the source where it is in there.
+    pub file: String,
+    /// The digest of that file.
+    pub file_digest: Digest,
+    /// Every param, defaults applied.
+    pub params: BTreeMap<String, Value>,
+    /// The tasks, in the order they are written.
+    pub tasks: Vec<String>,
+    /// The fixed time that tasks see, in seconds since 1970.
+    pub source_date_epoch: i64,
+    /// Who ran it.
+    pub builder: Builder,
+}
+
+/// Who ran a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Builder {
+    /// SLSA's `builder.id`.
+    pub id: String,
+    /// The version of this program.
+    pub version: String,
+    /// The key its attestations are signed with.
+    pub key: String,
+}
+
+/// The source tree and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The tree.
+    pub tree: Tree,
+    /// The commit, where the directory is in a git repository that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The URL of the remote `origin`, without credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// The branch that was checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Whether the tree is other than the commit: taken from the working copy.
+    pub dirty: bool,
+}
+
+/// One TaskRun as it began: which task, why it was trusted, what it was given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskStart {
+    /// The name in the pipeline.
+    pub task: String,
+    /// Counted from one.
+    pub attempt: u32,
+    /// Which task it is.
+    pub identity: TaskIdentity,
+    /// Every param, defaults applied.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
+    /// Every input.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputArtifact>,
+    /// What it could do beyond reading inputs and writing outputs.
+    pub grants: Grants,
+    /// How much it could use.
+    pub limits: EffectiveLimits,
+}
+
+/// Which task a TaskRun runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskIdentity {
+    /// The manifest's name.
+    pub name: String,
+    /// The manifest's version.
+    pub version: String,
+    /// The reference, pinned to its digest.
+    pub reference: String,
+    /// The digest that is signed and pinned.
+    pub digest: Digest,
+    /// The digest of the component itself.
+    pub component: Digest,
+    /// Whether it is trusted, and why.
+    pub trust: TrustDecision,
+}
+
+/// An artifact a TaskRun read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputArtifact {
+    /// The input.
+    pub name: String,
+    /// The tree.
+    pub tree: Tree,
+    /// The task that made it, or nothing for the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The output it was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+/// What a task could do beyond reading its inputs and writing its outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grants {
+    /// The real time instead of the run's fixed one.
+    pub real_clock: bool,
+    /// Real randomness instead of seeded numbers.
+    pub real_random: bool,
+}
+
+/// One TaskRun as it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskEnd {
+    /// The name in the pipeline.
+    pub task: String,
+    /// Counted from one.
+    pub attempt: u32,
+    /// Why it ended.
+    pub reason: TaskRunReason,
+    /// The same in a sentence, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The task's own account of its failure. Payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<TaskFailure>,
+    /// Its results. Payload, checked against the manifest's types.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, Value>,
+    /// Its outputs, as the host found and sealed them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Tree>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// A task's own account of its failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskFailure {
+    /// The task's word.
+    pub reason: String,
+    /// Its sentence.
+    pub message: String,
+    /// What it advises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// What a TaskRun used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// From start to the end of the component, in microseconds.
+    pub wall_micros: u64,
+    /// The most linear memory it had at once, in bytes.
+    pub peak_memory: u64,
+    /// Bytes it wrote to outputs and scratch.
+    pub written: u64,
+    /// Bytes it logged.
+    pub logged: u64,
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LogLevel {
+    /// For the task's author.
+    Debug,
+    /// For whoever watches.
+    Info,
+    /// Something is off.
+    Warn,
+    /// Something is wrong.
+    Error,
+}

@@ -1,0 +1,352 @@
+//! The durable log of all runs: one SQLite file in WAL mode.
+//!
+//! A writer thread commits whatever has gathered while the commit before was
+//! being made durable, so a busy run pays for few commits and an idle one does
+//! not wait. Reading checks the chain again, event by event.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use cofferdam_registry::Digest;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Event, Fact, chain, genesis};
+use crate::model::RunId;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS event (
+    run TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+    fact TEXT NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (run, seq)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS run_started ON event (at) WHERE seq = 0;
+CREATE TABLE IF NOT EXISTS attestation (
+    run TEXT NOT NULL, task TEXT NOT NULL, predicate_type TEXT NOT NULL, bundle TEXT NOT NULL,
+    PRIMARY KEY (run, task, predicate_type)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+";
+
+/// Why the log of runs cannot be written or read.
+#[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The database refused.
+    #[error("cannot {action} the journal {}: {why}", path.display())]
+    #[diagnostic(code("journal/io"), help("check that the disk has room and the file is writable"))]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+    },
+    /// A newer version wrote the database.
+    #[error("the journal {} has format {found}; this version reads format 1", path.display())]
+    #[diagnostic(code("journal/newer-format"), help("use the newer version of cofferdam that wrote it"))]
+    NewerFormat {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+    },
+    /// An event is missing, or is not what was recorded.
+    #[error("the journal of run {run} was changed at event {seq}: {why}")]
+    #[diagnostic(code("journal/changed"), help("do not rely on this run; run the pipeline again"))]
+    Changed {
+        /// The run.
+        run: String,
+        /// The first event that does not fit.
+        seq: u64,
+        /// What does not fit.
+        why: &'static str,
+    },
+    /// No such run.
+    #[error("there is no run `{run}`")]
+    #[diagnostic(code("journal/no-such-run"), help("list them with `cofferdam runs`"))]
+    NoSuchRun {
+        /// What was asked for.
+        run: String,
+    },
+}
+
+/// A signed bundle and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAttestation {
+    /// The run.
+    pub run: RunId,
+    /// The task, or nothing for the run itself.
+    pub task: Option<String>,
+    /// The predicate's type.
+    pub predicate_type: String,
+    /// The bundle's JSON.
+    pub bundle: String,
+}
+
+/// Reads runs.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    connection: Connection,
+}
+
+fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(rusqlite::Error) -> JournalError + 'a {
+    move |error| JournalError::Io { action, path: path.to_owned(), why: error.to_string() }
+}
+
+fn connect(path: &Path) -> Result<Connection, JournalError> {
+    let open = || -> rusqlite::Result<(Connection, i64)> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(30))?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version == 0 {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
+        }
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok((connection, version))
+    };
+    let (connection, found) = open().map_err(failed("open", path))?;
+    if found > 1 {
+        return Err(JournalError::NewerFormat { path: path.to_owned(), found });
+    }
+    Ok(connection)
+}
+
+impl Journal {
+    /// Opens the journal, making it where there is none.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`], or a format this version does not know.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        Ok(Self { path: path.to_owned(), connection: connect(path)? })
+    }
+
+    /// Starts a thread that writes the events of one run.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn writer(&self) -> Result<JournalWriter, JournalError> {
+        JournalWriter::start(&self.path)
+    }
+
+    /// The newest runs, newest first: name and number of the last event.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn runs(&self, limit: usize) -> Result<Vec<RunId>, JournalError> {
+        let query = || -> rusqlite::Result<Vec<String>> {
+            let sql = "SELECT run FROM event WHERE seq = 0 ORDER BY at DESC LIMIT ?1";
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map(params![limit], |row| row.get(0))?;
+            rows.collect()
+        };
+        let names = query().map_err(failed("read", &self.path))?;
+        Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The run of a name, or of the only run whose name begins or ends so.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSuchRun`], also when several would fit.
+    pub fn find(&self, name: &str) -> Result<RunId, JournalError> {
+        let no_such_run = || JournalError::NoSuchRun { run: name.to_owned() };
+        let query = || -> rusqlite::Result<Option<String>> {
+            let sql = "SELECT run FROM event WHERE seq = 0 AND run = ?1";
+            self.connection.query_row(sql, params![name], |row| row.get(0)).optional()
+        };
+        if let Some(run) = query().map_err(failed("read", &self.path))? {
+            return run.parse().map_err(|_| no_such_run());
+        }
+        let fits = |run: &RunId| run.as_str().starts_with(name) || run.as_str().ends_with(name);
+        let mut fitting = self.runs(usize::from(u16::MAX))?.into_iter().filter(fits);
+        match (fitting.next(), fitting.next()) {
+            (Some(run), None) if !name.is_empty() => Ok(run),
+            _ => Err(no_such_run()),
+        }
+    }
+
+    /// Every event of a run, the chain checked.
+    ///
+    /// # Errors
+    /// [`JournalError::Changed`] at the first event that does not fit.
+    pub fn events(&self, run: &RunId) -> Result<Vec<Event>, JournalError> {
+        let query = || -> rusqlite::Result<Vec<(u64, i64, String, Vec<u8>)>> {
+            let sql = "SELECT seq, at, fact, hash FROM event WHERE run = ?1 ORDER BY seq";
+            let mut statement = self.connection.prepare(sql)?;
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            let rows = statement.query_map(params![run.as_str()], row)?;
+            rows.collect()
+        };
+        let rows = query().map_err(failed("read", &self.path))?;
+        if rows.is_empty() {
+            return Err(JournalError::NoSuchRun { run: run.to_string() });
+        }
+        let mut before = genesis(run);
+        let mut events = Vec::with_capacity(rows.len());
+        for (expected, (seq, at, fact, hash)) in (0..).zip(rows) {
+            let changed = |why| JournalError::Changed { run: run.to_string(), seq: expected, why };
+            if seq != expected {
+                return Err(changed("it is missing"));
+            }
+            let at = Timestamp::from_microsecond(at).map_err(|_| changed("its time is not one"))?;
+            let found = chain(before, seq, at, &fact);
+            if hash != found.as_bytes() {
+                return Err(changed("its hash does not fit"));
+            }
+            let fact: Fact = serde_json::from_str(&fact).map_err(|_| changed("it cannot be read"))?;
+            events.push(Event { run: run.clone(), seq, at, fact, hash: found });
+            before = found;
+        }
+        Ok(events)
+    }
+
+    /// The bundles of a run, that of the run itself last.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn attestations(&self, run: &RunId) -> Result<Vec<StoredAttestation>, JournalError> {
+        let query = || -> rusqlite::Result<Vec<StoredAttestation>> {
+            let sql = "SELECT task, predicate_type, bundle FROM attestation WHERE run = ?1 ORDER BY task = '', task";
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map(params![run.as_str()], |row| {
+                let task: String = row.get(0)?;
+                let task = Some(task).filter(|t| !t.is_empty());
+                Ok(StoredAttestation { run: run.clone(), task, predicate_type: row.get(1)?, bundle: row.get(2)? })
+            })?;
+            rows.collect()
+        };
+        query().map_err(failed("read", &self.path))
+    }
+}
+
+enum Message {
+    Event(Arc<Event>, String),
+    Attestation(Box<StoredAttestation>),
+    Flush(SyncSender<Result<(), JournalError>>),
+}
+
+/// Hands events to the thread that keeps them.
+#[derive(Debug)]
+pub struct JournalWriter {
+    sender: Option<Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+    failure: Arc<Mutex<Option<JournalError>>>,
+    path: PathBuf,
+}
+
+impl JournalWriter {
+    fn start(path: &Path) -> Result<Self, JournalError> {
+        let connection = connect(path)?;
+        let (sender, receiver) = channel();
+        let failure = Arc::new(Mutex::new(None));
+        let shared = Arc::clone(&failure);
+        let place = path.to_owned();
+        let work = move || write_all(&place, connection, &receiver, &shared);
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(work);
+        let thread = thread.map_err(|error| JournalError::Io {
+            action: "start writing",
+            path: path.to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(Self { sender: Some(sender), thread: Some(thread), failure, path: path.to_owned() })
+    }
+
+    fn send(&self, message: Message) -> Result<(), JournalError> {
+        if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Err(error);
+        }
+        let sent = self.sender.as_ref().map(|sender| sender.send(message));
+        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(self.stopped()) }
+    }
+
+    fn stopped(&self) -> JournalError {
+        let why = "its thread has stopped".to_owned();
+        JournalError::Io { action: "write", path: self.path.clone(), why }
+    }
+
+    pub(crate) fn append(&self, event: Arc<Event>, text: String) -> Result<(), JournalError> {
+        self.send(Message::Event(event, text))
+    }
+
+    pub(crate) fn attest(&self, attestation: StoredAttestation) -> Result<(), JournalError> {
+        self.send(Message::Attestation(Box::new(attestation)))
+    }
+
+    pub(crate) fn flush(&self) -> Result<(), JournalError> {
+        let (done, waits) = sync_channel(1);
+        self.send(Message::Flush(done))?;
+        waits.recv().unwrap_or_else(|_| Err(self.stopped()))
+    }
+}
+
+impl Drop for JournalWriter {
+    fn drop(&mut self) {
+        // Closing the channel lets the thread write what is left and end.
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_all(
+    path: &Path,
+    mut connection: Connection,
+    receiver: &Receiver<Message>,
+    failure: &Mutex<Option<JournalError>>,
+) {
+    while let Ok(first) = receiver.recv() {
+        let mut flushes = Vec::new();
+        let batch = std::iter::once(first).chain(receiver.try_iter());
+        let result = write_batch(&mut connection, batch, &mut flushes).map_err(failed("write", path));
+        if let Err(error) = &result {
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+        for flush in flushes {
+            let _ = flush.send(result.clone());
+        }
+        if result.is_err() {
+            // Nothing after a lost event may be kept: answer and refuse.
+            for message in receiver.iter() {
+                if let Message::Flush(flush) = message {
+                    let _ = flush.send(result.clone());
+                }
+            }
+        }
+    }
+}
+
+fn write_batch(
+    connection: &mut Connection,
+    batch: impl Iterator<Item = Message>,
+    flushes: &mut Vec<SyncSender<Result<(), JournalError>>>,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    {
+        let sql = "INSERT INTO event (run, seq, at, fact, hash) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let mut event_row = transaction.prepare_cached(sql)?;
+        let sql = "INSERT INTO attestation (run, task, predicate_type, bundle) VALUES (?1, ?2, ?3, ?4)";
+        let mut attestation_row = transaction.prepare_cached(sql)?;
+        for message in batch {
+            match message {
+                Message::Event(event, text) => {
+                    let at = event.at.as_microsecond();
+                    let hash = event.hash.as_bytes();
+                    event_row.execute(params![event.run.as_str(), event.seq, at, text, hash.as_slice()])?;
+                }
+                Message::Attestation(a) => {
+                    let task = a.task.as_deref().unwrap_or_default();
+                    attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, a.bundle])?;
+                }
+                Message::Flush(done) => flushes.push(done),
+            }
+        }
+    }
+    transaction.commit()
+}

@@ -1,0 +1,51 @@
+//! What happened, in order, in a form that cannot be changed unnoticed.
+
+mod fact;
+mod journal;
+mod record;
+mod recorder;
+
+use cofferdam_registry::{Digest, Hasher};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::RunId;
+
+pub use fact::{
+    Builder, Fact, Grants, InputArtifact, LogLevel, RunStart, Source, TaskEnd, TaskFailure,
+    TaskIdentity, TaskStart, Usage,
+};
+pub use journal::{Journal, JournalError, StoredAttestation};
+pub use record::{RunRecord, RunState, TaskRecord};
+pub use recorder::{LiveSink, Recorder};
+
+/// A [`Fact`] with its place in the run. Only the recorder makes one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The run.
+    pub run: RunId,
+    /// Counted from zero, without gaps.
+    pub seq: u64,
+    /// When the host recorded it, to the microsecond.
+    pub at: Timestamp,
+    /// What happened.
+    pub fact: Fact,
+    /// The hash over this event and, through the one before, all earlier ones.
+    pub hash: Digest,
+}
+
+/// The hash the first event of a run follows: it binds the chain to the run.
+pub(crate) fn genesis(run: &RunId) -> Digest {
+    Digest::of(format!("cofferdam journal v1\n{run}").as_bytes())
+}
+
+/// The hash of an event: SHA-256 over the hash before it, its number, its time
+/// in microseconds (both big-endian), and its fact as recorded.
+pub(crate) fn chain(before: Digest, seq: u64, at: Timestamp, fact: &str) -> Digest {
+    let mut hasher = Hasher::default();
+    hasher.update(before.as_bytes());
+    hasher.update(&seq.to_be_bytes());
+    hasher.update(&at.as_microsecond().to_be_bytes());
+    hasher.update(fact.as_bytes());
+    hasher.finish()
+}

@@ -1,0 +1,149 @@
+//! What a run is, folded from its events. Everything that shows, signs or
+//! verifies a run starts here.
+
+use std::collections::BTreeMap;
+
+use cofferdam_registry::Digest;
+use jiff::Timestamp;
+
+use super::{Event, Fact, RunStart, Source, TaskEnd, TaskStart};
+use crate::model::{RunId, RunReason, SkipReason, Status};
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Events may still follow.
+    Running,
+    /// It ended, and its attestations are not all there: it was interrupted,
+    /// or still is being sealed.
+    Unsealed(Status),
+    /// It ended and is complete.
+    Sealed(Status),
+}
+
+/// One task of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskRecord {
+    /// When it began, and with what.
+    pub start: Option<(Timestamp, TaskStart)>,
+    /// When it ended, and how.
+    pub end: Option<(Timestamp, TaskEnd)>,
+    /// Why it was not run.
+    pub skipped: Option<SkipReason>,
+}
+
+/// A run as its events tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// The run.
+    pub id: RunId,
+    /// When it began.
+    pub started: Timestamp,
+    /// What was run.
+    pub start: RunStart,
+    /// Its source, once acquired.
+    pub source: Option<Source>,
+    /// Its tasks by name.
+    pub tasks: BTreeMap<String, TaskRecord>,
+    /// When every task had ended, why, and Tekton's sentence.
+    pub finished: Option<(Timestamp, RunReason, String)>,
+    /// The number of events up to and with `RunFinished`, and their hash: what
+    /// the run's own attestation covers.
+    pub finished_head: Option<(u64, Digest)>,
+    /// The signed bundles by task (none for the run's own) and predicate type.
+    pub attested: BTreeMap<(Option<String>, String), Digest>,
+    /// Whether the last event was the seal.
+    pub sealed: bool,
+}
+
+impl RunRecord {
+    /// Folds the events of one run; nothing, where they do not begin with
+    /// [`Fact::RunStarted`].
+    #[must_use]
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Self> {
+        let mut events = events.into_iter();
+        let mut record = Self::begin(events.next()?)?;
+        for event in events {
+            record.apply(event);
+        }
+        Some(record)
+    }
+
+    /// The record of a run that has just begun.
+    #[must_use]
+    pub fn begin(first: &Event) -> Option<Self> {
+        let Fact::RunStarted(start) = &first.fact else { return None };
+        let names = start.tasks.iter().cloned();
+        Some(Self {
+            id: first.run.clone(),
+            started: first.at,
+            start: RunStart::clone(start),
+            source: None,
+            tasks: names.map(|name| (name, TaskRecord::default())).collect(),
+            finished: None,
+            finished_head: None,
+            attested: BTreeMap::new(),
+            sealed: false,
+        })
+    }
+
+    /// Adds the next event.
+    pub fn apply(&mut self, event: &Event) {
+        self.sealed = false;
+        match &event.fact {
+            // Only the first event begins a run, and that one is folded in `begin`.
+            Fact::RunStarted(_) | Fact::TaskLogged { .. } => {}
+            Fact::SourceAcquired(source) => self.source = Some(source.clone()),
+            Fact::TaskStarted(start) => {
+                let task = self.tasks.entry(start.task.clone()).or_default();
+                task.start = Some((event.at, TaskStart::clone(start)));
+            }
+            Fact::TaskFinished(end) => {
+                let task = self.tasks.entry(end.task.clone()).or_default();
+                task.end = Some((event.at, TaskEnd::clone(end)));
+            }
+            Fact::TaskSkipped { task, reason } => {
+                self.tasks.entry(task.clone()).or_default().skipped = Some(*reason);
+            }
+            Fact::RunFinished { reason, message } => {
+                self.finished = Some((event.at, *reason, message.clone()));
+                self.finished_head = Some((event.seq + 1, event.hash));
+            }
+            Fact::Attested { task, predicate_type, bundle } => {
+                self.attested.insert((task.clone(), predicate_type.clone()), *bundle);
+            }
+            Fact::RunSealed => self.sealed = true,
+        }
+    }
+
+    /// How the run stands, as far as its events say.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        match (&self.finished, self.sealed) {
+            (None, _) => RunState::Running,
+            (Some((_, reason, _)), false) => RunState::Unsealed(reason.status()),
+            (Some((_, reason, _)), true) => RunState::Sealed(reason.status()),
+        }
+    }
+
+    /// The tasks in the order the pipeline lists them.
+    pub fn tasks_in_order(&self) -> impl Iterator<Item = (&str, &TaskRecord)> {
+        self.start.tasks.iter().filter_map(|name| Some((name.as_str(), self.tasks.get(name)?)))
+    }
+}
+
+impl TaskRecord {
+    /// Whether nothing but inputs, params and the component decided the outcome.
+    #[must_use]
+    pub fn hermetic(&self) -> bool {
+        self.start.as_ref().is_some_and(|(_, start)| start.grants.hermetic())
+    }
+}
+
+impl super::Grants {
+    /// Whether a task with these grants depends on its inputs alone.
+    #[must_use]
+    pub fn hermetic(self) -> bool {
+        !self.real_clock && !self.real_random
+    }
+}

@@ -1,0 +1,135 @@
+//! Stamps facts and hands them on: to the journal, which must keep every one,
+//! and to live sinks, which may fail without harm.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cofferdam_registry::Digest;
+use jiff::Timestamp;
+
+use super::journal::{JournalError, JournalWriter, StoredAttestation};
+use super::{Event, Fact, chain, genesis};
+use crate::model::RunId;
+
+/// Something that shows a run while it happens.
+pub trait LiveSink: Send {
+    /// Shows one event.
+    ///
+    /// # Errors
+    /// A sink that fails is dropped; the run goes on without it.
+    fn show(&mut self, event: &Event) -> std::io::Result<()>;
+
+    /// Shows how far a task has come, which is not recorded.
+    ///
+    /// # Errors
+    /// As [`LiveSink::show`].
+    fn progress(&mut self, task: &str, done: u64, total: Option<u64>, message: &str) -> std::io::Result<()> {
+        let _ = (task, done, total, message);
+        Ok(())
+    }
+}
+
+/// Makes the events of one run.
+pub struct Recorder {
+    run: RunId,
+    now: fn() -> Timestamp,
+    head: Mutex<Head>,
+    sinks: Mutex<Vec<Box<dyn LiveSink>>>,
+    shown: AtomicBool,
+    writer: JournalWriter,
+}
+
+struct Head {
+    seq: u64,
+    hash: Digest,
+    at: Timestamp,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// Begins the chain of a new run.
+    #[must_use]
+    pub fn new(run: RunId, writer: JournalWriter, sinks: Vec<Box<dyn LiveSink>>, now: fn() -> Timestamp) -> Self {
+        let head = Mutex::new(Head { seq: 0, hash: genesis(&run), at: Timestamp::MIN });
+        let shown = AtomicBool::new(!sinks.is_empty());
+        Self { run, now, head, sinks: Mutex::new(sinks), shown, writer }
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Records a fact.
+    ///
+    /// # Errors
+    /// [`JournalError`] when an earlier event could not be kept: the run must
+    /// then stop.
+    pub fn record(&self, fact: Fact) -> Result<Arc<Event>, JournalError> {
+        // A fact is strings, numbers and maps with string keys.
+        let text = serde_json::to_string(&fact).unwrap_or_default();
+        let event = {
+            let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+            let seq = head.seq;
+            // Time never goes back within a run, even when the clock does.
+            let micros = (self.now)().as_microsecond();
+            let at = Timestamp::from_microsecond(micros).unwrap_or(head.at).max(head.at);
+            let hash = chain(head.hash, seq, at, &text);
+            *head = Head { seq: seq + 1, hash, at };
+            let event = Arc::new(Event { run: self.run.clone(), seq, at, fact, hash });
+            self.writer.append(Arc::clone(&event), text)?;
+            event
+        };
+        if self.shown.load(Ordering::Relaxed) {
+            self.each_sink(|sink| sink.show(&event));
+        }
+        Ok(event)
+    }
+
+    /// Stores a signed bundle beside the events.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`].
+    pub fn attest(&self, attestation: StoredAttestation) -> Result<(), JournalError> {
+        self.writer.attest(attestation)
+    }
+
+    /// Shows progress, which is not recorded.
+    pub fn progress(&self, task: &str, done: u64, total: Option<u64>, message: &str) {
+        if self.shown.load(Ordering::Relaxed) {
+            self.each_sink(|sink| sink.progress(task, done, total, message));
+        }
+    }
+
+    /// The number of events so far and the hash that stands for all of them.
+    #[must_use]
+    pub fn head(&self) -> (u64, Digest) {
+        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        (head.seq, head.hash)
+    }
+
+    /// Waits until everything recorded so far is on disk.
+    ///
+    /// # Errors
+    /// [`JournalError`] when it could not be kept.
+    pub fn flush(&self) -> Result<(), JournalError> {
+        self.writer.flush()
+    }
+
+    fn each_sink(&self, mut show: impl FnMut(&mut dyn LiveSink) -> std::io::Result<()>) {
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.retain_mut(|sink| match show(sink.as_mut()) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "a live sink failed and is left out from here on");
+                false
+            }
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! How TaskRuns and PipelineRuns end, in Tekton's words where it has one.
+//! Source: Tekton Pipelines v1, `taskrun_types.go` and `pipelinerun_types.go`.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether something worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// It did.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// It was stopped from outside.
+    Cancelled,
+}
+
+/// Why a TaskRun ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TaskRunReason {
+    /// The task returned an outcome.
+    Succeeded,
+    /// The task returned a failure, which says more.
+    Failed,
+    /// The user, or the end of the run, stopped it.
+    TaskRunCancelled,
+    /// It ran longer than its timeout.
+    TaskRunTimeout,
+    /// It wanted more memory than its limit, and could not go on without.
+    MemoryLimit,
+    /// It wrote more bytes than its limit.
+    OutputLimit,
+    /// It made more files than its limit.
+    FileLimit,
+    /// It logged more bytes than its limit.
+    LogLimit,
+    /// Its results together are larger than one mebibyte.
+    TaskRunResultLargerThanAllowedLimit,
+    /// Its results are not those of its manifest.
+    InvalidTaskResults,
+    /// What it left in an output cannot be an artifact.
+    InvalidOutput,
+    /// It trapped: an unreachable instruction, a bad memory access, an exit.
+    TaskTrapped,
+}
+
+/// Why a PipelineRun ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RunReason {
+    /// Every task succeeded.
+    Succeeded,
+    /// A task failed.
+    Failed,
+    /// The user stopped it.
+    Cancelled,
+}
+
+/// Why a task was not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SkipReason {
+    /// Something it depends on did not run.
+    #[serde(rename = "Parent Tasks were skipped")]
+    ParentTasksWereSkipped,
+    /// Another task failed.
+    #[serde(rename = "PipelineRun was stopping")]
+    PipelineRunWasStopping,
+    /// The user stopped the run.
+    #[serde(rename = "PipelineRun was gracefully cancelled")]
+    PipelineRunWasCancelled,
+}
+
+impl Status {
+    /// The word as it is printed and recorded.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+}
+
+impl TaskRunReason {
+    /// The word as it is printed and recorded.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::TaskRunCancelled => "TaskRunCancelled",
+            Self::TaskRunTimeout => "TaskRunTimeout",
+            Self::MemoryLimit => "MemoryLimit",
+            Self::OutputLimit => "OutputLimit",
+            Self::FileLimit => "FileLimit",
+            Self::LogLimit => "LogLimit",
+            Self::TaskRunResultLargerThanAllowedLimit => "TaskRunResultLargerThanAllowedLimit",
+            Self::InvalidTaskResults => "InvalidTaskResults",
+            Self::InvalidOutput => "InvalidOutput",
+            Self::TaskTrapped => "TaskTrapped",
+        }
+    }
+
+    /// What the reason says of the TaskRun.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Self::Succeeded => Status::Succeeded,
+            Self::TaskRunCancelled => Status::Cancelled,
+            Self::Failed
+            | Self::TaskRunTimeout
+            | Self::MemoryLimit
+            | Self::OutputLimit
+            | Self::FileLimit
+            | Self::LogLimit
+            | Self::TaskRunResultLargerThanAllowedLimit
+            | Self::InvalidTaskResults
+            | Self::InvalidOutput
+            | Self::TaskTrapped => Status::Failed,
+        }
+    }
+}
+
+impl RunReason {
+    /// What the reason says of the PipelineRun.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Self::Succeeded => Status::Succeeded,
+            Self::Failed => Status::Failed,
+            Self::Cancelled => Status::Cancelled,
+        }
+    }
+}
+
+impl SkipReason {
+    /// Tekton's literal text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ParentTasksWereSkipped => "Parent Tasks were skipped",
+            Self::PipelineRunWasStopping => "PipelineRun was stopping",
+            Self::PipelineRunWasCancelled => "PipelineRun was gracefully cancelled",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_what_is_recorded() {
+        for reason in [TaskRunReason::Succeeded, TaskRunReason::MemoryLimit, TaskRunReason::TaskTrapped] {
+            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
+        }
+        for reason in [SkipReason::ParentTasksWereSkipped, SkipReason::PipelineRunWasCancelled] {
+            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
+        }
+    }
+}

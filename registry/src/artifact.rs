@@ -1,0 +1,206 @@
+//! Tasks as OCI artifacts in the CNCF Wasm format, and the signatures on them.
+//!
+//! One manifest: config `application/vnd.wasm.config.v0+json`, one layer
+//! `application/wasm` (CNCF TAG Runtime, "Wasm OCI Artifact layout"). What is
+//! signed is the manifest's digest, which fixes everything below it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::{BUNDLE_TYPE, sign};
+use crate::digest::Digest;
+use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
+use crate::key::{KeyError, SigningKey};
+use crate::layout::{Layout, LayoutError, encode};
+use crate::reference::Reference;
+use crate::statement::{Statement, Subject};
+
+const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
+const COMPONENT_TYPE: &str = "application/wasm";
+const TITLE: &str = "org.opencontainers.image.title";
+const VERSION: &str = "org.opencontainers.image.version";
+const DESCRIPTION: &str = "org.opencontainers.image.description";
+
+/// The predicate of a plain signature, in the form cosign 3 gives it.
+pub const SIGNATURE_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// A task to publish.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskArtifact<'a> {
+    /// The repository's name.
+    pub name: &'a str,
+    /// The tag, beside `latest`.
+    pub version: &'a str,
+    /// One line for lists.
+    pub description: &'a str,
+    /// The component, its manifest embedded.
+    pub component: &'a [u8],
+    /// The interfaces it imports.
+    pub imports: &'a [String],
+    /// The interfaces it exports.
+    pub exports: &'a [String],
+}
+
+/// A task that was read out of a registry.
+#[derive(Clone, Debug)]
+pub struct PulledTask {
+    /// The digest of the manifest: what is pinned, and what is signed.
+    pub digest: Digest,
+    /// The digest of the component.
+    pub component_digest: Digest,
+    /// The component.
+    pub component: Vec<u8>,
+}
+
+/// Why a task could not be signed.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[non_exhaustive]
+pub enum SignError {
+    /// The key cannot sign.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Key(#[from] KeyError),
+    /// The layout cannot be written.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Layout(#[from] LayoutError),
+}
+
+/// The config blob: what a reader learns without the component.
+#[derive(Serialize, Deserialize)]
+struct Config {
+    created: String,
+    architecture: String,
+    os: String,
+    #[serde(rename = "layerDigests")]
+    layer_digests: Vec<Digest>,
+    component: ConfigComponent,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConfigComponent {
+    exports: Vec<String>,
+    imports: Vec<String>,
+}
+
+/// The predicate of a plain signature says nothing beyond its subject.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct NoClaim {}
+
+impl Layout {
+    /// Stores a task and moves its version's tag and `latest` to it. The same
+    /// task always gets the same digest.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when the layout cannot be read or written.
+    pub fn publish(&self, task: &TaskArtifact<'_>) -> Result<Digest, LayoutError> {
+        let layer = self.put(COMPONENT_TYPE, task.component)?;
+        let config = Config {
+            // The format requires a time; a real one would change the digest.
+            created: "1970-01-01T00:00:00Z".to_owned(),
+            architecture: "wasm".to_owned(),
+            os: "wasip2".to_owned(),
+            layer_digests: vec![layer.digest],
+            component: ConfigComponent { exports: task.exports.to_vec(), imports: task.imports.to_vec() },
+        };
+        let config = self.put(CONFIG_TYPE, &encode(&config))?;
+        let annotations = [(TITLE, task.name), (VERSION, task.version), (DESCRIPTION, task.description)];
+        let annotations = annotations.into_iter().filter(|(_, text)| !text.is_empty());
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(crate::document::MANIFEST_TYPE.to_owned()),
+            artifact_type: None,
+            config,
+            layers: vec![layer],
+            subject: None,
+            annotations: annotations.map(|(key, text)| (key.to_owned(), text.to_owned())).collect(),
+        };
+        let names = [format!("{}:{}", task.name, task.version), format!("{}:latest", task.name)];
+        self.push(&manifest, &names)
+    }
+
+    /// The digest a reference stands for now.
+    ///
+    /// # Errors
+    /// [`LayoutError::NotFound`], or a layout that cannot be read.
+    pub fn resolve(&self, reference: &Reference) -> Result<Digest, LayoutError> {
+        Ok(self.descriptor(reference)?.digest)
+    }
+
+    fn descriptor(&self, reference: &Reference) -> Result<Descriptor, LayoutError> {
+        self.find(&reference.ref_name().unwrap_or_default(), reference.digest)
+    }
+
+    /// Reads a task, every byte checked against its digest.
+    ///
+    /// # Errors
+    /// [`LayoutError`], also when the artifact is no task.
+    pub fn pull(&self, reference: &Reference) -> Result<PulledTask, LayoutError> {
+        let descriptor = self.descriptor(reference)?;
+        let manifest = self.manifest(&descriptor)?;
+        let corrupt = |why: &str| LayoutError::Corrupt {
+            path: self.root().join("blobs/sha256").join(descriptor.digest.to_hex()),
+            why: why.to_owned(),
+        };
+        if manifest.config.media_type != CONFIG_TYPE {
+            return Err(corrupt("it is not a WebAssembly artifact"));
+        }
+        let [layer] = manifest.layers.as_slice() else {
+            return Err(corrupt("a WebAssembly artifact has exactly one layer"));
+        };
+        if layer.media_type != COMPONENT_TYPE {
+            return Err(corrupt("its layer is not application/wasm"));
+        }
+        let component = self.read(layer)?;
+        Ok(PulledTask { digest: descriptor.digest, component_digest: layer.digest, component })
+    }
+
+    /// Signs a task and attaches the signature as a referrer.
+    ///
+    /// # Errors
+    /// [`SignError`] when the key cannot sign or the layout cannot be written.
+    pub fn sign(&self, reference: &Reference, key: &SigningKey) -> Result<Digest, SignError> {
+        let subject = self.descriptor(reference)?;
+        let claim = Statement::new(
+            SIGNATURE_PREDICATE,
+            vec![Subject::new(reference.name.clone(), subject.digest)],
+            NoClaim {},
+        );
+        let bundle = sign(&encode(&claim), key)?;
+        Ok(self.attach(subject, SIGNATURE_PREDICATE, bundle.as_bytes())?)
+    }
+
+    /// Attaches a bundle to a manifest, unless the same key's is there already.
+    fn attach(&self, subject: Descriptor, predicate: &str, bundle: &[u8]) -> Result<Digest, LayoutError> {
+        let annotations = BTreeMap::from([
+            ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
+            ("dev.sigstore.bundle.predicateType".to_owned(), predicate.to_owned()),
+        ]);
+        let subject = Descriptor { annotations: BTreeMap::new(), artifact_type: None, ..subject };
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(crate::document::MANIFEST_TYPE.to_owned()),
+            artifact_type: Some(BUNDLE_TYPE.to_owned()),
+            config: self.put(EMPTY_TYPE, b"{}")?,
+            layers: vec![self.put(BUNDLE_TYPE, bundle)?],
+            subject: Some(subject),
+            annotations,
+        };
+        self.push(&manifest, &[])
+    }
+
+    /// The bundles attached to a manifest.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when the layout cannot be read or a bundle was changed.
+    pub fn bundles(&self, subject: Digest) -> Result<Vec<Vec<u8>>, LayoutError> {
+        let mut bundles = Vec::new();
+        for manifest in self.referrers(subject, BUNDLE_TYPE)? {
+            for layer in manifest.layers.iter().filter(|l| l.media_type == BUNDLE_TYPE) {
+                bundles.push(self.read(layer)?);
+            }
+        }
+        Ok(bundles)
+    }
+}

@@ -1,0 +1,123 @@
+//! Sigstore bundles v0.3 signed with a key: DSSE around an in-toto Statement.
+//!
+//! Such a bundle carries no log entry and no timestamp, so it says less than a
+//! keyless one: that the holder of the key signed, not when. Verification takes
+//! the key from the caller; the bundle's own hint only chooses the message.
+
+use serde::de::DeserializeOwned;
+use sigstore_types::bundle::{
+    Bundle as Envelope, PublicKeyIdentifier, SignatureContent, VerificationMaterial,
+    VerificationMaterialContent,
+};
+use sigstore_types::dsse::{DsseEnvelope, DsseSignature, pae};
+use sigstore_types::{KeyId, MediaType, PayloadBytes};
+
+use crate::key::{KeyError, PublicKey, SigningKey};
+use crate::statement::{STATEMENT_TYPE, Statement};
+
+/// The media type of a bundle, also its artifact type in a registry.
+pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// The DSSE payload type of an in-toto Statement.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// Larger bundles are not read.
+const MAX_BUNDLE: usize = 64 << 20;
+
+/// Why a bundle does not verify.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// The bytes are no bundle of the kind that is expected.
+    #[error("not a Sigstore bundle with a DSSE envelope signed by a key: {0}")]
+    #[diagnostic(code("bundle/malformed"))]
+    Malformed(String),
+    /// Signed, by another key than the one expected.
+    #[error("signed by key {found}, not by {expected}")]
+    #[diagnostic(code("bundle/wrong-key"))]
+    WrongKey {
+        /// The key that was expected.
+        expected: String,
+        /// The key the bundle names.
+        found: String,
+    },
+    /// The signature does not fit the bytes.
+    #[error("the signature does not fit the payload: one of them was changed after signing")]
+    #[diagnostic(code("bundle/changed"))]
+    Changed,
+    /// The payload is no Statement of the kind that is expected.
+    #[error("the signed payload is not the expected statement: {0}")]
+    #[diagnostic(code("bundle/statement"))]
+    Statement(String),
+}
+
+/// Signs the bytes of a Statement and gives the bundle's JSON.
+///
+/// # Errors
+/// [`KeyError`] when the key cannot sign.
+pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
+    let signature = key.sign(&pae(PAYLOAD_TYPE, statement))?;
+    let signature = DsseSignature::new(signature, KeyId::default());
+    let envelope = DsseEnvelope::new(PAYLOAD_TYPE, PayloadBytes::new(statement.to_vec()), signature);
+    let hint = PublicKeyIdentifier::new(key.public().id());
+    let material = VerificationMaterial::new(VerificationMaterialContent::PublicKey(hint));
+    let bundle = Envelope::new(MediaType::Bundle0_3, material, SignatureContent::DsseEnvelope(envelope));
+    bundle.to_json().map_err(|error| KeyError::Invalid {
+        place: "the bundle".to_owned(),
+        expected: "serialisable",
+        why: error.to_string(),
+    })
+}
+
+/// Verifies a bundle's structure and signature and gives the signed bytes.
+///
+/// # Errors
+/// [`BundleError`]: which of these did not hold.
+pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
+    let malformed = |why: &str| BundleError::Malformed(why.to_owned());
+    if bundle.len() > MAX_BUNDLE {
+        return Err(malformed("it is larger than 64 MiB"));
+    }
+    let text = std::str::from_utf8(bundle).map_err(|_| malformed("it is not UTF-8"))?;
+    let bundle = Envelope::from_json(text).map_err(|error| BundleError::Malformed(error.to_string()))?;
+    if bundle.media_type != MediaType::Bundle0_3 {
+        return Err(malformed("its media type is not that of version 0.3"));
+    }
+    let VerificationMaterialContent::PublicKey(identifier) = &bundle.verification_material.content else {
+        return Err(malformed("it carries a certificate, which a key cannot answer for"));
+    };
+    let SignatureContent::DsseEnvelope(envelope) = &bundle.content else {
+        return Err(malformed("it carries a bare signature instead of an envelope"));
+    };
+    if envelope.payload_type != PAYLOAD_TYPE {
+        return Err(malformed("its payload is not an in-toto statement"));
+    }
+    if key.verifies(&envelope.pae(), &envelope.signature.sig) {
+        return Ok(envelope.payload.as_bytes().to_vec());
+    }
+    if identifier.hint == key.id() {
+        Err(BundleError::Changed)
+    } else {
+        Err(BundleError::WrongKey { expected: key.id(), found: identifier.hint.clone() })
+    }
+}
+
+/// Verifies a bundle and reads the Statement in it, which must be of one type.
+///
+/// # Errors
+/// As [`verify`], and when the payload claims something else.
+pub fn verify_statement<P: DeserializeOwned>(
+    bundle: &[u8],
+    key: &PublicKey,
+    predicate_type: &str,
+) -> Result<Statement<P>, BundleError> {
+    let payload = verify(bundle, key)?;
+    let statement: Statement<P> =
+        serde_json::from_slice(&payload).map_err(|error| BundleError::Statement(error.to_string()))?;
+    if statement.statement_type != STATEMENT_TYPE {
+        return Err(BundleError::Statement(format!("its type is {}", statement.statement_type)));
+    }
+    if statement.predicate_type != predicate_type {
+        return Err(BundleError::Statement(format!("its predicate is {}", statement.predicate_type)));
+    }
+    Ok(statement)
+}

@@ -1,0 +1,320 @@
+//! An OCI image layout: a registry that is a directory.
+//!
+//! Blobs are written beside their place and renamed into it, so a reader never
+//! sees half of one; `index.json` changes under a lock. Every read checks the
+//! digest again: the directory may have been changed by anyone.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, REF_NAME};
+
+/// Manifests and indexes larger than this are refused: image-spec,
+/// `considerations.md` advises 4 MiB.
+const MAX_DOCUMENT: u64 = 4 << 20;
+
+/// What can be wrong with a layout.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// The directory is not a layout, or a document in it cannot be read.
+    #[error("{} is not a sound OCI layout: {why}", path.display())]
+    #[diagnostic(
+        code("registry/corrupt-layout"),
+        help("restore it, or publish the tasks again into a new directory")
+    )]
+    Corrupt {
+        /// The file that is wrong.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The bytes under a digest are other bytes.
+    #[error("{} holds other bytes than its name says: expected {expected}, found {found}", path.display())]
+    #[diagnostic(
+        code("registry/digest-mismatch"),
+        help("the layout was changed after publishing; publish the task again")
+    )]
+    DigestMismatch {
+        /// The blob.
+        path: PathBuf,
+        /// Its name.
+        expected: Digest,
+        /// The digest of its bytes.
+        found: Digest,
+    },
+    /// Nothing has that name.
+    #[error("{name} is not in the layout {}", root.display())]
+    #[diagnostic(code("registry/not-found"))]
+    NotFound {
+        /// The layout.
+        root: PathBuf,
+        /// What was asked for.
+        name: String,
+        /// What the layout has instead.
+        #[help]
+        help: String,
+    },
+    /// The file system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    #[diagnostic(code("registry/io"))]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A registry in a directory.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> LayoutError + 'a {
+    move |source| LayoutError::Io { action, path: path.to_owned(), source }
+}
+
+impl Layout {
+    /// Opens a layout that exists.
+    ///
+    /// # Errors
+    /// [`LayoutError::Corrupt`] when the directory is no layout.
+    pub fn open(root: &Path) -> Result<Self, LayoutError> {
+        let layout = Self { root: root.to_owned() };
+        let path = layout.root.join("oci-layout");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(LayoutError::Corrupt { path, why: "the file is missing".to_owned() });
+            }
+            Err(source) => return Err(LayoutError::Io { action: "read", path, source }),
+        };
+        let marker: LayoutMarker = decode(&path, &bytes)?;
+        if marker.image_layout_version != "1.0.0" {
+            let why = format!("layout version {} is not read", marker.image_layout_version);
+            return Err(LayoutError::Corrupt { path, why });
+        }
+        Ok(layout)
+    }
+
+    /// Opens a layout, making an empty one where there is none.
+    ///
+    /// # Errors
+    /// As [`Layout::open`], and where the directory cannot be written.
+    pub fn open_or_create(root: &Path) -> Result<Self, LayoutError> {
+        let layout = Self { root: root.to_owned() };
+        if !root.join("oci-layout").exists() {
+            let blobs = layout.blobs();
+            fs::create_dir_all(&blobs).map_err(io_error("create", &blobs))?;
+            let _lock = layout.lock()?;
+            if !layout.index_path().exists() {
+                layout.replace(&layout.index_path(), &encode(&Index::empty()))?;
+            }
+            let marker = LayoutMarker { image_layout_version: "1.0.0".to_owned() };
+            layout.replace(&root.join("oci-layout"), &encode(&marker))?;
+        }
+        Self::open(root)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.root.join("index.json")
+    }
+
+    fn blob_path(&self, digest: Digest) -> PathBuf {
+        self.blobs().join(digest.to_hex())
+    }
+
+    fn lock(&self) -> Result<File, LayoutError> {
+        let path = self.root.join("index.lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(io_error("open", &path))?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|e| io_error("lock", &path)(e.into()))?;
+        Ok(file)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), LayoutError> {
+        let directory = path.parent().unwrap_or(&self.root);
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(directory)?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            file.as_file().set_permissions(mode)?;
+            file.persist(path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(io_error("write", path))
+    }
+
+    /// Stores bytes under their digest.
+    pub(crate) fn put(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, LayoutError> {
+        let digest = Digest::of(bytes);
+        let path = self.blob_path(digest);
+        // A blob that is there but damaged is healed by publishing it again.
+        let sound = fs::read(&path).is_ok_and(|found| found == bytes);
+        if !sound {
+            self.replace(&path, bytes)?;
+        }
+        Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
+    }
+
+    /// The bytes a descriptor names, checked against size and digest.
+    pub(crate) fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>, LayoutError> {
+        let path = self.blob_path(descriptor.digest);
+        let corrupt = |why: String| LayoutError::Corrupt { path: path.clone(), why };
+        let length = match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => metadata.len(),
+            Ok(_) => return Err(corrupt("it is not a plain file".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(corrupt("the blob is missing".to_owned()));
+            }
+            Err(source) => return Err(LayoutError::Io { action: "read", path, source }),
+        };
+        // The size is checked before the bytes are read, so that a lie about
+        // it costs nothing.
+        if length != descriptor.size {
+            return Err(corrupt(format!("it has {length} bytes and should have {}", descriptor.size)));
+        }
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let found = Digest::of(&bytes);
+        if found != descriptor.digest {
+            return Err(LayoutError::DigestMismatch { path, expected: descriptor.digest, found });
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest, LayoutError> {
+        let path = self.blob_path(descriptor.digest);
+        if descriptor.size > MAX_DOCUMENT {
+            let why = format!("a manifest of {} bytes is not read", descriptor.size);
+            return Err(LayoutError::Corrupt { path, why });
+        }
+        decode(&path, &self.read(descriptor)?)
+    }
+
+    pub(crate) fn index(&self) -> Result<Index, LayoutError> {
+        let path = self.index_path();
+        let corrupt = |why: String| LayoutError::Corrupt { path: path.clone(), why };
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > MAX_DOCUMENT => {
+                Err(corrupt("it is larger than 4 MiB".to_owned()))
+            }
+            Ok(_) => {
+                let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+                decode(&path, &bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(corrupt("the file is missing".to_owned()))
+            }
+            Err(source) => Err(LayoutError::Io { action: "read", path: path.clone(), source }),
+        }
+    }
+
+    /// Stores a manifest and lists it in the index; `names` move to it.
+    pub(crate) fn push(&self, manifest: &Manifest, names: &[String]) -> Result<Digest, LayoutError> {
+        let mut entry = self.put(MANIFEST_TYPE, &encode(manifest))?;
+        entry.artifact_type.clone_from(&manifest.artifact_type);
+        let _lock = self.lock()?;
+        let mut index = self.index()?;
+        let name_of = |d: &Descriptor| d.annotations.get(REF_NAME).cloned();
+        index.manifests.retain(|d| match name_of(d) {
+            Some(name) => !names.contains(&name),
+            None => d.digest != entry.digest,
+        });
+        for name in names {
+            let mut named = entry.clone();
+            named.annotations.insert(REF_NAME.to_owned(), name.clone());
+            index.manifests.push(named);
+        }
+        if names.is_empty() {
+            index.manifests.push(entry.clone());
+        }
+        self.replace(&self.index_path(), &encode(&index))?;
+        Ok(entry.digest)
+    }
+
+    /// The manifest with a name or a digest.
+    pub(crate) fn find(&self, name: &str, digest: Option<Digest>) -> Result<Descriptor, LayoutError> {
+        let index = self.index()?;
+        let named = |d: &&Descriptor| d.annotations.get(REF_NAME).is_some_and(|n| n == name);
+        let found = match digest {
+            Some(digest) => index.manifests.iter().find(|d| d.digest == digest),
+            None => index.manifests.iter().find(named),
+        };
+        found.cloned().ok_or_else(|| {
+            let mut names: Vec<&str> = index
+                .manifests
+                .iter()
+                .filter_map(|d| d.annotations.get(REF_NAME))
+                .map(String::as_str)
+                .collect();
+            names.sort_unstable();
+            let help = match names.as_slice() {
+                [] => "it holds no task; publish one with `cofferdam task publish`".to_owned(),
+                names => format!("it holds {}", names.join(", ")),
+            };
+            let name = digest.map_or_else(|| name.to_owned(), |digest| digest.to_string());
+            LayoutError::NotFound { root: self.root.clone(), name, help }
+        })
+    }
+
+    /// The manifests that refer to another one, as the referrers API would list
+    /// them: distribution-spec, "Listing Referrers". The subject is read from
+    /// each manifest itself, never from what an index says of it.
+    pub(crate) fn referrers(
+        &self,
+        subject: Digest,
+        artifact_type: &str,
+    ) -> Result<Vec<Manifest>, LayoutError> {
+        let mut found = Vec::new();
+        for descriptor in self.index()?.manifests {
+            if descriptor.artifact_type.as_deref() != Some(artifact_type) {
+                continue;
+            }
+            let manifest = self.manifest(&descriptor)?;
+            if manifest.subject.as_ref().is_some_and(|s| s.digest == subject) {
+                found.push(manifest);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every name in the layout with the digest it stands for.
+    ///
+    /// # Errors
+    /// [`LayoutError::Corrupt`] when the index cannot be read.
+    pub fn names(&self) -> Result<Vec<(String, Digest)>, LayoutError> {
+        let index = self.index()?;
+        let named = |d: &Descriptor| d.annotations.get(REF_NAME).map(|name| (name.clone(), d.digest));
+        Ok(index.manifests.iter().filter_map(named).collect())
+    }
+}
+
+pub(crate) fn encode(document: &impl Serialize) -> Vec<u8> {
+    // Structs of strings, numbers and sorted maps always serialise.
+    serde_json::to_vec(document).unwrap_or_default()
+}
+
+fn decode<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, LayoutError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| LayoutError::Corrupt { path: path.to_owned(), why: error.to_string() })
+}

@@ -1,0 +1,27 @@
+//! Where tasks come from, and why one is trusted.
+//!
+//! Tasks are OCI artifacts; signatures are Sigstore bundles attached to them;
+//! trust is a set of rules that says which keys must have signed what. Nothing
+//! here runs a task: a verifier can use this crate alone.
+
+mod artifact;
+mod bundle;
+mod digest;
+mod document;
+mod key;
+mod layout;
+mod reference;
+mod statement;
+mod trust;
+
+pub use artifact::{PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
+pub use bundle::{BUNDLE_TYPE, BundleError, PAYLOAD_TYPE, sign, verify, verify_statement};
+pub use digest::{Digest, Hasher, InvalidDigest};
+pub use key::{KeyError, PublicKey, SigningKey};
+pub use layout::{Layout, LayoutError};
+pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
+pub use statement::{STATEMENT_TYPE, Statement, Subject};
+pub use trust::{
+    AllowRule, DenyRule, Trust, TrustDecision, TrustDocument, TrustError, TrustKind, TrustVersion,
+    TrustedTaskRules, UntrustedCause,
+};

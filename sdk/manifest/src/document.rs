@@ -1,0 +1,358 @@
+//! YAML as a tree that remembers where each value stands in the text.
+//!
+//! Anchors, aliases, merge keys, tags and several documents in one file are
+//! refused: they let a small file expand without bound, and let the text a
+//! person reviews differ from the value the program reads.
+
+use std::fmt;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as TextSpan, StrInput};
+
+use crate::fault::{Fault, FaultKind};
+
+/// Larger than any pipeline a person writes, and small enough to refuse a flood.
+const MAX_BYTES: usize = 4 << 20;
+const MAX_DEPTH: usize = 64;
+
+/// A position in a text file; line and column are counted from one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Counted from one.
+    pub line: usize,
+    /// Counted from one, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A value and where it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where the value begins; for an empty value, where it would.
+    pub place: Place,
+    /// The value.
+    pub kind: NodeKind,
+}
+
+/// A YAML 1.2 core-schema value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeKind {
+    /// Absent, `~` or `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Float(f64),
+    /// Quoted, or plain and none of the above.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping in the order it was written: key, the key's place, value.
+    Map(Vec<(String, Place, Node)>),
+}
+
+impl NodeKind {
+    /// The word a message uses for this kind of value.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// One YAML document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    root: Node,
+}
+
+impl Document {
+    /// Reads exactly one document.
+    ///
+    /// # Errors
+    /// One [`Fault`] at the first place that cannot be read.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.len() > MAX_BYTES {
+            let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
+            return Err(Fault::new(FaultKind::Syntax, Place { line: 1, column: 1 }, message));
+        }
+        let mut reader = Reader { events: Parser::new_from_str(text), ended: Place::default() };
+        let root = reader.document()?;
+        Ok(Self { root })
+    }
+
+    /// The outermost value.
+    #[must_use]
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Where the value at a JSON pointer (RFC 6901) begins. A pointer to
+    /// something absent gives the place of its nearest enclosing value.
+    #[must_use]
+    pub fn place(&self, pointer: &str) -> Place {
+        let mut node = &self.root;
+        let mut place = node.place;
+        for step in pointer.split('/').skip(1) {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let next = match &node.kind {
+                NodeKind::List(items) => step.parse().ok().and_then(|i: usize| items.get(i)),
+                NodeKind::Map(entries) => {
+                    let found = entries.iter().find(|(key, ..)| *key == step);
+                    if let Some((_, key_place, value)) = found {
+                        place = *key_place;
+                        // A nested value has no place of its own worth showing:
+                        // the eye looks for the key.
+                        node = value;
+                        if !matches!(value.kind, NodeKind::Map(_) | NodeKind::List(_)) {
+                            place = value.place;
+                        }
+                        continue;
+                    }
+                    None
+                }
+                NodeKind::Null
+                | NodeKind::Bool(_)
+                | NodeKind::Integer(_)
+                | NodeKind::Float(_)
+                | NodeKind::Text(_) => None,
+            };
+            match next {
+                Some(value) => {
+                    node = value;
+                    place = value.place;
+                }
+                None => return place,
+            }
+        }
+        place
+    }
+
+    /// The document without its places.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        self.root.to_json()
+    }
+}
+
+impl Node {
+    fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match &self.kind {
+            NodeKind::Null => Value::Null,
+            NodeKind::Bool(value) => Value::Bool(*value),
+            NodeKind::Integer(value) => Value::from(*value),
+            NodeKind::Float(value) => Value::from(*value),
+            NodeKind::Text(text) => Value::String(text.clone()),
+            NodeKind::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            NodeKind::Map(entries) => {
+                Value::Object(entries.iter().map(|(key, _, value)| (key.clone(), value.to_json())).collect())
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    events: Parser<'a, StrInput<'a>>,
+    ended: Place,
+}
+
+fn place_of(span: TextSpan) -> Place {
+    Place { line: span.start.line().max(1), column: span.start.col() + 1 }
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {
+        match self.events.next_event() {
+            Some(Ok((event, span))) => {
+                let place = place_of(span);
+                self.ended = place;
+                Ok((event, place))
+            }
+            Some(Err(error)) => {
+                let mark = error.marker();
+                let place = Place { line: mark.line().max(1), column: mark.col() + 1 };
+                Err(Fault::new(FaultKind::Syntax, place, format!("not valid YAML: {}", error.info())))
+            }
+            None => Err(Fault::new(FaultKind::Syntax, self.ended, "the file ends too early")),
+        }
+    }
+
+    fn document(&mut self) -> Result<Node, Fault> {
+        let mut root = None;
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, place) => {
+                    return root.ok_or_else(|| {
+                        Fault::new(FaultKind::Syntax, place, "the file holds no YAML document")
+                    });
+                }
+                (Event::DocumentStart(_), place) => {
+                    if root.is_some() {
+                        let fault = Fault::new(FaultKind::Syntax, place, "a second document begins here");
+                        return Err(fault.help("write one document to a file"));
+                    }
+                    let (event, place) = self.next()?;
+                    root = Some(self.value(event, place, 0)?);
+                }
+                (_, _) => {}
+            }
+        }
+    }
+
+    fn value(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Fault> {
+        if depth > MAX_DEPTH {
+            return Err(Fault::new(
+                FaultKind::Syntax,
+                place,
+                format!("nested deeper than {MAX_DEPTH} levels"),
+            ));
+        }
+        let (anchor, tag) = match &event {
+            Event::Scalar(_, _, anchor, tag)
+            | Event::SequenceStart(anchor, tag)
+            | Event::MappingStart(anchor, tag) => (*anchor, tag.is_some()),
+            Event::Alias(_) => (1, false),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd
+            | Event::SequenceEnd
+            | Event::MappingEnd => {
+                return Err(Fault::new(FaultKind::Syntax, place, "a value was expected here"));
+            }
+        };
+        if anchor != 0 {
+            let fault = Fault::new(FaultKind::Syntax, place, "anchors and aliases are not read");
+            return Err(fault.help("write the value out where it is used"));
+        }
+        if tag {
+            let fault = Fault::new(FaultKind::Syntax, place, "YAML tags are not read");
+            return Err(fault.help("remove the tag; quote the value to make it a string"));
+        }
+        let kind = match event {
+            Event::Scalar(text, ScalarStyle::Plain, ..) => plain(&text),
+            Event::Scalar(text, ..) => NodeKind::Text(text.into_owned()),
+            Event::SequenceStart(..) => self.list(depth)?,
+            _ => self.map(depth)?,
+        };
+        Ok(Node { place, kind })
+    }
+
+    fn list(&mut self, depth: usize) -> Result<NodeKind, Fault> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(NodeKind::List(items)),
+                (event, place) => items.push(self.value(event, place, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<NodeKind, Fault> {
+        let mut entries: Vec<(String, Place, Node)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        loop {
+            let (key, place) = match self.next()? {
+                (Event::MappingEnd, _) => return Ok(NodeKind::Map(entries)),
+                (Event::Scalar(text, _, 0, None), place) => (text.into_owned(), place),
+                (_, place) => {
+                    return Err(Fault::new(FaultKind::Syntax, place, "a key must be a plain string"));
+                }
+            };
+            if !seen.insert(key.clone()) {
+                let message = format!("the key `{key}` is written twice");
+                return Err(Fault::new(FaultKind::DuplicateKey, place, message));
+            }
+            let (event, value_place) = self.next()?;
+            let value = self.value(event, value_place, depth + 1)?;
+            entries.push((key, place, value));
+        }
+    }
+}
+
+/// Resolves a plain scalar by the core schema of YAML 1.2, section 10.3.2.
+fn plain(text: &str) -> NodeKind {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return NodeKind::Null,
+        "true" | "True" | "TRUE" => return NodeKind::Bool(true),
+        "false" | "False" | "FALSE" => return NodeKind::Bool(false),
+        _ => {}
+    }
+    if let Ok(value) = text.parse::<i64>() {
+        return NodeKind::Integer(value);
+    }
+    let numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        && text.contains(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
+    match text.parse::<f64>() {
+        Ok(value) if numeric && value.is_finite() => NodeKind::Float(value),
+        Ok(_) | Err(_) => NodeKind::Text(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    use super::*;
+
+    fn fault(text: &str) -> (FaultKind, String) {
+        let fault = Document::parse(text).unwrap_err();
+        (fault.kind, fault.place.to_string())
+    }
+
+    #[test]
+    fn every_value_knows_its_place() {
+        let doc = Document::parse("a:\n  - b: 1\n    c: two\n").unwrap();
+        assert_eq!(doc.place("/a/0/c").to_string(), "3:8");
+        assert_eq!(doc.place("/a/0").to_string(), "2:5");
+        assert_eq!(doc.place("/a/7/z").to_string(), "1:1");
+        assert_eq!(doc.to_json(), serde_json::json!({"a": [{"b": 1, "c": "two"}]}));
+    }
+
+    #[test]
+    fn what_could_mislead_a_reader_is_refused() {
+        for (text, kind, place) in [
+            ("a: 1\na: 2\n", FaultKind::DuplicateKey, "2:1"),
+            ("a: &x 1\nb: *x\n", FaultKind::Syntax, "1:4"),
+            ("a: !!str 1\n", FaultKind::Syntax, "1:4"),
+            ("a: 1\n---\nb: 2\n", FaultKind::Syntax, "2:1"),
+            ("a: [1\n", FaultKind::Syntax, "2:1"),
+            ("", FaultKind::Syntax, "1:1"),
+            ("? [a]\n: 1\n", FaultKind::Syntax, "1:3"),
+        ] {
+            assert_eq!(fault(text), (kind, place.to_owned()), "{text:?}");
+        }
+        let deep = "[".repeat(70) + &"]".repeat(70);
+        assert_eq!(fault(&deep).0, FaultKind::Syntax);
+    }
+
+    #[test]
+    fn plain_scalars_follow_the_core_schema() {
+        for (text, expected) in [
+            ("true", NodeKind::Bool(true)),
+            ("yes", NodeKind::Text("yes".into())),
+            ("12", NodeKind::Integer(12)),
+            ("1.5", NodeKind::Float(1.5)),
+            ("1.2.3", NodeKind::Text("1.2.3".into())),
+            ("1e400", NodeKind::Text("1e400".into())),
+            ("inf", NodeKind::Text("inf".into())),
+            ("~", NodeKind::Null),
+        ] {
+            assert_eq!(plain(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Holds a document against the JSON Schema of a type, then reads the type.
+//!
+//! The schema editors complete from is the one that decides here, so what an
+//! editor underlines and what a run refuses are the same. Every fault of the
+//! shape is found in one pass, each with its place.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::document::{Document, Node, NodeKind, Place};
+use crate::fault::{Fault, FaultKind};
+
+/// The JSON Schema (draft 2020-12) of a type.
+#[must_use]
+pub fn schema<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// Reads a `T` out of a document.
+///
+/// # Errors
+/// Every fault of the document's shape, or the first value that `T` refuses.
+pub fn decode<T: JsonSchema + DeserializeOwned>(document: &Document) -> Result<T, Vec<Fault>> {
+    let root = schema::<T>();
+    let mut walk = Walk { definitions: root.get("$defs"), faults: Vec::new() };
+    walk.check(document.root(), &root, "the document");
+    if !walk.faults.is_empty() {
+        return Err(walk.faults);
+    }
+    serde_path_to_error::deserialize(document.to_json()).map_err(|error| {
+        let place = document.place(&pointer_of(error.path()));
+        vec![Fault::new(FaultKind::InvalidValue, place, error.into_inner().to_string())]
+    })
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    };
+    path.iter().map(step).collect()
+}
+
+struct Walk<'a> {
+    definitions: Option<&'a Value>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Walk<'a> {
+    fn report(&mut self, kind: FaultKind, place: Place, message: String, help: Option<String>) {
+        let fault = Fault::new(kind, place, message);
+        self.faults.push(match help {
+            Some(help) => fault.help(help),
+            None => fault,
+        });
+    }
+
+    fn resolve(&self, schema: &'a Value) -> &'a Value {
+        let target = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|reference| reference.strip_prefix("#/$defs/"))
+            .and_then(|name| self.definitions?.get(name));
+        target.unwrap_or(schema)
+    }
+
+    /// The alternatives of a schema, nested choices taken apart.
+    fn alternatives(&self, schema: &'a Value) -> Vec<&'a Value> {
+        let schema = self.resolve(schema);
+        match schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
+            Some(branches) => branches.iter().flat_map(|branch| self.alternatives(branch)).collect(),
+            None => vec![schema],
+        }
+    }
+
+    fn check(&mut self, node: &Node, schema: &'a Value, what: &str) {
+        let alternatives = self.alternatives(schema);
+        let fits = |schema: &&Value| {
+            let types = types_of(schema);
+            types.is_empty() || types.iter().any(|name| is_type(&node.kind, name))
+        };
+        let fitting: Vec<&'a Value> = alternatives.iter().copied().filter(fits).collect();
+        match (fitting.as_slice(), &node.kind) {
+            ([], _) => {
+                let mut allowed: Vec<&str> = Vec::new();
+                for name in alternatives.iter().flat_map(|schema| types_of(schema)) {
+                    if name != "null" && !allowed.contains(&name) {
+                        allowed.push(name);
+                    }
+                }
+                let message = format!("{what} takes {}, not {}", nouns(&allowed), node.kind.noun());
+                self.report(FaultKind::WrongType, node.place, message, quote_hint(&node.kind, &allowed));
+            }
+            (schemas, NodeKind::Text(text)) => self.check_enum(node, text, schemas, what),
+            ([schema], kind) => self.check_inside(node, kind, schema, what),
+            (several, kind) => {
+                // The branch that fits best is the one that was meant.
+                let mut best: Option<Vec<Fault>> = None;
+                for schema in several {
+                    let mut trial = Walk { definitions: self.definitions, faults: Vec::new() };
+                    trial.check_inside(node, kind, schema, what);
+                    if best.as_ref().is_none_or(|faults| trial.faults.len() < faults.len()) {
+                        best = Some(trial.faults);
+                    }
+                }
+                self.faults.extend(best.unwrap_or_default());
+            }
+        }
+    }
+
+    fn check_inside(&mut self, node: &Node, kind: &NodeKind, schema: &'a Value, what: &str) {
+        match kind {
+            NodeKind::Map(entries) => self.check_map(node, entries, schema, what),
+            NodeKind::List(items) => {
+                if let Some(item_schema) = schema.get("items") {
+                    for item in items {
+                        self.check(item, item_schema, &format!("an item of {what}"));
+                    }
+                }
+            }
+            NodeKind::Null
+            | NodeKind::Bool(_)
+            | NodeKind::Integer(_)
+            | NodeKind::Float(_)
+            | NodeKind::Text(_) => {}
+        }
+    }
+
+    fn check_map(&mut self, node: &Node, entries: &[(String, Place, Node)], schema: &'a Value, what: &str) {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let additional = schema.get("additionalProperties");
+        for (key, place, value) in entries {
+            match (properties.and_then(|p| p.get(key)), additional) {
+                (Some(property), _) => self.check(value, property, &format!("`{key}`")),
+                (None, Some(Value::Bool(false))) => {
+                    let known = properties.into_iter().flat_map(|p| p.keys().map(String::as_str));
+                    let help = suggestion(key, known);
+                    let message = format!("`{key}` means nothing in {what}");
+                    self.report(FaultKind::UnknownKey, *place, message, help);
+                }
+                (None, Some(other)) => self.check(value, other, &format!("`{key}`")),
+                (None, None) => {}
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array);
+        for key in required.into_iter().flatten().filter_map(Value::as_str) {
+            if !entries.iter().any(|(name, ..)| name == key) {
+                let message = format!("{what} needs `{key}`");
+                self.report(FaultKind::MissingKey, node.place, message, None);
+            }
+        }
+    }
+
+    fn check_enum(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: &str) {
+        let mut allowed = Vec::new();
+        for schema in schemas {
+            let listed = schema.get("enum").and_then(Value::as_array);
+            let before = allowed.len();
+            allowed.extend(listed.into_iter().flatten().chain(schema.get("const")).filter_map(Value::as_str));
+            if allowed.len() == before {
+                return; // Any string will do.
+            }
+        }
+        if !allowed.contains(&text) {
+            let list: Vec<String> = allowed.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!("{what} is `{text}`; it takes {}", list.join(", "));
+            let help = suggestion(text, allowed.into_iter());
+            self.report(FaultKind::InvalidValue, node.place, message, help);
+        }
+    }
+}
+
+fn types_of(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(name)) => vec![name],
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        _ if schema.get("const").is_some_and(Value::is_string) => vec!["string"],
+        _ => Vec::new(),
+    }
+}
+
+fn is_type(kind: &NodeKind, name: &str) -> bool {
+    match kind {
+        NodeKind::Null => name == "null",
+        NodeKind::Bool(_) => name == "boolean",
+        NodeKind::Integer(_) => name == "integer" || name == "number",
+        NodeKind::Float(_) => name == "number",
+        NodeKind::Text(_) => name == "string",
+        NodeKind::List(_) => name == "array",
+        NodeKind::Map(_) => name == "object",
+    }
+}
+
+fn nouns(names: &[&str]) -> String {
+    let noun = |name: &&str| match *name {
+        "boolean" => "a boolean",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "array" => "a list",
+        "object" => "a mapping",
+        "null" => "nothing",
+        _ => "a string",
+    };
+    names.iter().map(noun).collect::<Vec<_>>().join(" or ")
+}
+
+fn quote_hint(kind: &NodeKind, allowed: &[&str]) -> Option<String> {
+    let scalar = matches!(kind, NodeKind::Bool(_) | NodeKind::Integer(_) | NodeKind::Float(_));
+    (scalar && allowed.contains(&"string")).then(|| "put the value in quotes".to_owned())
+}
+
+/// The nearest of some known words, if one is near enough to be what was meant.
+fn suggestion<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+    let known: Vec<&str> = known.collect();
+    let near = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(word, name), *name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min();
+    match near {
+        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+        None if known.is_empty() => None,
+        None => Some(format!("it takes: {}", known.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    use super::*;
+    use crate::Manifest;
+
+    fn faults(text: &str) -> Vec<String> {
+        let document = Document::parse(text).unwrap();
+        let faults = decode::<Manifest>(&document).unwrap_err();
+        let line = |f: Fault| {
+            let help = f.help.map(|h| format!(" ({h})")).unwrap_or_default();
+            format!("{} {} {}{help}", f.place, f.kind.code(), f.message)
+        };
+        faults.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn every_fault_of_a_document_is_found_at_once() {
+        let text = "apiVersion: cofferdam.dev/v1\nkind: Tsk\nmetadata: {name: x, version: 1}\n\
+                    spec:\n  parms: []\n  results: {}\n";
+        assert_eq!(
+            faults(text),
+            [
+                "2:7 document/invalid-value `kind` is `Tsk`; it takes `Task` (did you mean `Task`?)",
+                "3:30 document/wrong-type `version` takes a string, not a number (put the value in quotes)",
+                "5:3 document/unknown-key `parms` means nothing in `spec` (did you mean `params`?)",
+                "6:12 document/wrong-type `results` takes a list, not a mapping",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_its_type_refuses_is_reported_in_its_place() {
+        let text =
+            "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: {name: Bad Name, version: '1'}\nspec: {}\n";
+        let found = faults(text);
+        assert!(
+            found.first().is_some_and(|f| f.starts_with("3:18 document/invalid-value `Bad Name`")),
+            "{found:?}"
+        );
+    }
+}
