@@ -1,1 +1,7 @@
-fn main() {}
+//! The `cofferdam` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cofferdam::cli::main()
+}

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::{BUNDLE_TYPE, sign};
+use crate::bundle::{BUNDLE_TYPE, sign, verify_statement};
 use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
-use crate::key::{KeyError, SigningKey};
+use crate::key::{KeyError, PublicKey, SigningKey};
 use crate::layout::{Layout, LayoutError, encode};
 use crate::reference::Reference;
 use crate::statement::{Statement, Subject};
@@ -156,22 +156,27 @@ impl Layout {
         Ok(PulledTask { digest: descriptor.digest, component_digest: layer.digest, component })
     }
 
-    /// Signs a task and attaches the signature as a referrer.
+    /// Signs a task and attaches the signature as a referrer, unless the same
+    /// key's is there already. Says whether there is a new signature.
     ///
     /// # Errors
     /// [`SignError`] when the key cannot sign or the layout cannot be written.
-    pub fn sign(&self, reference: &Reference, key: &SigningKey) -> Result<Digest, SignError> {
+    pub fn sign(&self, reference: &Reference, key: &SigningKey) -> Result<bool, SignError> {
         let subject = self.descriptor(reference)?;
+        if self.bundles(subject.digest)?.iter().any(|bundle| signs(bundle, key.public(), subject.digest)) {
+            return Ok(false);
+        }
         let claim = Statement::new(
             SIGNATURE_PREDICATE,
             vec![Subject::new(reference.name.clone(), subject.digest)],
             NoClaim {},
         );
         let bundle = sign(&encode(&claim), key)?;
-        Ok(self.attach(subject, SIGNATURE_PREDICATE, bundle.as_bytes())?)
+        self.attach(subject, SIGNATURE_PREDICATE, bundle.as_bytes())?;
+        Ok(true)
     }
 
-    /// Attaches a bundle to a manifest, unless the same key's is there already.
+    /// Attaches a bundle to a manifest.
     fn attach(&self, subject: Descriptor, predicate: &str, bundle: &[u8]) -> Result<Digest, LayoutError> {
         let annotations = BTreeMap::from([
             ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
@@ -203,4 +208,10 @@ impl Layout {
         }
         Ok(bundles)
     }
+}
+
+/// Whether a bundle is a key's signature of exactly this digest.
+fn signs(bundle: &[u8], key: &PublicKey, digest: Digest) -> bool {
+    let statement = verify_statement::<NoClaim>(bundle, key, SIGNATURE_PREDICATE);
+    statement.is_ok_and(|statement| statement.subject.iter().any(|s| s.sha256() == Some(digest)))
 }

@@ -101,6 +101,16 @@ pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
     }
 }
 
+/// The key a bundle says it was signed with. Nothing is verified.
+#[must_use]
+pub fn claimed_key(bundle: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bundle).ok().filter(|text| text.len() <= MAX_BUNDLE)?;
+    match Envelope::from_json(text).ok()?.verification_material.content {
+        VerificationMaterialContent::PublicKey(identifier) => Some(identifier.hint),
+        _ => None,
+    }
+}
+
 /// Verifies a bundle and reads the Statement in it, which must be of one type.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ mod statement;
 mod trust;
 
 pub use artifact::{PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
-pub use bundle::{BUNDLE_TYPE, BundleError, PAYLOAD_TYPE, sign, verify, verify_statement};
+pub use bundle::{BUNDLE_TYPE, BundleError, PAYLOAD_TYPE, claimed_key, sign, verify, verify_statement};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use layout::{Layout, LayoutError};

@@ -68,7 +68,9 @@ fn a_signed_task_that_a_rule_names_is_trusted() {
     let world = World::new();
     let digest = world.publish(b"component");
     assert_eq!(world.publish(b"component"), digest, "publishing twice changes nothing");
-    world.layout.sign(&sbom(), &world.key).unwrap();
+    assert!(world.layout.sign(&sbom(), &world.key).unwrap());
+    assert!(!world.layout.sign(&sbom(), &world.key).unwrap(), "signing twice changes nothing");
+    assert_eq!(world.layout.bundles(digest).unwrap().len(), 1);
     let decision = world.decide(&world.trust(ALLOW), digest);
     assert_eq!(decision, TrustDecision::Trusted { rule: "ours".into(), key: world.key.public().id() });
     let pulled = world.layout.pull(&sbom()).unwrap();

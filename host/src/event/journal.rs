@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cofferdam_registry::Digest;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -217,7 +216,12 @@ impl Journal {
             let rows = statement.query_map(params![run.as_str()], |row| {
                 let task: String = row.get(0)?;
                 let task = Some(task).filter(|t| !t.is_empty());
-                Ok(StoredAttestation { run: run.clone(), task, predicate_type: row.get(1)?, bundle: row.get(2)? })
+                Ok(StoredAttestation {
+                    run: run.clone(),
+                    task,
+                    predicate_type: row.get(1)?,
+                    bundle: row.get(2)?,
+                })
             })?;
             rows.collect()
         };

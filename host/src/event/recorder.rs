@@ -8,6 +8,7 @@ use cofferdam_registry::Digest;
 use jiff::Timestamp;
 
 use super::journal::{JournalError, JournalWriter, StoredAttestation};
+use super::record::RunRecord;
 use super::{Event, Fact, chain, genesis};
 use crate::model::RunId;
 
@@ -43,6 +44,7 @@ struct Head {
     seq: u64,
     hash: Digest,
     at: Timestamp,
+    record: Option<RunRecord>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -54,8 +56,13 @@ impl std::fmt::Debug for Recorder {
 impl Recorder {
     /// Begins the chain of a new run.
     #[must_use]
-    pub fn new(run: RunId, writer: JournalWriter, sinks: Vec<Box<dyn LiveSink>>, now: fn() -> Timestamp) -> Self {
-        let head = Mutex::new(Head { seq: 0, hash: genesis(&run), at: Timestamp::MIN });
+    pub fn new(
+        run: RunId,
+        writer: JournalWriter,
+        sinks: Vec<Box<dyn LiveSink>>,
+        now: fn() -> Timestamp,
+    ) -> Self {
+        let head = Mutex::new(Head { seq: 0, hash: genesis(&run), at: Timestamp::MIN, record: None });
         let shown = AtomicBool::new(!sinks.is_empty());
         Self { run, now, head, sinks: Mutex::new(sinks), shown, writer }
     }
@@ -81,8 +88,12 @@ impl Recorder {
             let micros = (self.now)().as_microsecond();
             let at = Timestamp::from_microsecond(micros).unwrap_or(head.at).max(head.at);
             let hash = chain(head.hash, seq, at, &text);
-            *head = Head { seq: seq + 1, hash, at };
             let event = Arc::new(Event { run: self.run.clone(), seq, at, fact, hash });
+            (head.seq, head.hash, head.at) = (seq + 1, hash, at);
+            match &mut head.record {
+                Some(record) => record.apply(&event),
+                none => *none = RunRecord::begin(&event),
+            }
             self.writer.append(Arc::clone(&event), text)?;
             event
         };
@@ -107,11 +118,10 @@ impl Recorder {
         }
     }
 
-    /// The number of events so far and the hash that stands for all of them.
+    /// The run as its events tell it so far; nothing before the first.
     #[must_use]
-    pub fn head(&self) -> (u64, Digest) {
-        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        (head.seq, head.hash)
+    pub fn so_far(&self) -> Option<RunRecord> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).record.clone()
     }
 
     /// Waits until everything recorded so far is on disk.

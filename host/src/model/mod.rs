@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use limits::MAX_RESULT_BYTES;
 pub use limits::{DEFAULT_LIMITS, EffectiveLimits};
 pub use pipeline::{
     GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineSpec, PipelineTask,

@@ -1,0 +1,238 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs pipelines of sandboxed, signed tasks, and proves what they did.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cofferdam",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  cofferdam setup tasks/*.wasm              make a key, publish and sign tasks\n  \
+                  cofferdam run .cofferdam/build.yaml       run a pipeline\n  \
+                  cofferdam verify RUN                      check everything the run claims\n\n\
+                  Exit status: 0 ok, 1 the run failed, 2 usage, 3 invalid input,\n4 refused by policy or trust, 70 a bug, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub(crate) format: Format,
+    /// When to use colour.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub(crate) color: ColorChoice,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document on standard output.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a pipeline.
+    Run(RunArgs),
+    /// Show what a pipeline would run, and every grant; run nothing.
+    Plan(PlanArgs),
+    /// Tell what happened in a run.
+    Show(ShowArgs),
+    /// List runs.
+    Runs(RunsArgs),
+    /// Check a run's journal, signatures and artifacts, or one attestation.
+    Verify(VerifyArgs),
+    /// Make what is missing to run signed tasks: a key, trust in it, the tasks.
+    Setup(SetupArgs),
+    /// Write, look at and publish tasks.
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Make keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Print completions for a shell.
+    Completions(CompletionsArgs),
+}
+
+/// Which pipeline, with what.
+#[derive(Debug, Args)]
+pub(crate) struct PipelineArgs {
+    /// The pipeline file.
+    #[arg(value_name = "PIPELINE")]
+    pub(crate) file: PathBuf,
+    /// A param, as NAME=VALUE; again for more items of a list.
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    pub(crate) params: Vec<String>,
+    /// Refuse to run a task that is not trusted.
+    #[arg(long)]
+    pub(crate) require_trusted: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam run .cofferdam/build.yaml\n  \
+    cofferdam run build.yaml --source . --param level=strict --attestations out/")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+    /// The source tree; left out, the directory that holds `.cofferdam/`.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) source: Option<PathBuf>,
+    /// Take the source as plain files, whatever git says of them.
+    #[arg(long)]
+    pub(crate) no_git: bool,
+    /// Show nothing while the run is under way, only how it ended.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// How many tasks run at once; left out, one for each processor.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: Option<u32>,
+    /// Write the signed attestations to this directory, too.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) attestations: Option<PathBuf>,
+    /// Copy every output to DIRECTORY/TASK/OUTPUT.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) outputs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam plan .cofferdam/build.yaml --format json")]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam show                 the newest run\n  \
+    cofferdam show inspect-7dk     the run whose name begins or ends so\n  \
+    cofferdam show --attestations out/")]
+pub(crate) struct ShowArgs {
+    /// The run; left out, the newest.
+    pub(crate) run: Option<String>,
+    /// Print the log lines of all tasks, too.
+    #[arg(long)]
+    pub(crate) logs: bool,
+    /// Write the run's signed attestations to this directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) attestations: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam runs --limit 5 --format json")]
+pub(crate) struct RunsArgs {
+    /// How many to list, newest first.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: u16,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam verify inspect-7dkm2vqx4h\n  \
+    cofferdam verify out/sbom.sigstore.json --key builder.pub")]
+pub(crate) struct VerifyArgs {
+    /// A run, or the file of an attestation.
+    #[arg(value_name = "RUN|FILE")]
+    pub(crate) subject: String,
+    /// The public key that must have signed; left out, your own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam setup tasks/*.wasm\n\n\
+    Does only what is missing, so it can be repeated.")]
+pub(crate) struct SetupArgs {
+    /// Components to publish to the embedded registry and sign.
+    pub(crate) components: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// Make a task from a Rust crate or a ready component.
+    Build(TaskBuildArgs),
+    /// Show a task's contract, imports, size, digest and signatures.
+    Inspect(TaskInspectArgs),
+    /// Store a task in a registry.
+    Publish(TaskPublishArgs),
+    /// Print the JSON Schema of `task.yaml`.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
+    cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
+pub(crate) struct TaskBuildArgs {
+    /// The directory with `task.yaml`, and `Cargo.toml` unless --component is given.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// A component that is compiled already.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) component: Option<PathBuf>,
+    /// Where to write the task; left out, NAME.wasm in the current directory.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task inspect sbom.wasm\n  cofferdam task inspect sbom:0.1.0")]
+pub(crate) struct TaskInspectArgs {
+    /// A file, or a reference.
+    #[arg(value_name = "FILE|REF")]
+    pub(crate) subject: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
+    cofferdam task publish sbom.wasm --to oci:vendor/registry")]
+pub(crate) struct TaskPublishArgs {
+    /// The task.
+    #[arg(value_name = "FILE")]
+    pub(crate) component: PathBuf,
+    /// Sign it with your key.
+    #[arg(long)]
+    pub(crate) sign: bool,
+    /// A layout, as oci:PATH; left out, the embedded registry.
+    #[arg(long, value_name = "oci:PATH")]
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a signing key.
+    Generate(KeyGenerateArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam key generate\n  cofferdam key generate --output ci.key")]
+pub(crate) struct KeyGenerateArgs {
+    /// Where to write it; the public half goes beside it. Left out, it becomes
+    /// your own key.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  cofferdam completions bash > ~/.local/share/bash-completion/completions/cofferdam"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,159 @@
+//! Why a command could not do its work, ready to be printed: code, message,
+//! place, what to type next, and the exit status.
+
+use std::path::Path;
+
+use cofferdam_manifest::{Fault, Place};
+use miette::Diagnostic;
+use serde::Serialize;
+
+use super::exit;
+use crate::plan::PlanErrors;
+
+/// Why a command could not do its work.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) problems: Vec<Problem>,
+    #[serde(skip)]
+    text: Option<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) help: Option<String>,
+}
+
+impl Failure {
+    fn one(code: &str, message: impl Into<String>, help: Option<String>) -> Self {
+        let (code, message) = (code.to_owned(), message.into());
+        let problem = Problem { code, message, file: None, line: None, column: None, help };
+        Self { problems: vec![problem], text: None }
+    }
+
+    /// The command line asks for something that cannot be.
+    pub(crate) fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::one("usage/invalid", message, Some(help.into()))
+    }
+
+    /// Something that was given is wrong.
+    pub(crate) fn invalid(code: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::one(code, message, Some(help.into()))
+    }
+
+    /// The file system refused.
+    pub(crate) fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => "check the path",
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                "check its permissions, or set COFFERDAM_HOME to a directory you can write to"
+            }
+            std::io::ErrorKind::StorageFull => "make room on the disk",
+            _ => "check the disk",
+        };
+        Self::one("io/refused", format!("cannot {action} {}: {error}", path.display()), Some(help.to_owned()))
+    }
+
+    /// A file that was named cannot be read.
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        let help = "check the path".to_owned();
+        Self::one("io/unreadable", format!("cannot read {}: {error}", path.display()), Some(help))
+    }
+
+    /// A document is wrong in some places.
+    pub(crate) fn faults(file: &str, text: &str, faults: Vec<Fault>) -> Self {
+        let problem = |fault: Fault| {
+            at(file, fault.place, fault.kind.code(), fault.message.clone(), fault.help.clone())
+        };
+        Self { problems: faults.into_iter().map(problem).collect(), text: Some(text.to_owned()) }
+    }
+
+    /// Replaces what the first problem says to type next.
+    pub(crate) fn advise(&mut self, help: &str) {
+        if let Some(problem) = self.problems.first_mut() {
+            problem.help = Some(help.to_owned());
+        }
+    }
+
+    /// The exit status: that of the gravest problem.
+    pub(crate) fn status(&self) -> u8 {
+        self.problems.iter().map(|problem| status_of(&problem.code)).max().unwrap_or(exit::BUG)
+    }
+
+    /// The line a problem stands in.
+    pub(crate) fn line_of(&self, problem: &Problem) -> Option<&str> {
+        self.text.as_ref()?.lines().nth(problem.line?.checked_sub(1)?)
+    }
+}
+
+fn at(file: &str, place: Place, code: &str, message: String, help: Option<String>) -> Problem {
+    let (line, column) = (Some(place.line), Some(place.column));
+    Problem { code: code.to_owned(), message, file: Some(file.to_owned()), line, column, help }
+}
+
+fn status_of(code: &str) -> u8 {
+    match code.split('/').next().unwrap_or_default() {
+        "usage" => exit::USAGE,
+        "trust" => exit::REFUSED,
+        "engine" | "journal" | "store" | "provenance" => exit::RUN_FAILED,
+        "bug" => exit::BUG,
+        _ => match code {
+            "plan/not-granted" | "plan/forbidden-import" | "registry/digest-mismatch" => exit::REFUSED,
+            "io/refused" | "key/io" | "registry/io" => exit::RUN_FAILED,
+            _ => exit::INVALID_INPUT,
+        },
+    }
+}
+
+impl From<PlanErrors> for Failure {
+    fn from(errors: PlanErrors) -> Self {
+        let PlanErrors { file, text, errors } = errors;
+        let problem = |error: &crate::plan::PlanError| {
+            at(&file, error.place(), error.code(), error.to_string(), error.help())
+        };
+        Self { problems: errors.iter().map(problem).collect(), text: Some(text) }
+    }
+}
+
+/// Errors that name their own code and help.
+macro_rules! from_diagnostic {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let code = error.code().map(|code| code.to_string()).unwrap_or_else(|| "bug/no-code".to_owned());
+                let help = error.help().map(|help| help.to_string());
+                Self::one(&code, error.to_string(), help)
+            }
+        }
+    )+};
+}
+
+from_diagnostic!(
+    cofferdam_registry::BundleError,
+    cofferdam_registry::InvalidReference,
+    cofferdam_registry::KeyError,
+    cofferdam_registry::LayoutError,
+    cofferdam_registry::SignError,
+    crate::component::ComponentError,
+    crate::engine::EngineError,
+    crate::event::JournalError,
+    crate::provenance::AttestError,
+    crate::sandbox::SandboxError,
+    crate::source::SourceError,
+    crate::store::StoreError,
+);
+
+impl From<crate::plan::ResolveError> for Failure {
+    fn from(error: crate::plan::ResolveError) -> Self {
+        Self::one(error.code(), error.to_string(), error.help())
+    }
+}

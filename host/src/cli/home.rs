@@ -1,0 +1,143 @@
+//! Where things are on disk: the XDG directories, or all below `COFFERDAM_HOME`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError};
+
+use super::failure::Failure;
+use super::run_directory;
+use crate::event::Journal;
+use crate::store::Store;
+
+/// The public half of the user's own key, relative to `trust.yaml`.
+pub(crate) const PUBLIC_KEY: &str = "keys/cofferdam.pub";
+
+/// The directories of one user.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    config: PathBuf,
+    data: PathBuf,
+    cache: PathBuf,
+}
+
+impl Home {
+    /// Finds the directories; makes none.
+    pub(crate) fn find() -> Result<Self, Failure> {
+        let variable = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        if let Some(home) = variable("COFFERDAM_HOME") {
+            let home = std::path::absolute(&home).unwrap_or(home);
+            return Ok(Self { config: home.clone(), data: home.clone(), cache: home });
+        }
+        let user = variable("HOME");
+        let under = |xdg: &str, below: &str| {
+            let base =
+                variable(xdg).filter(|p| p.is_absolute()).or_else(|| user.as_ref().map(|u| u.join(below)));
+            base.map(|base| base.join("cofferdam"))
+        };
+        let missing =
+            || Failure::usage("neither HOME nor COFFERDAM_HOME is set", "set COFFERDAM_HOME to a directory");
+        Ok(Self {
+            config: under("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?,
+            data: under("XDG_DATA_HOME", ".local/share").ok_or_else(missing)?,
+            cache: under("XDG_CACHE_HOME", ".cache").ok_or_else(missing)?,
+        })
+    }
+
+    /// The user's own signing key.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.config.join("keys/cofferdam.key")
+    }
+
+    pub(crate) fn trust_file(&self) -> PathBuf {
+        self.config.join("trust.yaml")
+    }
+
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.data.join("registry")
+    }
+
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.cache.join("compiled")
+    }
+
+    /// The key that guards compiled code.
+    pub(crate) fn cache_key(&self) -> PathBuf {
+        self.config.join("keys/cache.key")
+    }
+
+    /// Whether the process of a run still runs.
+    pub(crate) fn is_alive(&self, run: &str) -> bool {
+        run_directory::is_alive(&self.work_root(), run)
+    }
+
+    /// The directories of runs while they are under way.
+    pub(crate) fn work_root(&self) -> PathBuf {
+        self.data.join("work")
+    }
+
+    /// Opens the store, making it where there is none.
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.data.join("store"))?)
+    }
+
+    /// Opens the journal, making it where there is none.
+    pub(crate) fn journal(&self) -> Result<Journal, Failure> {
+        self.make(&self.data)?;
+        Ok(Journal::open(&self.data.join("state.db"))?)
+    }
+
+    fn make(&self, directory: &Path) -> Result<(), Failure> {
+        std::fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))
+    }
+
+    /// The user's own key.
+    pub(crate) fn signing_key(&self) -> Result<SigningKey, Failure> {
+        let path = self.key_file();
+        if !path.exists() {
+            return Err(Failure::invalid(
+                "key/none",
+                format!("there is no signing key at {}", path.display()),
+                "make one with `cofferdam setup`, which also publishes and signs tasks",
+            ));
+        }
+        Ok(SigningKey::load(&path)?)
+    }
+
+    /// The public half of the user's own key, or the key in a file.
+    pub(crate) fn public_key(&self, file: Option<&Path>) -> Result<PublicKey, Failure> {
+        let path = file.map_or_else(|| self.config.join(PUBLIC_KEY), Path::to_owned);
+        match PublicKey::load(&path) {
+            Err(KeyError::Io { .. }) if file.is_none() => Err(Failure::invalid(
+                "key/none",
+                format!("there is no public key at {}", path.display()),
+                "name the key that signed: --key FILE",
+            )),
+            other => Ok(other?),
+        }
+    }
+
+    /// The user's trust rules; without a file, nothing is trusted.
+    pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        let path = self.trust_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Trust::default()),
+            Err(error) => return Err(Failure::io("read", &path, &error)),
+        };
+        Trust::parse(&text, &self.config).map_err(|error| match error {
+            TrustError::Faults(faults) => Failure::faults(&path.display().to_string(), &text, faults),
+            TrustError::Key { .. } | TrustError::Date { .. } => {
+                let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
+                Failure::invalid(
+                    "trust/invalid",
+                    format!("{}: {error}{source}", path.display()),
+                    "correct the file",
+                )
+            }
+            other => {
+                Failure::invalid("trust/invalid", format!("{}: {other}", path.display()), "correct the file")
+            }
+        })
+    }
+}

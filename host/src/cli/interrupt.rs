@@ -1,0 +1,37 @@
+//! Ctrl-C and `kill`: the first cancels the run and lets it end in order, the
+//! second ends the process.
+
+use std::io::Write;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit;
+use crate::sandbox::CancelToken;
+
+/// Cancels when the process is told to stop, for as long as it lives.
+pub(crate) fn cancel_on_signal(cancel: &CancelToken) -> std::io::Result<()> {
+    let cancel = cancel.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        // Registered here, so that no signal after this call is missed.
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let wait = move || {
+        runtime.block_on(async {
+            for first in [true, false] {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if first {
+                    let words = "\nstopping: running tasks are cancelled; once more to stop at once";
+                    let _ = writeln!(std::io::stderr().lock(), "{words}");
+                    cancel.cancel();
+                }
+            }
+            std::process::exit(i32::from(exit::INTERRUPTED));
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(|_| ())
+}

@@ -1,0 +1,114 @@
+//! The command line: what is parsed, and where everything concrete is built.
+//! One file for each command.
+
+mod cargo_build;
+mod commands;
+mod completions;
+mod failure;
+mod home;
+mod interrupt;
+mod key;
+mod params;
+mod plan;
+mod printer;
+mod run;
+mod run_directory;
+mod runs;
+mod setup;
+mod show;
+mod source;
+mod task_build;
+mod task_inspect;
+mod task_publish;
+mod task_schema;
+mod verify;
+
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::{Cli, Command, TaskCommand};
+use failure::Failure;
+use home::Home;
+use printer::Printer;
+
+/// How commands end.
+pub mod exit {
+    /// Everything went well.
+    pub const OK: u8 = 0;
+    /// The run failed, or what was to be verified does not hold.
+    pub const RUN_FAILED: u8 = 1;
+    /// The command line cannot be understood.
+    pub const USAGE: u8 = 2;
+    /// A file or a value is wrong.
+    pub const INVALID_INPUT: u8 = 3;
+    /// Policy or trust refuses.
+    pub const REFUSED: u8 = 4;
+    /// A bug in Cofferdam.
+    pub const BUG: u8 = 70;
+    /// Interrupted with Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Runs the command the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    start_tracing();
+    let printer = Printer::new(cli.format, cli.color);
+    match dispatch(cli, &printer) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            printer.failure(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
+    match cli.command {
+        // These need no directory of their own.
+        Command::Completions(args) => completions::run(&args, printer),
+        Command::Task(TaskCommand::Build(args)) => task_build::run(&args, printer),
+        Command::Task(TaskCommand::Schema) => task_schema::run(printer),
+        Command::Run(args) => run::run(&args, &Home::find()?, printer),
+        Command::Plan(args) => plan::run(&args, &Home::find()?, printer),
+        Command::Show(args) => show::run(&args, &Home::find()?, printer),
+        Command::Runs(args) => runs::run(&args, &Home::find()?, printer),
+        Command::Verify(args) => verify::run(&args, &Home::find()?, printer),
+        Command::Setup(args) => setup::run(&args, &Home::find()?, printer),
+        Command::Key(command) => key::run(&command, &Home::find()?, printer),
+        Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::find()?, printer),
+        Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::find()?, printer),
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(bytes)?;
+        file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        file.persist(path).map(|_| ()).map_err(|error| error.error)
+    };
+    write().map_err(|error| Failure::io("write", path, &error))
+}
+
+/// Internal diagnostics, for developers: `COFFERDAM_LOG=debug`.
+fn start_tracing() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("COFFERDAM_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    subscriber.without_time().with_target(false).init();
+}

@@ -1,0 +1,110 @@
+//! Everything that is printed: results on standard output, the rest on
+//! standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::commands::{ColorChoice, Format};
+use super::failure::{Failure, Problem};
+use crate::event::LiveSink;
+use crate::report::{Palette, PlainLines, TerminalLines, visible};
+
+/// Prints, in the form and the colours that were asked for.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    format: Format,
+    out: Palette,
+    err: Palette,
+    moving: bool,
+}
+
+impl Printer {
+    pub(crate) fn new(format: Format, color: ColorChoice) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let wanted = |terminal: bool| match color {
+            ColorChoice::Auto => terminal && !plain && !dumb,
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        };
+        let terminal = io::stderr().is_terminal();
+        Self {
+            format,
+            out: Palette::new(wanted(io::stdout().is_terminal())),
+            err: Palette::new(wanted(terminal)),
+            moving: terminal && !dumb && std::env::var_os("CI").is_none(),
+        }
+    }
+
+    /// Prints a result: as JSON, or as the text that `words` makes of it.
+    pub(crate) fn result(&self, value: &impl Serialize, words: impl FnOnce(&Palette) -> String) {
+        match self.format {
+            Format::Text => self.text(&words(&self.out)),
+            Format::Json => {
+                // Views are strings, numbers and maps with string keys.
+                let json = serde_json::to_string_pretty(value).unwrap_or_default();
+                self.text(&format!("{json}\n"));
+            }
+        }
+    }
+
+    /// Prints text to standard output. Whoever reads it may stop reading.
+    #[expect(clippy::unused_self, reason = "all output goes through the printer")]
+    pub(crate) fn text(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Prints a remark to standard error.
+    #[expect(clippy::unused_self, reason = "all output goes through the printer")]
+    pub(crate) fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Shows a run while it happens.
+    pub(crate) fn live(&self) -> Box<dyn LiveSink> {
+        if self.moving {
+            Box::new(TerminalLines::new(self.err.clone()))
+        } else {
+            Box::new(PlainLines::new(Box::new(io::stderr()), self.err.clone()))
+        }
+    }
+
+    /// Prints why a command could not do its work.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let text = match self.format {
+            Format::Text => self.words(failure),
+            Format::Json => serde_json::to_string_pretty(failure).unwrap_or_default() + "\n",
+        };
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    fn words(&self, failure: &Failure) -> String {
+        failure.problems.iter().map(|problem| self.problem(failure, problem)).collect()
+    }
+
+    fn problem(&self, failure: &Failure, problem: &Problem) -> String {
+        let Palette { bad, strong, faint, .. } = &self.err;
+        let label = bad.apply_to(format!("error[{}]", problem.code));
+        let mut text = format!("{label}: {}\n", strong.apply_to(visible(&problem.message)));
+        if let (Some(file), Some(line), Some(column)) = (&problem.file, problem.line, problem.column) {
+            let number = line.to_string();
+            let margin = " ".repeat(number.len());
+            text += &format!("{margin}{} {}:{line}:{column}\n", faint.apply_to("-->"), visible(file));
+            if let Some(source) = failure.line_of(problem) {
+                let bar = faint.apply_to("|");
+                let indent = " ".repeat(column.saturating_sub(1));
+                text += &format!("{margin} {bar}\n{} {bar} {}\n", faint.apply_to(&number), visible(source));
+                text += &format!("{margin} {bar} {indent}{}\n", bad.apply_to("^"));
+            }
+        }
+        if let Some(help) = &problem.help {
+            for (index, line) in help.lines().enumerate() {
+                let start = if index == 0 { "  help: " } else { "        " };
+                text += &format!("{start}{}\n", visible(line));
+            }
+        }
+        text
+    }
+}

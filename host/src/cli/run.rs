@@ -1,0 +1,164 @@
+//! `cofferdam run`: plans, runs, attests, and says how it was.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::commands::RunArgs;
+use super::failure::Failure;
+use super::home::Home;
+use super::printer::Printer;
+use super::run_directory::RunDirectory;
+use super::{exit, interrupt, plan, show, source};
+use crate::engine::{Engine, EngineError};
+use crate::event::{Builder, Fact, Recorder, RunRecord, RunStart};
+use crate::model::{RunId, Status};
+use crate::plan::Plan;
+use crate::provenance::{Attestor, LOCAL_BUILDER};
+use crate::report::{Detail, RunView, run_text};
+use crate::sandbox::{CancelToken, Sandbox};
+use crate::source::Checkout;
+use crate::store::Store;
+
+pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    if let Some(directory) = &args.outputs {
+        must_be_new(directory)?;
+    }
+    let root = source::root(args.source.as_deref(), &args.pipeline.file)?;
+    let plan = plan::build(&args.pipeline, home)?;
+    let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
+    let start = Start {
+        file: source::recorded_name(&args.pipeline.file, &root),
+        epoch: source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?,
+        checkout,
+    };
+    let store = home.store()?;
+    let record = execute(args, home, &plan, start, &store, printer)?;
+    if let Some(directory) = &args.outputs {
+        copy_outputs(&record, &store, directory)?;
+    }
+    let view = RunView::new(&record, false);
+    printer.result(&view, |palette| format!("\n{}", run_text(&view, Detail::Summary, palette)));
+    Ok(match record.finished.map(|(_, reason, _)| reason.status()) {
+        Some(Status::Succeeded) => exit::OK,
+        Some(Status::Cancelled) => exit::INTERRUPTED,
+        Some(Status::Failed) | None => exit::RUN_FAILED,
+    })
+}
+
+/// What a run begins with, beside its plan.
+struct Start {
+    file: String,
+    epoch: i64,
+    checkout: Option<Checkout>,
+}
+
+fn execute(
+    args: &RunArgs,
+    home: &Home,
+    plan: &Plan,
+    start: Start,
+    store: &Store,
+    printer: &Printer,
+) -> Result<RunRecord, Failure> {
+    let key = home.signing_key()?;
+    let jobs = args.jobs.unwrap_or_else(processors);
+    let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key())?;
+    let journal = home.journal()?;
+    let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
+    let root = home.work_root();
+    let work = RunDirectory::create(&root, id.as_str()).map_err(|error| Failure::io("use", &root, &error))?;
+    let cancel = CancelToken::default();
+    interrupt::cancel_on_signal(&cancel)
+        .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
+    let sinks = if args.quiet { Vec::new() } else { vec![printer.live()] };
+    let recorder = Arc::new(Recorder::new(id, journal.writer()?, sinks, Timestamp::now));
+    let begun = RunStart {
+        uid: hex::encode(random::<16>()?),
+        pipeline: plan.pipeline.clone(),
+        file: start.file,
+        file_digest: plan.file_digest,
+        params: plan.params.clone(),
+        tasks: plan.tasks.iter().map(|task| task.name.to_string()).collect(),
+        source_date_epoch: start.epoch,
+        builder: Builder {
+            id: LOCAL_BUILDER.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            key: key.public().id(),
+        },
+    };
+    recorder.record(Fact::RunStarted(Box::new(begun.clone())))?;
+    let source = start.checkout.map(|checkout| checkout.acquire(store)).transpose()?;
+    if let Some(source) = &source {
+        recorder.record(Fact::SourceAcquired(source.clone()))?;
+    }
+    let attestor = Attestor::new(&key, &recorder, begun, source.clone(), args.attestations.is_some());
+    let engine = Engine {
+        sandbox: &sandbox,
+        store,
+        recorder: &recorder,
+        jobs,
+        work: work.path(),
+        epoch: start.epoch,
+        cancel: &cancel,
+    };
+    let attest = |started: &_, finished: &_| {
+        attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
+    };
+    engine.run(plan, source.as_ref(), &attest)?;
+    seal(&recorder, &attestor)?;
+    if let Some(directory) = &args.attestations {
+        show::write_attestations(directory, &attestor.kept())?;
+    }
+    recorder.so_far().ok_or_else(no_events)
+}
+
+/// Attests the run as a whole, and waits until all of it is on disk.
+fn seal(recorder: &Recorder, attestor: &Attestor<'_>) -> Result<(), Failure> {
+    attestor.run(&recorder.so_far().ok_or_else(no_events)?)?;
+    recorder.record(Fact::RunSealed)?;
+    Ok(recorder.flush()?)
+}
+
+fn no_events() -> Failure {
+    Failure::invalid("bug/no-events", "the run has no events", "report this as a bug")
+}
+
+fn processors() -> u32 {
+    std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok()).unwrap_or(1).min(1024)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map_err(|error| Failure::invalid("bug/no-randomness", error.to_string(), "check /dev/urandom"))?;
+    Ok(bytes)
+}
+
+/// Refuses a directory that holds something: nothing of the user's is mixed
+/// with, or replaced by, what a run makes.
+fn must_be_new(directory: &Path) -> Result<(), Failure> {
+    let empty = match std::fs::read_dir(directory) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(Failure::io("use", directory, &error)),
+    };
+    let full = || {
+        let message = format!("the directory {} is not empty", directory.display());
+        Failure::invalid("io/not-empty", message, "give a new directory to --outputs, or remove that one")
+    };
+    empty.then_some(()).ok_or_else(full)
+}
+
+fn copy_outputs(record: &RunRecord, store: &Store, directory: &Path) -> Result<(), Failure> {
+    for (name, task) in record.tasks_in_order() {
+        let Some((_, end)) = &task.end else { continue };
+        for (output, tree) in &end.outputs {
+            let below = directory.join(name);
+            std::fs::create_dir_all(&below).map_err(|error| Failure::io("create", &below, &error))?;
+            store.copy_out(tree.digest, &below.join(output))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The directory of a run while it is under way, and the lock that tells a run
+//! that is under way from one whose process is gone.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Held while directories are made or cleaned away, so that a new one is never
+/// taken for an abandoned one.
+const GATE: &str = "gate.lock";
+const LOCK: &str = "lock";
+
+/// A run's own directory. It goes when this does, or with the next run if the
+/// process is killed.
+#[derive(Debug)]
+pub(crate) struct RunDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDirectory {
+    /// Makes the directory of a run below `root`, and removes those that runs
+    /// left whose processes are gone.
+    pub(crate) fn create(root: &Path, run: &str) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let gate = open(&root.join(GATE))?;
+        flock(&gate, FlockOperation::LockExclusive)?;
+        for entry in fs::read_dir(root)? {
+            let path = entry?.path();
+            if path.is_dir() && !locked(&path.join(LOCK)) {
+                // What cannot be removed now is tried again by the next run.
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
+        let path = root.join(run);
+        fs::create_dir(&path)?;
+        let lock = open(&path.join(LOCK))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Whether the process of a run below `root` still runs.
+pub(crate) fn is_alive(root: &Path, run: &str) -> bool {
+    locked(&root.join(run).join(LOCK))
+}
+
+fn locked(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    use super::*;
+
+    #[test]
+    fn abandoned_directories_go_and_others_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let first = RunDirectory::create(root.path(), "first").unwrap();
+        fs::create_dir_all(root.path().join("killed/tasks")).unwrap();
+        let second = RunDirectory::create(root.path(), "second").unwrap();
+        assert!(first.path().is_dir() && !root.path().join("killed").exists());
+        assert!(is_alive(root.path(), "first") && is_alive(root.path(), "second"));
+        drop(second);
+        assert!(!is_alive(root.path(), "second") && !root.path().join("second").exists());
+    }
+}

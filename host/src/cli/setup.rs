@@ -1,0 +1,69 @@
+//! `cofferdam setup`: makes what is missing to run signed tasks. Does nothing
+//! that is done already.
+
+use cofferdam_registry::{EMBEDDED_HOST, Layout, Location, SigningKey, Trust};
+use serde_json::json;
+
+use super::commands::SetupArgs;
+use super::exit;
+use super::failure::Failure;
+use super::home::{Home, PUBLIC_KEY};
+use super::printer::Printer;
+use super::task_publish::publish;
+
+/// The label of the trust rule for tasks signed here.
+const RULE: &str = "local";
+
+pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let (key, made) = key(home)?;
+    let key_line = if made { "made" } else { "have" };
+    let trusts = trust(home)?;
+    let layout = Layout::open_or_create(&home.registry())?;
+    let mut tasks = Vec::new();
+    for path in &args.components {
+        tasks.push(publish(path, home, Location::Embedded, Some(&key))?);
+    }
+    let value = json!({
+        "key": { "id": key.public().id(), "made": made },
+        "trust": home.trust_file(),
+        "registry": layout.root(),
+        "tasks": tasks,
+    });
+    printer.result(&value, |palette| {
+        let mut text = format!("{key_line} key {} ({})\n", key.public().id(), home.key_file().display());
+        text += &format!(
+            "{} trust in tasks it signs ({})\n",
+            if trusts { "made" } else { "have" },
+            home.trust_file().display()
+        );
+        for task in &tasks {
+            text +=
+                &format!("have task {}@{}, signed\n", palette.strong.apply_to(&task.reference), task.digest);
+        }
+        text
+    });
+    Ok(exit::OK)
+}
+
+fn key(home: &Home) -> Result<(SigningKey, bool), Failure> {
+    let path = home.key_file();
+    if path.exists() {
+        Ok((SigningKey::load(&path)?, false))
+    } else {
+        Ok((SigningKey::generate(&path)?, true))
+    }
+}
+
+/// Writes trust rules where there are none. Rules that exist are the user's.
+fn trust(home: &Home) -> Result<bool, Failure> {
+    let path = home.trust_file();
+    if path.exists() {
+        home.trust()?;
+        return Ok(false);
+    }
+    let pattern = format!("oci://{EMBEDDED_HOST}/*");
+    let text = Trust::document_for(RULE, &pattern, PUBLIC_KEY);
+    super::write_file(&path, text.as_bytes())?;
+    home.trust()?;
+    Ok(true)
+}

@@ -1,0 +1,41 @@
+//! Which directory a run takes as its source.
+
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+
+/// The directory that was given; else the one that holds the pipeline's
+/// `.cofferdam`; else the current one.
+pub(crate) fn root(given: Option<&Path>, pipeline: &Path) -> Result<PathBuf, Failure> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let file = std::path::absolute(pipeline).map_err(|error| Failure::unreadable(pipeline, &error))?;
+    let holder = file.ancestors().find(|path| path.file_name().is_some_and(|name| name == ".cofferdam"));
+    Ok(holder.and_then(Path::parent).unwrap_or(Path::new(".")).to_owned())
+}
+
+/// The pipeline file as provenance names it: relative to the source where it is
+/// in there, so that it reads the same on every machine.
+pub(crate) fn recorded_name(pipeline: &Path, root: &Path) -> String {
+    let inside = || {
+        let file = pipeline.canonicalize().ok()?;
+        Some(file.strip_prefix(root.canonicalize().ok()?).ok()?.to_owned())
+    };
+    inside().unwrap_or_else(|| pipeline.to_owned()).display().to_string()
+}
+
+/// The fixed time that tasks see, in seconds since 1970: `SOURCE_DATE_EPOCH`,
+/// else the time of the commit, else 1970.
+pub(crate) fn epoch(commit: Option<i64>) -> Result<i64, Failure> {
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(commit.unwrap_or(0)) };
+    let seconds = text.parse::<u32>().map(i64::from);
+    seconds.map_err(|_| {
+        let message = format!("SOURCE_DATE_EPOCH is `{text}`");
+        Failure::invalid(
+            "source/invalid-epoch",
+            message,
+            "set it to a whole number of seconds since 1970, or unset it",
+        )
+    })
+}

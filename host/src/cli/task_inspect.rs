@@ -1,0 +1,47 @@
+//! `cofferdam task inspect`: a task's contract, imports, size, digest and
+//! signatures, from a file or a registry. Runs nothing of it.
+
+use std::path::Path;
+
+use cofferdam_registry::{Layout, Location, Reference, claimed_key};
+use jiff::Timestamp;
+
+use super::commands::TaskInspectArgs;
+use super::exit;
+use super::failure::Failure;
+use super::home::Home;
+use super::printer::Printer;
+use crate::component::Component;
+use crate::plan::RegistryResolver;
+use crate::report::{TaskDescription, task_text};
+
+pub(crate) fn run(args: &TaskInspectArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let file = Path::new(&args.subject);
+    let described = if file.exists() { from_file(file)? } else { from_registry(&args.subject, home)? };
+    printer.result(&described, |palette| task_text(&described, palette));
+    Ok(exit::OK)
+}
+
+fn from_file(file: &Path) -> Result<TaskDescription, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let name = file.display().to_string();
+    let component = Component::read(&name, bytes)?;
+    Ok(TaskDescription::new(name, &component))
+}
+
+fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure> {
+    let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
+    let reference = Reference::parse(subject, &here)?;
+    let found =
+        RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), false).pull(&reference)?;
+    let root = match &reference.location {
+        Location::Embedded => home.registry(),
+        Location::Layout(path) => path.clone(),
+    };
+    let bundles = Layout::open(&root)?.bundles(found.digest)?;
+    let mut described = TaskDescription::new(found.reference, &found.component);
+    described.digest = Some(found.digest);
+    described.trust = Some(found.trust);
+    described.signatures = bundles.iter().filter_map(|bundle| claimed_key(bundle)).collect();
+    Ok(described)
+}

@@ -1,0 +1,52 @@
+//! `cofferdam verify`: says in words what holds of a run or an attestation, and
+//! what does not.
+
+use std::path::Path;
+
+use super::commands::VerifyArgs;
+use super::exit;
+use super::failure::Failure;
+use super::home::Home;
+use super::printer::Printer;
+use crate::provenance::{Report, verify_bundle, verify_run};
+use crate::report::{Palette, visible};
+
+pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let key = home.public_key(args.key.as_deref())?;
+    let store = home.store()?;
+    let file = Path::new(&args.subject);
+    let report = if file.is_file() {
+        let bundle = std::fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+        verify_bundle(&bundle, &store, &key)
+    } else if args.subject.contains(['/', '.']) {
+        // No run has such a name.
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(Failure::unreadable(file, &missing));
+    } else {
+        let journal = home.journal()?;
+        let run = journal.find(&args.subject)?;
+        verify_run(&journal, &store, &run, &key)?
+    };
+    printer.result(&report, |palette| words(&report, palette));
+    Ok(if report.holds() { exit::OK } else { exit::RUN_FAILED })
+}
+
+fn words(report: &Report, palette: &Palette) -> String {
+    let mut text = String::new();
+    let width = report.checks.iter().map(|check| check.subject.chars().count()).max().unwrap_or(0);
+    for check in &report.checks {
+        let word = if check.holds { palette.good.apply_to("holds ") } else { palette.bad.apply_to("BROKEN") };
+        text += &format!("{word}  {:<width$}  {}\n", visible(&check.subject), visible(&check.finding));
+    }
+    let broken = report.checks.iter().filter(|check| !check.holds).count();
+    text += &match broken {
+        0 => {
+            palette.good.apply_to(format!("verified: all {} checks hold\n", report.checks.len())).to_string()
+        }
+        n => palette
+            .bad
+            .apply_to(format!("not verified: {n} of {} checks fail\n", report.checks.len()))
+            .to_string(),
+    };
+    text
+}

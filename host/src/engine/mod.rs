@@ -1,0 +1,176 @@
+//! Walks a plan: runs what is ready on a bounded number of threads, passes
+//! artifacts and results on, stops when a task fails, records everything.
+
+mod arguments;
+mod schedule;
+mod task;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::event::{Event, Fact, JournalError, Recorder, Source};
+use crate::model::{RunReason, SkipReason, Status, TaskRunReason};
+use crate::plan::Plan;
+use crate::sandbox::{CancelToken, Prepared, Sandbox, SandboxError};
+use crate::store::{Store, StoreError};
+use schedule::Schedule;
+use work::WorkDirectory;
+
+/// Why a run could not go on. A task that fails is no error: it is the outcome.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// An event could not be kept.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Journal(#[from] JournalError),
+    /// An artifact could not be stored or read.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Store(#[from] StoreError),
+    /// A component could not be prepared.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The directory for running tasks could not be used.
+    #[error("cannot use the working directory {path}: {source}")]
+    #[diagnostic(
+        code("engine/work-directory"),
+        help("check that the disk has room and the directory is writable")
+    )]
+    Work {
+        /// The directory.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A TaskRun could not be attested.
+    #[error("the attestation of a task could not be made: {0}")]
+    #[diagnostic(code("engine/attestation"))]
+    Attestation(String),
+}
+
+/// Called on the thread of a TaskRun when it has ended, with the events that
+/// tell its whole story; the run waits for it.
+pub type OnFinished<'a> = &'a (dyn Fn(&Event, &Event) -> Result<(), EngineError> + Sync);
+
+/// What a run needs beside its plan.
+#[derive(Debug)]
+pub struct Engine<'a> {
+    /// Runs tasks.
+    pub sandbox: &'a Sandbox,
+    /// Holds artifacts.
+    pub store: &'a Store,
+    /// Records what happens.
+    pub recorder: &'a Arc<Recorder>,
+    /// How many TaskRuns run at once; at least one.
+    pub jobs: u32,
+    /// A directory of this run alone, on the store's file system.
+    pub work: &'a Path,
+    /// The fixed time tasks see, in seconds since 1970.
+    pub epoch: i64,
+    /// Stops the run.
+    pub cancel: &'a CancelToken,
+}
+
+impl Engine<'_> {
+    /// Runs a plan to its end and records how that was.
+    ///
+    /// # Errors
+    /// [`EngineError`] when Cofferdam itself could not go on; the run is then
+    /// left unfinished, as if it had been killed.
+    pub fn run(
+        &self,
+        plan: &Plan,
+        source: Option<&Source>,
+        on_finished: OnFinished<'_>,
+    ) -> Result<RunReason, EngineError> {
+        let work = WorkDirectory::new(self.work, self.store);
+        let schedule = Schedule::new(plan.tasks.iter().map(|task| task.after.as_slice()));
+        let ends = Mutex::new(BTreeMap::new());
+        let failure: Mutex<Option<EngineError>> = Mutex::new(None);
+        let run = Run { engine: self, plan, source, work, schedule, ends, on_finished };
+        let threads = usize::try_from(self.jobs).unwrap_or(1).min(plan.tasks.len()).max(1);
+        // Preparing first finds a component that does not fit before any task runs.
+        let prepared: Vec<Prepared> =
+            plan.tasks.iter().map(|task| self.sandbox.prepare(&task.component)).collect::<Result<_, _>>()?;
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    if let Err(error) = run.work_off(&prepared) {
+                        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                        run.schedule.abandon();
+                    }
+                });
+            }
+        });
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        run.finish()
+    }
+}
+
+/// One run while it is under way.
+struct Run<'a> {
+    engine: &'a Engine<'a>,
+    plan: &'a Plan,
+    source: Option<&'a Source>,
+    work: WorkDirectory<'a>,
+    schedule: Schedule,
+    /// What finished tasks made, by their index in the plan.
+    ends: Mutex<BTreeMap<usize, Arc<Event>>>,
+    on_finished: OnFinished<'a>,
+}
+
+impl Run<'_> {
+    fn work_off(&self, prepared: &[Prepared]) -> Result<(), EngineError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime
+            .map_err(|source| EngineError::Work { path: self.engine.work.display().to_string(), source })?;
+        while let Some(index) = self.schedule.next(|| self.engine.cancel.is_cancelled()) {
+            let (Some(task), Some(prepared)) = (self.plan.tasks.get(index), prepared.get(index)) else {
+                continue;
+            };
+            let finished = runtime.block_on(self.run_task(index, task, prepared))?;
+            let Fact::TaskFinished(end) = &finished.fact else { continue };
+            let succeeded = end.reason == TaskRunReason::Succeeded;
+            if succeeded {
+                let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+                ends.insert(index, Arc::clone(&finished));
+            }
+            self.schedule.finished(index, succeeded);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<RunReason, EngineError> {
+        let cancelled = self.engine.cancel.is_cancelled();
+        let tally = self.schedule.tally();
+        let failed = tally.failed > 0;
+        let why =
+            if cancelled { SkipReason::PipelineRunWasCancelled } else { SkipReason::PipelineRunWasStopping };
+        for index in &tally.not_run {
+            if let Some(task) = self.plan.tasks.get(*index) {
+                let task = task.name.to_string();
+                self.engine.recorder.record(Fact::TaskSkipped { task, reason: why })?;
+            }
+        }
+        let skipped = tally.not_run.len();
+        let reason = match (cancelled && skipped + tally.failed > 0, failed) {
+            (true, _) => RunReason::Cancelled,
+            (false, true) => RunReason::Failed,
+            (false, false) => RunReason::Succeeded,
+        };
+        let cancelled_tasks = if reason.status() == Status::Cancelled { tally.failed } else { 0 };
+        let completed = tally.succeeded + tally.failed - cancelled_tasks;
+        let message = format!(
+            "Tasks Completed: {completed} (Failed: {}, Cancelled {cancelled_tasks}), Skipped: {skipped}",
+            tally.failed - cancelled_tasks,
+        );
+        self.engine.recorder.record(Fact::RunFinished { reason, message })?;
+        Ok(reason)
+    }
+}

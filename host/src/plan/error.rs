@@ -1,0 +1,199 @@
+//! Why a pipeline cannot be run: one error for each thing that is wrong.
+
+use cofferdam_manifest::Fault;
+pub use cofferdam_manifest::Place;
+
+use super::resolve::ResolveError;
+
+/// One thing that is wrong with a pipeline, or with running it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The document's shape.
+    #[error("{0}")]
+    Document(Fault),
+    /// Part of the language, and not run by this version.
+    #[error("`{what}` is not run by this version")]
+    Unsupported {
+        /// The key or value.
+        what: String,
+        /// What to do instead.
+        help: String,
+        /// Where.
+        place: Place,
+    },
+    /// A name that nothing has.
+    #[error("there is no {what} `{name}`")]
+    UnknownName {
+        /// `task`, `param`, `input`, ...
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What there is.
+        help: String,
+        /// Where.
+        place: Place,
+    },
+    /// A name that two things have.
+    #[error("the name `{name}` is used twice")]
+    DuplicateName {
+        /// The name.
+        name: String,
+        /// Where the second stands.
+        place: Place,
+    },
+    /// A value that is needed and not given.
+    #[error("{message}")]
+    Missing {
+        /// What is missing.
+        message: String,
+        /// How to give it.
+        help: String,
+        /// Where.
+        place: Place,
+    },
+    /// A value of the wrong type, or not among those allowed.
+    #[error("{message}")]
+    InvalidValue {
+        /// What is wrong.
+        message: String,
+        /// Where.
+        place: Place,
+    },
+    /// A `$(..)` that means nothing there.
+    #[error("`$({text})` means nothing here: {why}")]
+    InvalidReference {
+        /// What stands between the parentheses.
+        text: String,
+        /// Why.
+        why: String,
+        /// Where.
+        place: Place,
+    },
+    /// Tasks that wait for each other.
+    #[error("these tasks wait for each other: {}", path.join(" -> "))]
+    Cycle {
+        /// The tasks on the way round, the first one again at the end.
+        path: Vec<String>,
+        /// Where the first of them stands.
+        place: Place,
+    },
+    /// The task cannot be had.
+    #[error("the task `{task}` cannot be had: {source}")]
+    Unresolved {
+        /// The task.
+        task: String,
+        /// Why.
+        source: ResolveError,
+        /// Where.
+        place: Place,
+    },
+    /// The component imports what it cannot have.
+    #[error("the component of task `{task}` imports `{import}`: {why}")]
+    ForbiddenImport {
+        /// The task.
+        task: String,
+        /// The interface.
+        import: String,
+        /// Why it cannot have it.
+        why: &'static str,
+        /// Where.
+        place: Place,
+    },
+    /// The task asks for something it is not granted.
+    #[error("task `{task}` asks for {capability}, which it is not granted")]
+    NotGranted {
+        /// The task.
+        task: String,
+        /// The capability.
+        capability: String,
+        /// Why not.
+        why: String,
+        /// Where.
+        place: Place,
+    },
+}
+
+impl PlanError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Document(fault) => fault.kind.code(),
+            Self::Unsupported { .. } => "plan/unsupported",
+            Self::UnknownName { .. } => "plan/unknown-name",
+            Self::DuplicateName { .. } => "plan/duplicate-name",
+            Self::Missing { .. } => "plan/missing",
+            Self::InvalidValue { .. } => "plan/invalid-value",
+            Self::InvalidReference { .. } => "plan/invalid-reference",
+            Self::Cycle { .. } => "plan/cycle",
+            Self::Unresolved { source, .. } => source.code(),
+            Self::ForbiddenImport { .. } => "plan/forbidden-import",
+            Self::NotGranted { .. } => "plan/not-granted",
+        }
+    }
+
+    /// What to write or type next.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Document(fault) => fault.help.clone(),
+            Self::Unsupported { help, .. } | Self::UnknownName { help, .. } | Self::Missing { help, .. } => {
+                Some(help.clone())
+            }
+            Self::Unresolved { source, .. } => source.help(),
+            Self::NotGranted { why, .. } => Some(why.clone()),
+            Self::Cycle { .. } => {
+                Some("remove one of these from `runAfter`, `inputs` or `params`".to_owned())
+            }
+            Self::DuplicateName { .. } => Some("give one of them another name".to_owned()),
+            Self::InvalidValue { .. } | Self::InvalidReference { .. } => None,
+            Self::ForbiddenImport { .. } => {
+                Some("see what it imports: cofferdam task inspect FILE|REFERENCE".to_owned())
+            }
+        }
+    }
+
+    /// Where in the file.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Document(fault) => fault.place,
+            Self::Unsupported { place, .. }
+            | Self::UnknownName { place, .. }
+            | Self::DuplicateName { place, .. }
+            | Self::Missing { place, .. }
+            | Self::InvalidValue { place, .. }
+            | Self::InvalidReference { place, .. }
+            | Self::Cycle { place, .. }
+            | Self::Unresolved { place, .. }
+            | Self::ForbiddenImport { place, .. }
+            | Self::NotGranted { place, .. } => *place,
+        }
+    }
+}
+
+impl From<Fault> for PlanError {
+    fn from(fault: Fault) -> Self {
+        Self::Document(fault)
+    }
+}
+
+/// Everything that is wrong, with the file it is wrong in.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} cannot be run")]
+pub struct PlanErrors {
+    /// The file, as it was named.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// In the order of the file; never empty.
+    pub errors: Vec<PlanError>,
+}
+
+impl PlanErrors {
+    pub(crate) fn new(file: &str, text: &str, mut errors: Vec<PlanError>) -> Self {
+        errors.sort_by_key(PlanError::place);
+        Self { file: file.to_owned(), text: text.to_owned(), errors }
+    }
+}

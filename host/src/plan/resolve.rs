@@ -1,0 +1,112 @@
+//! From what a pipeline calls a task to the component it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cofferdam_registry::{Digest, InvalidReference, LayoutError, TrustDecision};
+
+use crate::component::{Component, ComponentError};
+use crate::model::TaskRef;
+
+/// A task that was found, read and held against the trust rules.
+#[derive(Clone, Debug)]
+pub struct ResolvedTask {
+    /// The reference, pinned to its digest.
+    pub reference: String,
+    /// The digest that is signed and pinned.
+    pub digest: Digest,
+    /// The component.
+    pub component: Arc<Component>,
+    /// Whether it is trusted, and why.
+    pub trust: TrustDecision,
+}
+
+/// Finds tasks. One implementation reads registries, the other is for tests of
+/// planning.
+pub trait Resolver {
+    /// Finds what a `taskRef` names; relative paths are below `base`.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    fn resolve(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError>;
+}
+
+/// Why a task cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// `taskRef` names no task, or more than one.
+    #[error("`taskRef` takes exactly one of `name`, `bundle` and `component`")]
+    Ambiguous,
+    /// The reference cannot be read.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    /// The registry has no such task, or cannot be read.
+    #[error(transparent)]
+    Registry(#[from] LayoutError),
+    /// What was found is no task.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// The component file cannot be read.
+    #[error("cannot read {path}: {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
+    /// A rule forbids the task.
+    #[error("the trust rule `{rule}` denies it{}", message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
+    Denied {
+        /// The rule.
+        rule: String,
+        /// Its own words.
+        message: Option<String>,
+    },
+    /// Only trusted tasks may run, and this one is not.
+    #[error("it is not trusted: {cause}")]
+    NotTrusted {
+        /// Which condition does not hold.
+        cause: String,
+    },
+}
+
+impl ResolveError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ambiguous => "plan/ambiguous-task",
+            Self::Reference(_) => "registry/invalid-reference",
+            Self::Registry(LayoutError::Corrupt { .. }) => "registry/corrupt-layout",
+            Self::Registry(LayoutError::DigestMismatch { .. }) => "registry/digest-mismatch",
+            Self::Registry(LayoutError::NotFound { .. }) => "registry/not-found",
+            Self::Registry(_) => "registry/io",
+            Self::Component(ComponentError::NotWasm { .. }) => "component/not-wasm",
+            Self::Component(ComponentError::CoreModule { .. }) => "component/core-module",
+            Self::Component(ComponentError::NoManifest { .. }) => "component/no-manifest",
+            Self::Component(ComponentError::BadManifest { .. }) => "component/bad-manifest",
+            Self::Component(_) => "component/no-run",
+            Self::File { .. } => "plan/unreadable-component",
+            Self::Denied { .. } => "trust/denied",
+            Self::NotTrusted { .. } => "trust/not-trusted",
+        }
+    }
+
+    /// What to write or type next.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        use miette::Diagnostic as _;
+        match self {
+            Self::Ambiguous => Some("write for example taskRef: { name: sbom }".to_owned()),
+            Self::Reference(error) => error.help().map(|help| help.to_string()),
+            Self::Registry(error) => error.help().map(|help| help.to_string()),
+            Self::Component(error) => error.help().map(|help| help.to_string()),
+            Self::File { .. } => Some("the path is relative to the pipeline file".to_owned()),
+            Self::Denied { .. } => Some("use another version, or change the rule in trust.yaml".to_owned()),
+            Self::NotTrusted { .. } => {
+                Some("sign it with a key that trust.yaml names, or run without --require-trusted".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Signed provenance: what the host observed, as in-toto Statements.
+//!
+//! Every Statement is a pure fold over the journal. It is signed and stored
+//! before its run counts as complete, and verified by folding again.
+
+mod slsa;
+mod statement;
+mod tekton;
+mod verify;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cofferdam_registry::{Digest, KeyError, SigningKey, Statement, sign};
+
+use crate::event::{Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation};
+
+pub use slsa::{PREDICATE_TYPE, Provenance};
+pub use statement::{
+    LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunFacts, TASK_RUN_TYPE, TaskFacts, run_statement, task_statement,
+};
+pub use verify::{Check, Report, verify_bundle, verify_run};
+
+/// Why a Statement could not be made, signed or stored.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[non_exhaustive]
+pub enum AttestError {
+    /// The key cannot sign.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Key(#[from] KeyError),
+    /// The bundle cannot be kept.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Journal(#[from] JournalError),
+    /// The events do not tell a whole story.
+    #[error("the run's events are incomplete: {0}")]
+    #[diagnostic(code("provenance/incomplete"))]
+    Incomplete(&'static str),
+}
+
+/// Signs the Statements of one run.
+#[derive(Debug)]
+pub struct Attestor<'a> {
+    key: &'a SigningKey,
+    recorder: &'a Arc<Recorder>,
+    start: RunStart,
+    source: Option<Source>,
+    /// The bundles made so far, for whoever wants them as files.
+    kept: Option<Mutex<Vec<StoredAttestation>>>,
+}
+
+impl<'a> Attestor<'a> {
+    /// For a run that has begun; with `keep`, its bundles are also held for
+    /// [`Attestor::kept`].
+    #[must_use]
+    pub fn new(
+        key: &'a SigningKey,
+        recorder: &'a Arc<Recorder>,
+        start: RunStart,
+        source: Option<Source>,
+        keep: bool,
+    ) -> Self {
+        Self { key, recorder, start, source, kept: keep.then(Mutex::default) }
+    }
+
+    /// Attests a TaskRun, from the event of its start and that of its end.
+    ///
+    /// # Errors
+    /// [`AttestError`].
+    pub fn task(&self, started: &Event, finished: &Event) -> Result<(), AttestError> {
+        let (Fact::TaskStarted(start), Fact::TaskFinished(end)) = (&started.fact, &finished.fact) else {
+            return Err(AttestError::Incomplete("a TaskRun needs its start and its end"));
+        };
+        let run = RunFacts { id: self.recorder.run(), start: &self.start, source: self.source.as_ref() };
+        let facts = TaskFacts { started: started.at, start, finished: finished.at, end };
+        self.keep(Some(start.task.clone()), &task_statement(run, facts))
+    }
+
+    /// Attests the run, once it has ended.
+    ///
+    /// # Errors
+    /// [`AttestError`].
+    pub fn run(&self, record: &RunRecord) -> Result<(), AttestError> {
+        let statement = run_statement(record).ok_or(AttestError::Incomplete("the run has not ended"))?;
+        self.keep(None, &statement)
+    }
+
+    fn keep(&self, task: Option<String>, statement: &Statement<Provenance>) -> Result<(), AttestError> {
+        let bundle = sign(&encode(statement), self.key)?;
+        let digest = Digest::of(bundle.as_bytes());
+        let predicate_type = statement.predicate_type.clone();
+        let run = self.recorder.run().clone();
+        let stored =
+            StoredAttestation { run, task: task.clone(), predicate_type: predicate_type.clone(), bundle };
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(stored.clone());
+        }
+        self.recorder.attest(stored)?;
+        self.recorder.record(Fact::Attested { task, predicate_type, bundle: digest })?;
+        Ok(())
+    }
+
+    /// The bundles made so far.
+    #[must_use]
+    pub fn kept(self) -> Vec<StoredAttestation> {
+        self.kept.map(|kept| kept.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default()
+    }
+}
+
+/// The bytes of a Statement that are signed.
+pub(crate) fn encode(statement: &Statement<Provenance>) -> Vec<u8> {
+    // Strings, numbers and maps with string keys always serialise.
+    serde_json::to_vec(statement).unwrap_or_default()
+}

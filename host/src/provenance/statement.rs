@@ -1,0 +1,259 @@
+//! The fold from events to Statements. Pure: the same events always give the
+//! same bytes, which is how a signed Statement is checked against the journal.
+
+use std::collections::BTreeMap;
+
+use cofferdam_registry::{Digest, Statement, Subject};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::slsa::{
+    BuildDefinition, BuilderDescription, Metadata, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
+};
+use super::tekton;
+use crate::event::{InputArtifact, RunRecord, RunStart, Source, TaskEnd, TaskStart};
+use crate::model::RunId;
+
+/// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
+pub const TASK_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/task-run/v1";
+/// The `buildType` of a PipelineRun's Statement.
+pub const PIPELINE_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/pipeline-run/v1";
+/// The `builder.id` of a run on somebody's own machine, which SLSA does not
+/// count as hosted.
+pub const LOCAL_BUILDER: &str = "https://cofferdam.dev/builder/local@v1";
+
+/// What every Statement of a run says of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunFacts<'a> {
+    /// The run.
+    pub id: &'a RunId,
+    /// How it began.
+    pub start: &'a RunStart,
+    /// Its source, where it has one.
+    pub source: Option<&'a Source>,
+}
+
+/// One TaskRun: when it began and with what, when it ended and how.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskFacts<'a> {
+    /// When it began.
+    pub started: Timestamp,
+    /// With what.
+    pub start: &'a TaskStart,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// How.
+    pub end: &'a TaskEnd,
+}
+
+/// The Statement about one TaskRun.
+#[must_use]
+pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Provenance> {
+    let TaskFacts { start, end, .. } = task;
+    let identity = &start.identity;
+    let mut dependencies = vec![task_dependency("task", start)];
+    dependencies.extend(start.inputs.iter().map(|input| input_dependency(input)));
+    if start.inputs.iter().any(|input| input.task.is_none()) {
+        dependencies.extend(run.source.and_then(commit_dependency));
+    }
+    let mut byproducts = vec![ResourceDescriptor::named("taskRun/outcome").json(&outcome(end))];
+    byproducts.extend(
+        end.results
+            .iter()
+            .map(|(name, value)| ResourceDescriptor::named(format!("taskRunResults/{name}")).json(value)),
+    );
+    let provenance = Provenance {
+        build_definition: BuildDefinition {
+            build_type: TASK_RUN_TYPE.to_owned(),
+            external_parameters: json!({
+                "pipelineRun": run.id,
+                "pipelineTask": start.task,
+                "params": start.params,
+            }),
+            internal_parameters: json!({
+                "task": { "name": identity.name, "version": identity.version, "component": identity.component },
+                "trust": identity.trust,
+                "attempt": start.attempt,
+                "grants": start.grants,
+                "limits": start.limits,
+                "hermetic": start.grants.hermetic(),
+                "sourceDateEpoch": run.start.source_date_epoch,
+                "isolation": "wasm-component",
+            }),
+            resolved_dependencies: dependencies,
+        },
+        run_details: RunDetails {
+            builder: builder(run.start),
+            metadata: Metadata {
+                invocation_id: format!("{}/{}/{}", run.start.uid, start.task, start.attempt),
+                started_on: task.started.to_string(),
+                finished_on: task.finished.to_string(),
+            },
+            byproducts,
+        },
+    };
+    Statement::new(PREDICATE_TYPE, task_subjects(run.id, end), provenance)
+}
+
+/// The Statement about a whole run; nothing while it has not ended.
+#[must_use]
+pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance>> {
+    let (finished, reason, _) = record.finished.as_ref()?;
+    let (events, head) = record.finished_head?;
+    let start = &record.start;
+    let tasks: Vec<TaskFacts<'_>> = record.task_facts().collect();
+    let mut dependencies = vec![
+        ResourceDescriptor::named("pipeline")
+            .uri(start.file.clone())
+            .digest("sha256", start.file_digest.to_hex()),
+    ];
+    if let Some(source) = &record.source {
+        dependencies.push(source_dependency(source));
+        dependencies.extend(commit_dependency(source));
+    }
+    for task in &tasks {
+        dependencies.push(task_dependency("task", task.start));
+        dependencies.push(task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, *task)));
+    }
+    let mut subjects: Vec<Subject> = tasks.iter().flat_map(|task| output_subjects(task.end)).collect();
+    if subjects.is_empty() {
+        // A Statement is about something; a run without artifacts is about itself.
+        subjects.push(Subject::new(record.id.to_string(), head));
+    }
+    let hermetic = tasks.iter().all(|task| task.start.grants.hermetic());
+    let untrusted: Vec<&str> = tasks.iter().filter(|t| !t.trusted()).map(|t| t.start.task.as_str()).collect();
+    let provenance = Provenance {
+        build_definition: BuildDefinition {
+            build_type: PIPELINE_RUN_TYPE.to_owned(),
+            external_parameters: json!({
+                "workflow": workflow(record),
+                "params": start.params,
+            }),
+            internal_parameters: json!({
+                "pipeline": start.pipeline,
+                "hermetic": hermetic,
+                "untrustedTasks": untrusted,
+                "sourceDateEpoch": start.source_date_epoch,
+                "isolation": "wasm-component",
+            }),
+            resolved_dependencies: dependencies,
+        },
+        run_details: RunDetails {
+            builder: builder(start),
+            metadata: Metadata {
+                invocation_id: start.uid.clone(),
+                started_on: record.started.to_string(),
+                finished_on: finished.to_string(),
+            },
+            byproducts: vec![
+                ResourceDescriptor::named("pipelineRun/outcome").json(&json!({ "reason": reason })),
+                ResourceDescriptor::named("pipelineRun/journal")
+                    .digest("sha256", head.to_hex())
+                    .annotation("events", events),
+            ],
+        },
+    };
+    Some(Statement::new(PREDICATE_TYPE, subjects, provenance))
+}
+
+impl TaskFacts<'_> {
+    fn trusted(&self) -> bool {
+        matches!(self.start.identity.trust, cofferdam_registry::TrustDecision::Trusted { .. })
+    }
+}
+
+impl RunRecord {
+    /// What every Statement of this run says of it.
+    #[must_use]
+    pub fn facts(&self) -> RunFacts<'_> {
+        RunFacts { id: &self.id, start: &self.start, source: self.source.as_ref() }
+    }
+
+    /// The TaskRuns that ended, in the pipeline's order.
+    pub fn task_facts(&self) -> impl Iterator<Item = TaskFacts<'_>> {
+        self.tasks_in_order().filter_map(|(_, task)| {
+            let (started, start) = task.start.as_ref()?;
+            let (finished, end) = task.end.as_ref()?;
+            Some(TaskFacts { started: *started, start, finished: *finished, end })
+        })
+    }
+}
+
+fn outcome(end: &TaskEnd) -> serde_json::Value {
+    json!({ "reason": end.reason, "message": end.message, "failure": end.failure })
+}
+
+/// A task's outputs; for one without, the record of its outcome.
+fn task_subjects(run: &RunId, end: &TaskEnd) -> Vec<Subject> {
+    let subjects: Vec<Subject> = output_subjects(end).collect();
+    if !subjects.is_empty() {
+        return subjects;
+    }
+    let results = end.results.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    vec![Subject::new(format!("{run}/{}", end.task), outcome_digest(&outcome(end), &results))]
+}
+
+/// The digest of a TaskRun that made no artifacts: of its outcome and results.
+pub(super) fn outcome_digest(
+    outcome: &serde_json::Value,
+    results: &BTreeMap<String, serde_json::Value>,
+) -> Digest {
+    Digest::of(json!({ "outcome": outcome, "results": results }).to_string().as_bytes())
+}
+
+fn output_subjects(end: &TaskEnd) -> impl Iterator<Item = Subject> {
+    end.outputs.iter().map(|(name, tree)| Subject::new(format!("{}/{name}", end.task), tree.digest))
+}
+
+fn task_dependency(name: &str, start: &TaskStart) -> ResourceDescriptor {
+    let identity = &start.identity;
+    let uri = identity.reference.split('@').next().unwrap_or_default();
+    let scheme = if uri.contains(':') && (uri.starts_with("oci:") || uri.starts_with("file:")) {
+        ""
+    } else {
+        "oci://"
+    };
+    ResourceDescriptor::named(name).uri(format!("{scheme}{uri}")).digest("sha256", identity.digest.to_hex())
+}
+
+fn input_dependency(input: &InputArtifact) -> ResourceDescriptor {
+    let from = match (&input.task, &input.output) {
+        (Some(task), Some(output)) => format!("{task}/{output}"),
+        _ => "source".to_owned(),
+    };
+    ResourceDescriptor::named(format!("inputs/{}", input.name))
+        .digest("sha256", input.tree.digest.to_hex())
+        .annotation("from", from)
+}
+
+fn source_dependency(source: &Source) -> ResourceDescriptor {
+    ResourceDescriptor::named("source")
+        .digest("sha256", source.tree.digest.to_hex())
+        .annotation("dirty", source.dirty)
+}
+
+/// The commit, in the form Conforma looks for. A working copy with changes is
+/// not its commit, so it names none.
+fn commit_dependency(source: &Source) -> Option<ResourceDescriptor> {
+    let commit = source.commit.as_ref().filter(|_| !source.dirty)?;
+    let algorithm = if commit.len() == 40 { "sha1" } else { "gitCommit" };
+    let described = ResourceDescriptor::named("inputs/result").digest(algorithm, commit);
+    Some(match &source.remote {
+        Some(remote) => described.uri(format!("git+{}.git", remote.trim_end_matches(".git"))),
+        None => described,
+    })
+}
+
+fn workflow(record: &RunRecord) -> serde_json::Value {
+    let source = record.source.as_ref();
+    json!({
+        "path": record.start.file,
+        "repository": source.and_then(|s| s.remote.as_ref()),
+        "ref": source.and_then(|s| s.branch.as_ref()),
+    })
+}
+
+fn builder(start: &RunStart) -> BuilderDescription {
+    let version = [("cofferdam".to_owned(), start.builder.version.clone())];
+    BuilderDescription { id: start.builder.id.clone(), version: version.into() }
+}

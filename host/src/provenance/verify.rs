@@ -1,0 +1,189 @@
+//! Checks a run, or a bundle somebody hands over, and says in words what holds.
+
+use std::collections::BTreeMap;
+
+use cofferdam_registry::{Digest, PublicKey, Statement, verify_statement};
+use serde::Serialize;
+
+use super::statement::outcome_digest;
+use super::{
+    PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, encode, run_statement, task_statement,
+};
+use crate::event::{Journal, JournalError, RunRecord, RunState, StoredAttestation};
+use crate::model::RunId;
+use crate::store::{Store, StoreError};
+
+/// One thing that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub subject: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What was found, in words.
+    pub finding: String,
+}
+
+/// Everything that was checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// In the order they were made.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Whether everything holds. Nothing checked is nothing verified.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        !self.checks.is_empty() && self.checks.iter().all(|check| check.holds)
+    }
+
+    fn add(&mut self, subject: impl Into<String>, finding: Result<String, String>) {
+        let holds = finding.is_ok();
+        let finding = finding.unwrap_or_else(|why| why);
+        self.checks.push(Check { subject: subject.into(), holds, finding });
+    }
+}
+
+/// Checks a run: the journal's chain, that it is complete, every signature,
+/// that what was signed is what the journal tells, and every artifact's bytes.
+///
+/// # Errors
+/// [`JournalError`] where there is no such run or the journal cannot be read.
+/// A journal that was changed is a finding.
+pub fn verify_run(
+    journal: &Journal,
+    store: &Store,
+    run: &RunId,
+    key: &PublicKey,
+) -> Result<Report, JournalError> {
+    let mut report = Report::default();
+    let events = match journal.events(run) {
+        Ok(events) => events,
+        Err(error @ JournalError::Changed { .. }) => {
+            report.add("journal", Err(error.to_string()));
+            return Ok(report);
+        }
+        Err(error) => return Err(error),
+    };
+    report.add("journal", Ok(format!("{} events, each chained to the one before", events.len())));
+    let Some(record) = RunRecord::fold(&events) else {
+        report.add("run", Err("its first event is not its start".to_owned()));
+        return Ok(report);
+    };
+    report.add("run", completeness(&record));
+    let stored: BTreeMap<Option<String>, StoredAttestation> = journal
+        .attestations(run)?
+        .into_iter()
+        .filter(|a| a.predicate_type == PREDICATE_TYPE)
+        .map(|a| (a.task.clone(), a))
+        .collect();
+    for facts in record.task_facts() {
+        let name = &facts.start.task;
+        let statement = task_statement(record.facts(), facts);
+        let finding = attestation(&record, Some(name.clone()), &stored, &statement, key);
+        report.add(format!("provenance of task {name}"), finding);
+    }
+    if let Some(statement) = run_statement(&record) {
+        report.add("provenance of the run", attestation(&record, None, &stored, &statement, key));
+    }
+    for facts in record.task_facts() {
+        for (name, tree) in &facts.end.outputs {
+            report.add(format!("artifact {}/{name}", facts.start.task), artifact(store, tree.digest));
+        }
+    }
+    Ok(report)
+}
+
+fn completeness(record: &RunRecord) -> Result<String, String> {
+    match record.state() {
+        RunState::Sealed(status) => Ok(format!("{}, complete", status.as_str())),
+        RunState::Unsealed(status) => {
+            Err(format!("{}, but it was interrupted before all attestations were stored", status.as_str()))
+        }
+        RunState::Running => Err("it has not ended: it is still running, or was interrupted".to_owned()),
+    }
+}
+
+fn attestation(
+    record: &RunRecord,
+    task: Option<String>,
+    stored: &BTreeMap<Option<String>, StoredAttestation>,
+    derived: &Statement<Provenance>,
+    key: &PublicKey,
+) -> Result<String, String> {
+    let found = stored.get(&task).ok_or("it is missing")?;
+    let recorded = record.attested.get(&(task, PREDICATE_TYPE.to_owned()));
+    if recorded != Some(&Digest::of(found.bundle.as_bytes())) {
+        return Err("it is not the one the journal names".to_owned());
+    }
+    let signed: Statement<Provenance> =
+        verify_statement(found.bundle.as_bytes(), key, PREDICATE_TYPE).map_err(|error| error.to_string())?;
+    if encode(&signed) != encode(derived) {
+        return Err("what was signed is not what the journal tells".to_owned());
+    }
+    Ok(format!("signed by key {}, and the same as the journal tells", key.id()))
+}
+
+fn artifact(store: &Store, digest: Digest) -> Result<String, String> {
+    match store.check_tree(digest) {
+        Ok(report) => {
+            Ok(format!("{digest}: {} files, {} bytes, every byte as attested", report.files, report.bytes))
+        }
+        Err(error @ StoreError::Missing { .. }) => Err(format!("{error}; it cannot be checked")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The digest of what a Statement without artifacts is about: the outcome of a
+/// task, or the journal of a run, as its byproducts give them.
+fn own_record(statement: &Statement<Provenance>) -> Option<Digest> {
+    let Provenance { build_definition, run_details } = &statement.predicate;
+    let byproduct = |name: &str| run_details.byproducts.iter().find(|b| b.name == name);
+    match build_definition.build_type.as_str() {
+        TASK_RUN_TYPE => {
+            let outcome = byproduct("taskRun/outcome")?.decode_json()?;
+            let results = run_details
+                .byproducts
+                .iter()
+                .filter_map(|b| Some((b.name.strip_prefix("taskRunResults/")?.to_owned(), b.decode_json()?)));
+            Some(outcome_digest(&outcome, &results.collect()))
+        }
+        PIPELINE_RUN_TYPE => Digest::from_hex(byproduct("pipelineRun/journal")?.digest.get("sha256")?),
+        _ => None,
+    }
+}
+
+/// Checks a bundle on its own: its signature, its Statement, and that every
+/// subject's bytes are in the store.
+#[must_use]
+pub fn verify_bundle(bundle: &[u8], store: &Store, key: &PublicKey) -> Report {
+    let mut report = Report::default();
+    let statement: Statement<Provenance> = match verify_statement(bundle, key, PREDICATE_TYPE) {
+        Ok(statement) => statement,
+        Err(error) => {
+            report.add("signature", Err(error.to_string()));
+            return report;
+        }
+    };
+    report.add("signature", Ok(format!("by key {}; no log or timestamp says when", key.id())));
+    let details = &statement.predicate.run_details;
+    report.add(
+        "statement",
+        Ok(format!("SLSA provenance by {}, {}", details.builder.id, details.metadata.finished_on)),
+    );
+    for subject in &statement.subject {
+        let finding = match subject.sha256() {
+            Some(digest) if Some(digest) == own_record(&statement) => {
+                Ok("the record of its own outcome, which the statement carries".to_owned())
+            }
+            Some(digest) => artifact(store, digest),
+            None => Err("it has no SHA-256, or more digests than that".to_owned()),
+        };
+        report.add(format!("subject {}", subject.name), finding);
+    }
+    if statement.subject.is_empty() {
+        report.add("subject", Err("it names none".to_owned()));
+    }
+    report
+}

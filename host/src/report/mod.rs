@@ -1,0 +1,19 @@
+//! Shows runs and plans: on a terminal, as plain lines, as JSON.
+//!
+//! Everything here is a fold over events or a plan; nothing here decides. What
+//! a task said is shown with its control characters escaped: a log line must
+//! not be able to move the cursor of whoever reads it.
+
+mod live;
+mod plan;
+mod run;
+mod run_text;
+mod task;
+mod words;
+
+pub use live::{PlainLines, TerminalLines};
+pub use plan::{PlanView, plan_text};
+pub use run::{AttestationView, RunView, TaskState, TaskView};
+pub use run_text::{Detail, run_text, runs_text};
+pub use task::{TaskDescription, task_text};
+pub use words::{Palette, bytes, duration, visible};

@@ -1,0 +1,251 @@
+//! A run as it is shown: what its events tell, in the form that is printed as
+//! JSON. The text for people is made from the same values.
+
+use std::collections::BTreeMap;
+
+use cofferdam_manifest::Value;
+use cofferdam_registry::{Digest, TrustDecision};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::event::{
+    Builder, Grants, InputArtifact, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
+};
+use crate::model::EffectiveLimits;
+use crate::store::Tree;
+
+/// How a task of a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum TaskState {
+    /// It has not begun.
+    Pending,
+    /// It has begun and not ended.
+    Running,
+    /// It had begun when the run was interrupted.
+    Interrupted,
+    /// It ended well.
+    Succeeded,
+    /// It ended otherwise.
+    Failed,
+    /// It was stopped from outside.
+    Cancelled,
+    /// It was not run.
+    Skipped,
+}
+
+/// A run as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    /// Its name.
+    pub run: String,
+    /// `Succeeded`, `Failed`, `Cancelled`, `Running` or `Interrupted`.
+    pub status: &'static str,
+    /// Whether every event and attestation is stored.
+    pub sealed: bool,
+    /// Tekton's sentence about the tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Its file.
+    pub file: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When the last task had ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Timestamp>,
+    /// From one to the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_micros: Option<u64>,
+    /// Whether all its tasks were hermetic.
+    pub hermetic: bool,
+    /// The pipeline's params, defaults applied.
+    pub params: BTreeMap<String, Value>,
+    /// Where the source came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Who ran it.
+    pub builder: Builder,
+    /// Its tasks, in the pipeline's order.
+    pub tasks: Vec<TaskView>,
+    /// Its signed attestations.
+    pub attestations: Vec<AttestationView>,
+}
+
+/// A task of a run as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskView {
+    /// The name in the pipeline.
+    pub task: String,
+    /// How it stands.
+    pub status: TaskState,
+    /// Tekton's word for how it ended, or its sentence for why it did not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The task's own account of its failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<TaskFailure>,
+    /// Which task it is, and whether it is trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<TaskIdentity>,
+    /// Whether nothing but inputs, params and the component decided the outcome.
+    pub hermetic: bool,
+    /// What it could do beyond reading inputs and writing outputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
+    /// How much it could use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<EffectiveLimits>,
+    /// What it used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Its params, defaults applied.
+    pub params: BTreeMap<String, Value>,
+    /// What it read.
+    pub inputs: Vec<InputArtifact>,
+    /// What it made.
+    pub outputs: BTreeMap<String, Tree>,
+    /// What it returned.
+    pub results: BTreeMap<String, Value>,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// From its beginning to its end, sealing included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_micros: Option<u64>,
+}
+
+/// A signed attestation as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestationView {
+    /// The task, or nothing for the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The predicate's type.
+    pub predicate_type: String,
+    /// The digest of the bundle.
+    pub bundle: Digest,
+}
+
+impl RunView {
+    /// The view of a run; `alive` says whether its process still runs.
+    #[must_use]
+    pub fn new(record: &RunRecord, alive: bool) -> Self {
+        let state = record.state();
+        let status = match state {
+            RunState::Sealed(status) => status.as_str(),
+            RunState::Unsealed(_) | RunState::Running if alive => "Running",
+            RunState::Unsealed(_) | RunState::Running => "Interrupted",
+        };
+        let finished = record.finished.as_ref();
+        let view = |(name, task): (&str, &TaskRecord)| TaskView::new(name, task, alive);
+        Self {
+            run: record.id.to_string(),
+            status,
+            sealed: record.sealed,
+            message: finished.map(|(_, _, message)| message.clone()),
+            pipeline: record.start.pipeline.clone(),
+            file: record.start.file.clone(),
+            started: record.started,
+            finished: finished.map(|(at, ..)| *at),
+            duration_micros: finished.map(|(at, ..)| between(record.started, *at)),
+            hermetic: record.tasks.values().all(|task| task.start.is_none() || task.hermetic()),
+            params: record.start.params.clone(),
+            source: record.source.clone(),
+            builder: record.start.builder.clone(),
+            tasks: record.tasks_in_order().map(view).collect(),
+            attestations: record
+                .attested
+                .iter()
+                .map(|((task, predicate_type), bundle)| AttestationView {
+                    task: task.clone(),
+                    predicate_type: predicate_type.clone(),
+                    bundle: *bundle,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TaskView {
+    fn new(name: &str, task: &TaskRecord, alive: bool) -> Self {
+        use crate::model::Status;
+        let start = task.start.as_ref();
+        let end = task.end.as_ref().map(|(_, end)| end);
+        let status = match (start, end, task.skipped) {
+            (_, Some(end), _) => match end.reason.status() {
+                Status::Succeeded => TaskState::Succeeded,
+                Status::Failed => TaskState::Failed,
+                Status::Cancelled => TaskState::Cancelled,
+            },
+            (_, None, Some(_)) => TaskState::Skipped,
+            (Some(_), None, None) if alive => TaskState::Running,
+            (Some(_), None, None) => TaskState::Interrupted,
+            (None, None, None) => TaskState::Pending,
+        };
+        let skipped = task.skipped.map(crate::model::SkipReason::as_str);
+        let duration = start.zip(task.end.as_ref()).map(|((began, _), (ended, _))| between(*began, *ended));
+        Self {
+            task: name.to_owned(),
+            status,
+            reason: end.map(|end| end.reason.as_str()).or(skipped),
+            message: end.and_then(|end| end.message.clone()),
+            failure: end.and_then(|end| end.failure.clone()),
+            identity: start.map(|(_, start)| start.identity.clone()),
+            hermetic: task.hermetic(),
+            grants: start.map(|(_, start)| start.grants),
+            limits: start.map(|(_, start)| start.limits),
+            usage: end.map(|end| end.usage),
+            params: start.map(|(_, start)| start.params.clone()).unwrap_or_default(),
+            inputs: start.map(|(_, start)| start.inputs.clone()).unwrap_or_default(),
+            outputs: end.map(|end| end.outputs.clone()).unwrap_or_default(),
+            results: end.map(|end| end.results.clone()).unwrap_or_default(),
+            started: start.map(|(at, _)| *at),
+            duration_micros: duration,
+        }
+    }
+
+    /// How it is trusted, in words.
+    #[must_use]
+    pub fn trust(&self) -> Option<String> {
+        self.identity.as_ref().map(|identity| trust_words(&identity.trust))
+    }
+}
+
+impl TaskState {
+    /// The word as it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Interrupted => "Interrupted",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Skipped => "Skipped",
+        }
+    }
+}
+
+/// A decision of the trust rules, in words.
+pub(super) fn trust_words(trust: &TrustDecision) -> String {
+    match trust {
+        TrustDecision::Trusted { rule, key } => format!("trusted: signed by key {key}, rule `{rule}`"),
+        TrustDecision::Untrusted { cause } => format!("not trusted: {cause}"),
+        TrustDecision::Denied { rule, message } => {
+            let message = message.as_ref().map(|m| format!(": {m}")).unwrap_or_default();
+            format!("denied by rule `{rule}`{message}")
+        }
+    }
+}
+
+fn between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.as_microsecond().saturating_sub(from.as_microsecond())).unwrap_or(0)
+}

@@ -1,0 +1,228 @@
+//! A run in words: the summary at its end, the whole story for `show`, and the
+//! list of runs.
+
+use std::fmt::Write as _;
+
+use cofferdam_manifest::Value;
+
+use super::run::{RunView, TaskState, TaskView};
+use super::words::{Palette, bytes, duration, visible};
+use crate::event::InputArtifact;
+use crate::store::Tree;
+
+/// How much of a run is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What a person wants to see at its end.
+    Summary,
+    /// Everything.
+    Full,
+}
+
+/// A longer value is cut in a summary.
+const SHORT_VALUE: usize = 72;
+/// Only this many tasks that succeeded are described one by one in a summary.
+const MANY: usize = 40;
+
+/// A run in words.
+#[must_use]
+pub fn run_text(view: &RunView, detail: Detail, palette: &Palette) -> String {
+    let mut out = String::new();
+    let status = palette.status(view.status).apply_to(view.status);
+    let took = view.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
+    let _ = writeln!(out, "{} {status}{took}", palette.strong.apply_to(&view.run));
+    if let Some(message) = &view.message {
+        let _ = writeln!(out, "  {message}");
+    }
+    row(&mut out, palette, "pipeline", &format!("{} ({})", view.pipeline, visible(&view.file)));
+    if let Some(source) = &view.source {
+        row(&mut out, palette, "source", &source_words(source));
+    }
+    let hermetic = if view.hermetic { "yes: no task could see anything but its inputs" } else { "no" };
+    row(&mut out, palette, "hermetic", hermetic);
+    if detail == Detail::Full {
+        row(&mut out, palette, "started", &view.started.to_string());
+        row(&mut out, palette, "builder", &format!("{} ({})", view.builder.id, view.builder.version));
+        for (name, value) in &view.params {
+            row(&mut out, palette, "param", &format!("{name} = {}", value_words(value, detail)));
+        }
+    }
+    tasks(&mut out, view, detail, palette);
+    out.push('\n');
+    attestations(&mut out, view, detail, palette);
+    out
+}
+
+fn tasks(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
+    let brief = detail == Detail::Summary && view.tasks.len() > MANY;
+    let mut told = 0;
+    for task in &view.tasks {
+        if brief && matches!(task.status, TaskState::Succeeded | TaskState::Skipped) {
+            continue;
+        }
+        told += 1;
+        out.push('\n');
+        task_text(out, task, detail, palette);
+    }
+    if brief {
+        let count = |state| view.tasks.iter().filter(|task| task.status == state).count();
+        let _ = writeln!(
+            out,
+            "\n{} tasks: {} Succeeded, {told} shown above, {} Skipped; all of them: cofferdam show {}",
+            view.tasks.len(),
+            count(TaskState::Succeeded),
+            count(TaskState::Skipped),
+            view.run
+        );
+    }
+}
+
+fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palette) {
+    let word = task.status.as_str();
+    let took = task.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
+    let reason = match task.status {
+        TaskState::Failed | TaskState::Cancelled | TaskState::Skipped => {
+            task.reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+        }
+        TaskState::Pending | TaskState::Running | TaskState::Interrupted | TaskState::Succeeded => {
+            String::new()
+        }
+    };
+    let status = palette.status(word).apply_to(word);
+    let _ = writeln!(out, "{} {status}{took}{reason}", palette.strong.apply_to(&task.task));
+    if let Some(message) = &task.message {
+        row(out, palette, "why", &visible(message));
+    }
+    if let Some(failure) = &task.failure {
+        row(out, palette, "why", &format!("{}: {}", visible(&failure.reason), visible(&failure.message)));
+        if let Some(remedy) = &failure.remedy {
+            row(out, palette, "help", &visible(remedy));
+        }
+    }
+    if let Some(identity) = &task.identity {
+        row(out, palette, "task", &visible(&identity.reference));
+    }
+    if let Some(trust) = task.trust() {
+        row(out, palette, "trust", &visible(&trust));
+    }
+    for input in &task.inputs {
+        row(out, palette, "read", &format!("{} = {}", input.name, input_words(input)));
+    }
+    for (name, tree) in &task.outputs {
+        row(out, palette, "produced", &format!("{name} = {}", tree_words(tree)));
+    }
+    for (name, value) in &task.results {
+        row(out, palette, "result", &format!("{name} = {}", value_words(value, detail)));
+    }
+    if detail == Detail::Full {
+        full(out, task, palette);
+    }
+}
+
+fn full(out: &mut String, task: &TaskView, palette: &Palette) {
+    for (name, value) in &task.params {
+        row(out, palette, "param", &format!("{name} = {}", value_words(value, Detail::Full)));
+    }
+    if let Some(grants) = task.grants {
+        let granted = [(grants.real_clock, "the real time"), (grants.real_random, "real randomness")];
+        let granted: Vec<&str> = granted.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect();
+        let words = match granted.as_slice() {
+            [] => "nothing beyond its inputs and outputs: hermetic".to_owned(),
+            some => some.join(", "),
+        };
+        row(out, palette, "granted", &words);
+    }
+    if let (Some(usage), Some(limits)) = (task.usage, task.limits) {
+        let words = format!(
+            "{} of {}, {} of {} memory, {} of {} written, {} of {} logged",
+            duration(usage.wall_micros),
+            limits.timeout,
+            bytes(usage.peak_memory),
+            limits.memory,
+            bytes(usage.written),
+            limits.output,
+            bytes(usage.logged),
+            limits.log,
+        );
+        row(out, palette, "used", &words);
+    }
+}
+
+fn attestations(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
+    let run = &view.run;
+    let count = view.attestations.len();
+    if count > 0 {
+        let key = &view.builder.key;
+        row(out, palette, "attested", &format!("{count} SLSA provenance statements, signed by key {key}"));
+        if detail == Detail::Full {
+            for attestation in &view.attestations {
+                let about = attestation.task.as_deref().unwrap_or("the run");
+                row(out, palette, "", &format!("{about}: {}", attestation.bundle));
+            }
+        }
+        row(out, palette, "as files", &format!("cofferdam show {run} --attestations DIRECTORY"));
+    }
+    if view.sealed {
+        row(out, palette, "verify", &format!("cofferdam verify {run}"));
+    } else if view.status == "Interrupted" {
+        let words = "its process ended before it was complete; run the pipeline again";
+        row(out, palette, "help", words);
+    }
+}
+
+fn row(out: &mut String, palette: &Palette, label: &str, text: &str) {
+    let _ = writeln!(out, "  {} {text}", palette.faint.apply_to(format!("{label:<9}")));
+}
+
+fn source_words(source: &crate::event::Source) -> String {
+    let tree = tree_words(&source.tree);
+    let Some(commit) = &source.commit else { return format!("{tree}, plain files") };
+    let short: String = commit.chars().take(12).collect();
+    let branch = source.branch.as_ref().map(|b| format!(" on {}", visible(b))).unwrap_or_default();
+    let state = if source.dirty { ", with changes that are not committed" } else { "" };
+    format!("{tree}, commit {short}{branch}{state}")
+}
+
+fn tree_words(tree: &Tree) -> String {
+    let files = if tree.files == 1 { "file" } else { "files" };
+    format!("{} ({} {files}, {})", tree.digest, tree.files, bytes(tree.bytes))
+}
+
+fn input_words(input: &InputArtifact) -> String {
+    let from = match (&input.task, &input.output) {
+        (Some(task), Some(output)) => format!(" from {task}/{output}"),
+        _ => " from the source".to_owned(),
+    };
+    tree_words(&input.tree) + &from
+}
+
+fn value_words(value: &Value, detail: Detail) -> String {
+    let text = match value {
+        Value::Text(text) => text.clone(),
+        Value::Texts(_) | Value::Fields(_) => serde_json::to_string(value).unwrap_or_default(),
+    };
+    let shown = visible(&text);
+    if detail == Detail::Full || shown.chars().count() <= SHORT_VALUE {
+        return shown.into_owned();
+    }
+    let cut: String = shown.chars().take(SHORT_VALUE).collect();
+    format!("{cut}...")
+}
+
+/// Runs, one on a line, newest first.
+#[must_use]
+pub fn runs_text(views: &[RunView], palette: &Palette) -> String {
+    if views.is_empty() {
+        return "no runs yet; start one with `cofferdam run PIPELINE`\n".to_owned();
+    }
+    let width = views.iter().map(|view| view.run.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for view in views {
+        let took = view.duration_micros.map(duration).unwrap_or_default();
+        let started = view.started.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let status = palette.status(view.status).apply_to(format!("{:<11}", view.status));
+        let _ =
+            writeln!(out, "{:<width$}  {status}  {started}  {took:>10}  {}", view.run, visible(&view.file));
+    }
+    out
+}

@@ -1,0 +1,141 @@
+//! A task as `task inspect` shows it.
+
+use std::fmt::Write as _;
+
+use cofferdam_manifest::{Manifest, ValueType};
+use cofferdam_registry::{Digest, TrustDecision};
+use serde::Serialize;
+
+use super::run::trust_words;
+use super::words::{Palette, bytes, visible};
+use crate::capability::Import;
+use crate::component::Component;
+
+/// A task as it is shown.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskDescription {
+    /// The file, or the reference pinned to its digest.
+    pub task: String,
+    /// What is signed and pinned; nothing for a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The digest of the component.
+    pub component: Digest,
+    /// Its bytes.
+    pub size: usize,
+    /// Whether it is trusted here; nothing for a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustDecision>,
+    /// The keys that its signatures name. Only `trust` says whether they hold.
+    pub signatures: Vec<String>,
+    /// The interfaces it imports.
+    pub imports: Vec<String>,
+    /// What it takes, makes and asks for.
+    pub manifest: Manifest,
+}
+
+impl TaskDescription {
+    /// A task without what a registry knows of it.
+    #[must_use]
+    pub fn new(task: String, component: &Component) -> Self {
+        Self {
+            task,
+            digest: None,
+            component: component.digest,
+            size: component.bytes.len(),
+            trust: None,
+            signatures: Vec::new(),
+            imports: component.imports.clone(),
+            manifest: component.manifest.clone(),
+        }
+    }
+}
+
+/// A task in words.
+#[must_use]
+pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
+    let Manifest { metadata, spec, .. } = &task.manifest;
+    let mut out = String::new();
+    let name = palette.strong.apply_to(format!("{}:{}", metadata.name, metadata.version));
+    let _ = writeln!(out, "{name} {}", visible(&metadata.description));
+    let mut row = |label: &str, text: &str| {
+        let _ = writeln!(out, "  {} {text}", palette.faint.apply_to(format!("{label:<9}")));
+    };
+    row("from", &visible(&task.task));
+    if let Some(digest) = task.digest {
+        row("manifest", &digest.to_string());
+    }
+    row("component", &format!("{} ({})", task.component, bytes(task.size as u64)));
+    if let Some(trust) = &task.trust {
+        row("trust", &visible(&trust_words(trust)));
+        match task.signatures.as_slice() {
+            [] => row("signed", "by nobody"),
+            keys => keys.iter().for_each(|key| row("signed", &format!("by key {}", visible(key)))),
+        }
+    }
+    for param in &spec.params {
+        let default = match &param.default {
+            Some(value) => format!(" = {}", serde_json::to_string(value).unwrap_or_default()),
+            None => " (required)".to_owned(),
+        };
+        let words = describe(param.name.as_str(), param.effective_type(), &param.description, &default);
+        row("param", &words);
+    }
+    for input in &spec.inputs {
+        row("reads", &with_description(input.name.as_str(), &input.description));
+    }
+    for output in &spec.outputs {
+        row("makes", &with_description(output.name.as_str(), &output.description));
+    }
+    for result in &spec.results {
+        row("result", &describe(result.name.as_str(), result.value_type, &result.description, ""));
+    }
+    for ask in asked(&task.manifest) {
+        row("asks for", &visible(&ask));
+    }
+    let (inert, other): (Vec<&String>, Vec<&String>) =
+        task.imports.iter().partition(|import| Import::of(import) == Import::Inert);
+    for import in other {
+        row("imports", &format!("{} ({})", visible(import), import_words(Import::of(import))));
+    }
+    if !inert.is_empty() {
+        row("imports", &format!("{} interfaces that give nothing from outside", inert.len()));
+    }
+    out
+}
+
+fn describe(name: &str, value_type: ValueType, description: &str, after: &str) -> String {
+    with_description(&format!("{name}: {}{}", value_type.as_str(), visible(after)), description)
+}
+
+fn with_description(name: &str, description: &str) -> String {
+    if description.is_empty() { name.to_owned() } else { format!("{name} - {}", visible(description)) }
+}
+
+fn asked(manifest: &Manifest) -> Vec<String> {
+    let capabilities = &manifest.spec.capabilities;
+    let mut asked: Vec<String> =
+        capabilities.network.iter().map(|ask| format!("network {}", ask.host)).collect();
+    asked.extend(capabilities.exec.iter().map(|ask| format!("exec {}", ask.tool)));
+    asked.extend(capabilities.clock.map(|_| "the real time".to_owned()));
+    asked.extend(capabilities.random.map(|_| "real randomness".to_owned()));
+    if asked.is_empty() {
+        asked.push("nothing beyond its inputs and outputs".to_owned());
+    }
+    asked
+}
+
+fn import_words(import: Import) -> &'static str {
+    match import {
+        Import::Inert => "gives nothing from outside",
+        Import::Log => "log lines",
+        Import::Files => "its inputs, outputs and scratch",
+        Import::Clock => "the time, fixed unless granted",
+        Import::Random => "random numbers, seeded unless granted",
+        Import::Network => "HTTP, never linked by this version",
+        Import::Sockets => "raw sockets, never linked",
+        Import::Exec => "native tools, not run by this version",
+        Import::Unknown => "unknown to this host",
+    }
+}

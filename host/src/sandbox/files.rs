@@ -1,0 +1,347 @@
+//! `wasi:filesystem` as a task sees it: the runtime's own implementation, which
+//! keeps every path inside its preopened directory, and in front of it
+//! - the count of what is written, so that a limit ends the task at once;
+//! - no trace of the machine: times are the run's, object numbers are given in
+//!   the order they are asked for, directories list in order of name;
+//! - no hard links, which could give two outputs one changing file.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, FsError, FsResult, OutputStream, Pollable, ReaddirIterator, StreamError,
+    StreamResult,
+};
+use wasmtime_wasi_io::bytes::Bytes;
+
+use super::state::{TaskState, Trip};
+use crate::capability::FileMeter;
+use types::{HostDescriptor, HostDirectoryEntryStream};
+
+/// The view of one TaskRun's files.
+pub(crate) struct Files<'a> {
+    inner: WasiFilesystemCtxView<'a>,
+    meter: &'a Arc<FileMeter>,
+    seen: &'a mut std::collections::HashMap<(u64, u64), u64>,
+    fixed_epoch: Option<u64>,
+    trip: &'a Trip,
+}
+
+/// Names the view to the linker.
+struct FilesData;
+
+impl HasData for FilesData {
+    type Data<'a> = Files<'a>;
+}
+
+/// A directory's entries in order of name, the next one last.
+struct SortedEntries(Vec<types::DirectoryEntry>);
+
+pub(crate) fn link(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
+    types::add_to_linker::<TaskState, FilesData>(linker, view)?;
+    preopens::add_to_linker::<TaskState, FilesData>(linker, view)
+}
+
+fn view(state: &mut TaskState) -> Files<'_> {
+    let inner = WasiFilesystemCtxView { ctx: state.wasi.filesystem(), table: &mut state.table };
+    Files {
+        inner,
+        meter: &state.files,
+        seen: &mut state.seen_objects,
+        fixed_epoch: state.fixed_epoch,
+        trip: &state.trip,
+    }
+}
+
+impl Files<'_> {
+    fn count_write(&self, bytes: u64, end: u64) -> FsResult<()> {
+        let counted = self.meter.write(bytes).and_then(|()| self.meter.extend(end));
+        counted.map_err(|overrun| FsError::trap(self.trip.end_files(overrun)))
+    }
+
+    fn count_entry(&self) -> FsResult<()> {
+        self.meter.create().map_err(|overrun| FsError::trap(self.trip.end_files(overrun)))
+    }
+
+    fn meter_stream(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        offset: u64,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let inner = self.inner.table.delete(stream)?;
+        let (meter, trip) = (Arc::clone(self.meter), self.trip.clone());
+        let metered: DynOutputStream = Box::new(MeteredStream { inner, meter, trip, end: offset });
+        Ok(self.inner.table.push(metered)?)
+    }
+
+    fn conceal(&self, mut stat: types::DescriptorStat) -> types::DescriptorStat {
+        stat.link_count = 1;
+        if let Some(seconds) = self.fixed_epoch {
+            let time = Some(Datetime { seconds, nanoseconds: 0 });
+            stat.data_access_timestamp = time;
+            stat.data_modification_timestamp = time;
+            stat.status_change_timestamp = time;
+        }
+        stat
+    }
+
+    fn number(&mut self, real: &types::MetadataHashValue) -> types::MetadataHashValue {
+        let next = self.seen.len() as u64 + 1;
+        let number = *self.seen.entry((real.lower, real.upper)).or_insert(next);
+        types::MetadataHashValue { lower: number, upper: 0 }
+    }
+}
+
+impl preopens::Host for Files<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        preopens::Host::get_directories(&mut self.inner)
+    }
+}
+
+impl types::Host for Files<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<types::ErrorCode> {
+        self.inner.convert_error_code(error)
+    }
+
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<types::ErrorCode>> {
+        self.inner.filesystem_error_code(error)
+    }
+}
+
+type Fd = Resource<Descriptor>;
+
+impl HostDescriptor for Files<'_> {
+    async fn write(&mut self, fd: Fd, buffer: Vec<u8>, offset: u64) -> FsResult<u64> {
+        let length = buffer.len() as u64;
+        self.count_write(length, offset.saturating_add(length))?;
+        self.inner.write(fd, buffer, offset).await
+    }
+
+    fn write_via_stream(&mut self, fd: Fd, offset: u64) -> FsResult<Resource<DynOutputStream>> {
+        let stream = self.inner.write_via_stream(fd, offset)?;
+        self.meter_stream(stream, offset)
+    }
+
+    fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
+        let stream = self.inner.append_via_stream(fd)?;
+        self.meter_stream(stream, 0)
+    }
+
+    async fn set_size(&mut self, fd: Fd, size: u64) -> FsResult<()> {
+        self.count_write(0, size)?;
+        self.inner.set_size(fd, size).await
+    }
+
+    async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.count_entry()?;
+        self.inner.create_directory_at(fd, path).await
+    }
+
+    async fn symlink_at(&mut self, fd: Fd, old: String, new: String) -> FsResult<()> {
+        self.count_entry()?;
+        self.inner.symlink_at(fd, old, new).await
+    }
+
+    async fn link_at(&mut self, _: Fd, _: types::PathFlags, _: String, _: Fd, _: String) -> FsResult<()> {
+        Err(types::ErrorCode::Unsupported.into())
+    }
+
+    async fn open_at(
+        &mut self,
+        fd: Fd,
+        path_flags: types::PathFlags,
+        path: String,
+        open_flags: types::OpenFlags,
+        flags: types::DescriptorFlags,
+    ) -> FsResult<Fd> {
+        if open_flags.contains(types::OpenFlags::CREATE) {
+            self.count_entry()?;
+        }
+        self.inner.open_at(fd, path_flags, path, open_flags, flags).await
+    }
+
+    async fn stat(&mut self, fd: Fd) -> FsResult<types::DescriptorStat> {
+        let stat = self.inner.stat(fd).await?;
+        Ok(self.conceal(stat))
+    }
+
+    async fn stat_at(
+        &mut self,
+        fd: Fd,
+        flags: types::PathFlags,
+        path: String,
+    ) -> FsResult<types::DescriptorStat> {
+        let stat = self.inner.stat_at(fd, flags, path).await?;
+        Ok(self.conceal(stat))
+    }
+
+    async fn metadata_hash(&mut self, fd: Fd) -> FsResult<types::MetadataHashValue> {
+        let real = self.inner.metadata_hash(fd).await?;
+        Ok(self.number(&real))
+    }
+
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Fd,
+        flags: types::PathFlags,
+        path: String,
+    ) -> FsResult<types::MetadataHashValue> {
+        let real = self.inner.metadata_hash_at(fd, flags, path).await?;
+        Ok(self.number(&real))
+    }
+
+    async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
+        let entries = self.inner.read_directory(fd).await?;
+        let entries = self.inner.table.delete(entries)?;
+        let mut entries = entries.into_iter().collect::<FsResult<Vec<_>>>()?;
+        entries.sort_unstable_by(|a, b| b.name.cmp(&a.name));
+        let sorted = self.inner.table.push(SortedEntries(entries))?;
+        // The guest only ever hands the number back to the methods below.
+        Ok(Resource::new_own(sorted.rep()))
+    }
+
+    // What follows is passed on as it is.
+
+    fn read_via_stream(&mut self, fd: Fd, offset: u64) -> FsResult<Resource<DynInputStream>> {
+        self.inner.read_via_stream(fd, offset)
+    }
+
+    async fn advise(&mut self, fd: Fd, offset: u64, length: u64, advice: types::Advice) -> FsResult<()> {
+        self.inner.advise(fd, offset, length, advice).await
+    }
+
+    async fn sync_data(&mut self, _: Fd) -> FsResult<()> {
+        // Nothing of a task needs to outlive a power cut.
+        Ok(())
+    }
+
+    async fn get_flags(&mut self, fd: Fd) -> FsResult<types::DescriptorFlags> {
+        self.inner.get_flags(fd).await
+    }
+
+    async fn get_type(&mut self, fd: Fd) -> FsResult<types::DescriptorType> {
+        self.inner.get_type(fd).await
+    }
+
+    async fn set_times(
+        &mut self,
+        fd: Fd,
+        access: types::NewTimestamp,
+        modify: types::NewTimestamp,
+    ) -> FsResult<()> {
+        self.inner.set_times(fd, access, modify).await
+    }
+
+    async fn read(&mut self, fd: Fd, length: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
+        self.inner.read(fd, length, offset).await
+    }
+
+    async fn sync(&mut self, _: Fd) -> FsResult<()> {
+        Ok(())
+    }
+
+    async fn set_times_at(
+        &mut self,
+        fd: Fd,
+        flags: types::PathFlags,
+        path: String,
+        access: types::NewTimestamp,
+        modify: types::NewTimestamp,
+    ) -> FsResult<()> {
+        self.inner.set_times_at(fd, flags, path, access, modify).await
+    }
+
+    async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
+        self.inner.readlink_at(fd, path).await
+    }
+
+    async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.inner.remove_directory_at(fd, path).await
+    }
+
+    async fn rename_at(&mut self, fd: Fd, old: String, new_fd: Fd, new: String) -> FsResult<()> {
+        self.inner.rename_at(fd, old, new_fd, new).await
+    }
+
+    async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.inner.unlink_file_at(fd, path).await
+    }
+
+    async fn is_same_object(&mut self, a: Fd, b: Fd) -> wasmtime::Result<bool> {
+        self.inner.is_same_object(a, b).await
+    }
+
+    fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
+        HostDescriptor::drop(&mut self.inner, fd)
+    }
+}
+
+impl HostDirectoryEntryStream for Files<'_> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<ReaddirIterator>,
+    ) -> FsResult<Option<types::DirectoryEntry>> {
+        let sorted = Resource::<SortedEntries>::new_borrow(stream.rep());
+        Ok(self.inner.table.get_mut(&sorted)?.0.pop())
+    }
+
+    fn drop(&mut self, stream: Resource<ReaddirIterator>) -> wasmtime::Result<()> {
+        self.inner.table.delete(Resource::<SortedEntries>::new_own(stream.rep()))?;
+        Ok(())
+    }
+}
+
+/// A stream into a file that counts before it writes.
+struct MeteredStream {
+    inner: DynOutputStream,
+    meter: Arc<FileMeter>,
+    trip: Trip,
+    end: u64,
+}
+
+impl MeteredStream {
+    fn count(&mut self, bytes: usize) -> StreamResult<()> {
+        self.end = self.end.saturating_add(bytes as u64);
+        let counted = self.meter.write(bytes as u64).and_then(|()| self.meter.extend(self.end));
+        counted.map_err(|overrun| StreamError::Trap(self.trip.end_files(overrun)))
+    }
+}
+
+#[async_trait]
+impl Pollable for MeteredStream {
+    async fn ready(&mut self) {
+        self.inner.ready().await;
+    }
+}
+
+#[async_trait]
+impl OutputStream for MeteredStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.count(bytes.len())?;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.inner.flush()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.inner.check_write()
+    }
+
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.count(bytes.len())?;
+        self.inner.blocking_write_and_flush(bytes).await
+    }
+
+    async fn cancel(&mut self) {
+        self.inner.cancel().await;
+    }
+}

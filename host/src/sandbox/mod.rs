@@ -1,0 +1,410 @@
+//! Runs one TaskRun under its grants. The only module that names wasmtime.
+//!
+//! An instance is new for every TaskRun and gone after it; what is shared
+//! between TaskRuns is compiled code, which cannot change.
+
+mod cache;
+mod cancel;
+mod files;
+mod link;
+mod speech;
+mod state;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use cofferdam_manifest::Value;
+use cofferdam_registry::Digest;
+use wasmtime::component::{Component as Compiled, Linker, ResourceTable};
+use wasmtime::{Config, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
+
+use crate::capability::{FileMeter, LogMeter};
+use crate::component::Component;
+use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
+use crate::model::{EffectiveLimits, TaskRunReason};
+use cache::CodeCache;
+use speech::Spoken;
+use state::{MemoryLimiter, TaskState, Trip, Voice};
+
+pub use cancel::CancelToken;
+
+/// Generated from `wit/`.
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "task",
+        imports: { default: async | trappable },
+        exports: { default: async },
+    });
+}
+
+use bindings::cofferdam::task::types;
+
+/// How often a running guest is made to look whether it should stop.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Why the sandbox could not be used. What a task does wrong is never an error
+/// here, but the [`Exit`] of its TaskRun.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The runtime could not be set up.
+    #[error("the WebAssembly runtime cannot start: {0}")]
+    #[diagnostic(code("sandbox/unavailable"), help("check that enough address space is allowed (ulimit -v)"))]
+    Unavailable(String),
+    /// The component does not compile, or does not fit the contract.
+    #[error("`{name}` cannot be prepared: {why}")]
+    #[diagnostic(code("sandbox/unfit-component"), help("build it again with this version's SDK"))]
+    Unfit {
+        /// The task.
+        name: String,
+        /// What the runtime said.
+        why: String,
+    },
+}
+
+/// Everything one TaskRun is given.
+#[derive(Debug)]
+pub struct Job {
+    /// The task's name in the pipeline, for its log lines.
+    pub task: Arc<str>,
+    /// Params, defaults applied.
+    pub params: BTreeMap<String, Value>,
+    /// Inputs by name: directories that nobody writes to; none is needed for a
+    /// component that cannot open files.
+    pub inputs: BTreeMap<String, Option<PathBuf>>,
+    /// Outputs by name: empty directories.
+    pub outputs: BTreeMap<String, PathBuf>,
+    /// An empty directory that is thrown away afterwards.
+    pub scratch: Option<PathBuf>,
+    /// What it may do besides.
+    pub grants: Grants,
+    /// How much it may use.
+    pub limits: EffectiveLimits,
+    /// The fixed time, in seconds since 1970.
+    pub epoch: i64,
+    /// What its random numbers follow from.
+    pub seed: [u8; 32],
+    /// Stops it.
+    pub cancel: CancelToken,
+}
+
+/// How one TaskRun ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exit {
+    /// Why.
+    pub reason: TaskRunReason,
+    /// The same in a sentence, where the host has more to say.
+    pub message: Option<String>,
+    /// The task's own account, where it returned a failure.
+    pub failure: Option<TaskFailure>,
+    /// What it returned, not yet held against its manifest.
+    pub results: BTreeMap<String, Value>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// A component that is compiled and linked, ready to run any number of times.
+#[derive(Clone)]
+pub struct Prepared {
+    pre: bindings::TaskPre<TaskState>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared")
+    }
+}
+
+/// The runtime of this process.
+pub struct Sandbox {
+    engine: Engine,
+    linker: Linker<TaskState>,
+    cache: Option<CodeCache>,
+    prepared: Mutex<HashMap<Digest, Prepared>>,
+    ticking: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sandbox")
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.ticking.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Sandbox {
+    /// Sets up the runtime for up to `jobs` TaskRuns at once. Compiled code is
+    /// kept in `cache`, under the key in `cache_key`.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`].
+    pub fn new(jobs: u32, cache: &Path, cache_key: &Path) -> Result<Self, SandboxError> {
+        let unavailable = |error: wasmtime::Error| SandboxError::Unavailable(format!("{error:#}"));
+        let engine = Engine::new(&configuration(jobs)).map_err(unavailable)?;
+        let mut linker = Linker::new(&engine);
+        link::link(&mut linker).map_err(unavailable)?;
+        let cache = CodeCache::open(cache, cache_key, &engine)
+            .inspect_err(|error| tracing::warn!(%error, "compiled code is not kept"))
+            .ok();
+        let ticking = Arc::new(AtomicBool::new(true));
+        start_ticking(&engine, &ticking).map_err(|error| SandboxError::Unavailable(error.to_string()))?;
+        Ok(Self { engine, linker, cache, prepared: Mutex::default(), ticking })
+    }
+
+    /// Compiles a component, or finds it compiled, and links it.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unfit`] when it imports something that is not linked, or
+    /// has other types than the contract.
+    pub fn prepare(&self, component: &Component) -> Result<Prepared, SandboxError> {
+        let digest = component.digest;
+        if let Some(found) = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
+            return Ok(found.clone());
+        }
+        let unfit = |error: wasmtime::Error| SandboxError::Unfit {
+            name: component.manifest.metadata.name.to_string(),
+            why: format!("{error:#}"),
+        };
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
+        let compiled = match cached {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = Compiled::new(&self.engine, &component.bytes).map_err(unfit)?;
+                if let Some(cache) = &self.cache {
+                    cache.save(digest, &compiled);
+                }
+                compiled
+            }
+        };
+        let pre = self.linker.instantiate_pre(&compiled).and_then(bindings::TaskPre::new).map_err(unfit)?;
+        let prepared = Prepared { pre };
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Runs a TaskRun to its end, whatever that is.
+    pub async fn run(&self, prepared: &Prepared, job: &Job, recorder: &Arc<Recorder>) -> Exit {
+        let started = Instant::now();
+        let trip = Trip::default();
+        let meter = Arc::new(LogMeter::new(job.limits.log.bytes()));
+        let voice = Voice {
+            task: Arc::clone(&job.task),
+            recorder: Arc::clone(recorder),
+            meter: Arc::clone(&meter),
+            trip: trip.clone(),
+        };
+        let spoken = [Spoken::new(voice.clone(), LogLevel::Info), Spoken::new(voice.clone(), LogLevel::Warn)];
+        let files = Arc::new(FileMeter::new(job.limits.output.bytes(), job.limits.files));
+        let mut usage = Usage::default();
+        let ended = match context(job, &spoken) {
+            Ok(wasi) => {
+                let state = TaskState {
+                    wasi,
+                    table: ResourceTable::new(),
+                    memory: MemoryLimiter::new(&job.limits),
+                    files: Arc::clone(&files),
+                    seen_objects: HashMap::new(),
+                    fixed_epoch: (!job.grants.real_clock).then(|| u64::try_from(job.epoch).unwrap_or(0)),
+                    voice,
+                    trip: trip.clone(),
+                };
+                let mut store = self.store(state, job);
+                let call = call(&prepared.pre, &mut store, job);
+                let ended = tokio::select! {
+                    biased;
+                    ended = tokio::time::timeout(job.limits.timeout.duration(), call) => {
+                        ended.map_err(|_| TaskRunReason::TaskRunTimeout)
+                    }
+                    () = job.cancel.cancelled() => Err(TaskRunReason::TaskRunCancelled),
+                };
+                let memory = &store.data().memory;
+                usage.peak_memory = memory.peak as u64;
+                ended.map(|result| result.map_err(|error| (error, memory.refused)))
+            }
+            Err(error) => Ok(Err((error, false))),
+        };
+        spoken.iter().for_each(Spoken::finish);
+        usage.wall_micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        usage.written = files.written();
+        usage.logged = meter.used();
+        let mut exit = match (trip.reason(), ended) {
+            // A limit that was passed decides, even if the guest went on.
+            (Some(reason), _) | (None, Err(reason)) => early(reason, job),
+            (None, Ok(Ok(Ok(outcome)))) => succeeded(outcome),
+            (None, Ok(Ok(Err(failure)))) => failed(failure),
+            (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, job),
+        };
+        exit.usage = usage;
+        exit
+    }
+
+    fn store(&self, state: TaskState, job: &Job) -> Store<TaskState> {
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(1);
+        let cancel = job.cancel.clone();
+        let trip = store.data().trip.clone();
+        store.epoch_deadline_callback(move |_| {
+            if cancel.is_cancelled() {
+                return Err(trip.end(TaskRunReason::TaskRunCancelled));
+            }
+            // Yielding lets the timeout be seen.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store
+    }
+}
+
+async fn call(
+    pre: &bindings::TaskPre<TaskState>,
+    store: &mut Store<TaskState>,
+    job: &Job,
+) -> wasmtime::Result<Result<types::Outcome, types::Failure>> {
+    let task = pre.instantiate_async(&mut *store).await?;
+    let mount =
+        |kind: &str, name: &String| types::Mount { name: name.clone(), path: format!("/{kind}/{name}") };
+    let request = types::Request {
+        params: job.params.iter().map(|(name, value)| lower(name, value)).collect(),
+        inputs: job.inputs.keys().map(|name| mount("inputs", name)).collect(),
+        outputs: job.outputs.keys().map(|name| mount("outputs", name)).collect(),
+        scratch: job.scratch.as_ref().map(|_| "/scratch".to_owned()),
+    };
+    task.call_run(store, &request).await
+}
+
+fn lower(name: &str, value: &Value) -> types::Binding {
+    let value = match value {
+        Value::Text(text) => types::Value::Text(text.clone()),
+        Value::Texts(texts) => types::Value::Texts(texts.clone()),
+        Value::Fields(fields) => {
+            types::Value::Fields(fields.iter().map(|(key, text)| (key.clone(), text.clone())).collect())
+        }
+    };
+    types::Binding { name: name.to_owned(), value }
+}
+
+fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
+    let mut wasi = WasiCtx::builder();
+    let [out, err] = spoken;
+    wasi.stdout(out.clone()).stderr(err.clone());
+    // Each TaskRun has a thread of its own, so its file operations may block it.
+    wasi.allow_blocking_current_thread(true);
+    link::set_time_and_chance(&mut wasi, job);
+    for (name, path) in job.inputs.iter().filter_map(|(name, path)| Some((name, path.as_ref()?))) {
+        wasi.preopened_dir(path, format!("/inputs/{name}"), FsPerms::ReadOnly)?;
+    }
+    for (name, path) in &job.outputs {
+        wasi.preopened_dir(path, format!("/outputs/{name}"), FsPerms::ReadWrite)?;
+    }
+    if let Some(path) = &job.scratch {
+        wasi.preopened_dir(path, "/scratch", FsPerms::ReadWrite)?;
+    }
+    Ok(wasi.build())
+}
+
+fn exit(reason: TaskRunReason) -> Exit {
+    Exit { reason, message: None, failure: None, results: BTreeMap::new(), usage: Usage::default() }
+}
+
+fn succeeded(outcome: types::Outcome) -> Exit {
+    let results = outcome.results.into_iter().map(|binding| {
+        let value = match binding.value {
+            types::Value::Text(text) => Value::Text(text),
+            types::Value::Texts(texts) => Value::Texts(texts),
+            types::Value::Fields(fields) => Value::Fields(fields.into_iter().collect()),
+        };
+        (binding.name, value)
+    });
+    Exit { results: results.collect(), ..exit(TaskRunReason::Succeeded) }
+}
+
+fn failed(failure: types::Failure) -> Exit {
+    let types::Failure { reason, message, remedy } = failure;
+    Exit { failure: Some(TaskFailure { reason, message, remedy }), ..exit(TaskRunReason::Failed) }
+}
+
+fn trapped(error: &wasmtime::Error, memory_refused: bool, job: &Job) -> Exit {
+    if memory_refused {
+        return early(TaskRunReason::MemoryLimit, job);
+    }
+    let message = match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(code)) => format!("it called exit({code}) instead of returning"),
+        None => {
+            let cause = error.root_cause().to_string();
+            format!("the component trapped: {cause}")
+        }
+    };
+    Exit { message: Some(message), ..exit(TaskRunReason::TaskTrapped) }
+}
+
+fn early(reason: TaskRunReason, job: &Job) -> Exit {
+    let limits = &job.limits;
+    let message = match reason {
+        TaskRunReason::TaskRunTimeout => {
+            Some(format!("it ran longer than its timeout of {}", limits.timeout))
+        }
+        TaskRunReason::MemoryLimit => Some(format!("it needed more than its {} of memory", limits.memory)),
+        TaskRunReason::OutputLimit => Some(format!("it wrote more than its {} of files", limits.output)),
+        TaskRunReason::FileLimit => Some(format!("it made more than its {} files", limits.files)),
+        TaskRunReason::LogLimit => Some(format!("it logged more than its {}", limits.log)),
+        TaskRunReason::Succeeded
+        | TaskRunReason::Failed
+        | TaskRunReason::TaskRunCancelled
+        | TaskRunReason::TaskRunResultLargerThanAllowedLimit
+        | TaskRunReason::InvalidTaskResults
+        | TaskRunReason::InvalidOutput
+        | TaskRunReason::TaskTrapped => None,
+    };
+    Exit { message, ..exit(reason) }
+}
+
+fn configuration(jobs: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    // Sized for `jobs` components at once, each as large as one can be.
+    pool.total_component_instances(jobs)
+        .max_core_instances_per_component(200)
+        .max_memories_per_component(16)
+        .max_tables_per_component(64)
+        .total_core_instances(jobs * 200)
+        .total_memories(jobs * 16)
+        .total_tables(jobs * 64)
+        .total_stacks(jobs + 1)
+        .max_memory_size(4 << 30)
+        .table_elements(1 << 20)
+        .max_unused_warm_slots(jobs)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(16 << 10)
+        .async_stack_keep_resident(32 << 10);
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool))
+        .memory_init_cow(true)
+        .wasm_backtrace_max_frames(None);
+    config
+}
+
+/// Advances the epoch for as long as the sandbox lives.
+fn start_ticking(engine: &Engine, ticking: &Arc<AtomicBool>) -> std::io::Result<()> {
+    let (engine, ticking) = (engine.weak(), Arc::clone(ticking));
+    let tick = move || {
+        while ticking.load(Ordering::Relaxed) {
+            std::thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("epoch".to_owned()).spawn(tick).map(|_| ())
+}
