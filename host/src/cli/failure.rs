@@ -102,6 +102,7 @@ fn at(file: &str, place: Place, code: &str, message: String, help: Option<String
 
 fn status_of(code: &str) -> u8 {
     match code.split('/').next().unwrap_or_default() {
+        "journal" if code.ends_with("no-runs") || code.ends_with("no-such-run") => exit::INVALID_INPUT,
         "usage" => exit::USAGE,
         "trust" => exit::REFUSED,
         "engine" | "journal" | "store" | "provenance" => exit::RUN_FAILED,

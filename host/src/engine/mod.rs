@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{Event, Fact, JournalError, Recorder, Source};
-use crate::model::{RunReason, SkipReason, Status, TaskRunReason};
+use crate::model::{RunReason, SkipReason, Status};
 use crate::plan::Plan;
 use crate::sandbox::{CancelToken, Prepared, Sandbox, SandboxError};
 use crate::store::{Store, StoreError};
@@ -136,20 +136,25 @@ impl Run<'_> {
             };
             let finished = runtime.block_on(self.run_task(index, task, prepared))?;
             let Fact::TaskFinished(end) = &finished.fact else { continue };
-            let succeeded = end.reason == TaskRunReason::Succeeded;
-            if succeeded {
+            let status = end.reason.status();
+            if status == Status::Succeeded {
                 let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
                 ends.insert(index, Arc::clone(&finished));
             }
-            self.schedule.finished(index, succeeded);
+            self.schedule.finished(index, status);
         }
         Ok(())
     }
 
     fn finish(self) -> Result<RunReason, EngineError> {
-        let cancelled = self.engine.cancel.is_cancelled();
         let tally = self.schedule.tally();
-        let failed = tally.failed > 0;
+        let skipped = tally.not_run.len();
+        let cancelled = tally.cancelled > 0 || (skipped > 0 && self.engine.cancel.is_cancelled());
+        let reason = match (cancelled, tally.failed) {
+            (true, _) => RunReason::Cancelled,
+            (false, 0) => RunReason::Succeeded,
+            (false, _) => RunReason::Failed,
+        };
         let why =
             if cancelled { SkipReason::PipelineRunWasCancelled } else { SkipReason::PipelineRunWasStopping };
         for index in &tally.not_run {
@@ -158,17 +163,12 @@ impl Run<'_> {
                 self.engine.recorder.record(Fact::TaskSkipped { task, reason: why })?;
             }
         }
-        let skipped = tally.not_run.len();
-        let reason = match (cancelled && skipped + tally.failed > 0, failed) {
-            (true, _) => RunReason::Cancelled,
-            (false, true) => RunReason::Failed,
-            (false, false) => RunReason::Succeeded,
-        };
-        let cancelled_tasks = if reason.status() == Status::Cancelled { tally.failed } else { 0 };
-        let completed = tally.succeeded + tally.failed - cancelled_tasks;
+        // Tekton's sentence; completed means ended, however that was.
         let message = format!(
-            "Tasks Completed: {completed} (Failed: {}, Cancelled {cancelled_tasks}), Skipped: {skipped}",
-            tally.failed - cancelled_tasks,
+            "Tasks Completed: {} (Failed: {}, Cancelled {}), Skipped: {skipped}",
+            tally.succeeded + tally.failed + tally.cancelled,
+            tally.failed,
+            tally.cancelled,
         );
         self.engine.recorder.record(Fact::RunFinished { reason, message })?;
         Ok(reason)

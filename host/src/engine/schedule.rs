@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::model::Status;
+
 /// How often a waiting thread looks whether the run was cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -25,6 +27,7 @@ struct State {
     started: Vec<bool>,
     succeeded: usize,
     failed: usize,
+    cancelled: usize,
     stopping: bool,
 }
 
@@ -33,6 +36,7 @@ struct State {
 pub(super) struct Tally {
     pub(super) succeeded: usize,
     pub(super) failed: usize,
+    pub(super) cancelled: usize,
     /// The tasks that were never started.
     pub(super) not_run: Vec<usize>,
 }
@@ -53,7 +57,7 @@ impl Schedule {
         }
         let ready = open.iter().enumerate().filter(|(_, n)| **n == 0).map(|(index, _)| index).collect();
         let started = vec![false; count];
-        let state = State { open, ready, running: 0, started, succeeded: 0, failed: 0, stopping: false };
+        let state = State { open, ready, running: 0, started, succeeded: 0, failed: 0, cancelled: 0, stopping: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), waiting }
     }
 
@@ -86,13 +90,17 @@ impl Schedule {
         }
     }
 
-    /// Says how a task ended. One that failed stops the run.
-    pub(super) fn finished(&self, index: usize, succeeded: bool) {
+    /// Says how a task ended. One that did not succeed stops the run.
+    pub(super) fn finished(&self, index: usize, status: Status) {
         let mut state = self.lock();
         state.running = state.running.saturating_sub(1);
         let mut woken = 0;
-        if succeeded {
-            state.succeeded += 1;
+        match status {
+            Status::Succeeded => state.succeeded += 1,
+            Status::Failed => state.failed += 1,
+            Status::Cancelled => state.cancelled += 1,
+        }
+        if status == Status::Succeeded {
             for waiter in self.waiting.get(index).into_iter().flatten() {
                 let left = state.open.get_mut(*waiter).map(|open| {
                     *open = open.saturating_sub(1);
@@ -104,7 +112,6 @@ impl Schedule {
                 }
             }
         } else {
-            state.failed += 1;
             state.stopping = true;
         }
         // The thread that calls this takes one of the tasks itself.
@@ -126,7 +133,8 @@ impl Schedule {
         let state = self.lock();
         let not_run =
             state.started.iter().enumerate().filter(|(_, started)| !**started).map(|(index, _)| index);
-        Tally { succeeded: state.succeeded, failed: state.failed, not_run: not_run.collect() }
+        let (succeeded, failed, cancelled) = (state.succeeded, state.failed, state.cancelled);
+        Tally { succeeded, failed, cancelled, not_run: not_run.collect() }
     }
 }
 
@@ -143,7 +151,7 @@ mod tests {
     fn a_failure_stops_everything_that_has_not_begun() {
         let schedule = schedule(&[vec![], vec![0], vec![]]);
         assert_eq!(schedule.next(|| false), Some(0));
-        schedule.finished(0, false);
+        schedule.finished(0, Status::Failed);
         assert_eq!(schedule.next(|| false), None);
         let tally = schedule.tally();
         assert_eq!((tally.succeeded, tally.failed, tally.not_run), (0, 1, vec![1, 2]));
@@ -175,7 +183,7 @@ mod tests {
                 for _ in 0..threads {
                     scope.spawn(|| while let Some(index) = schedule.next(|| false) {
                         order.lock().unwrap_or_else(PoisonError::into_inner).push(index);
-                        schedule.finished(index, true);
+                        schedule.finished(index, Status::Succeeded);
                     });
                 }
             });

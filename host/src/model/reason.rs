@@ -57,9 +57,6 @@ pub enum RunReason {
 /// Why a task was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SkipReason {
-    /// Something it depends on did not run.
-    #[serde(rename = "Parent Tasks were skipped")]
-    ParentTasksWereSkipped,
     /// Another task failed.
     #[serde(rename = "PipelineRun was stopping")]
     PipelineRunWasStopping,
@@ -137,7 +134,6 @@ impl SkipReason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::ParentTasksWereSkipped => "Parent Tasks were skipped",
             Self::PipelineRunWasStopping => "PipelineRun was stopping",
             Self::PipelineRunWasCancelled => "PipelineRun was gracefully cancelled",
         }
@@ -153,7 +149,7 @@ mod tests {
         for reason in [TaskRunReason::Succeeded, TaskRunReason::MemoryLimit, TaskRunReason::TaskTrapped] {
             assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
         }
-        for reason in [SkipReason::ParentTasksWereSkipped, SkipReason::PipelineRunWasCancelled] {
+        for reason in [SkipReason::PipelineRunWasStopping, SkipReason::PipelineRunWasCancelled] {
             assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
         }
     }

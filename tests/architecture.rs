@@ -1,0 +1,135 @@
+//! The shape of the code: who may import whom, how long a file may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::repository;
+
+/// The modules of the host, each above all that it may import.
+const LAYERS: &[&str] = &[
+    "cli",
+    "report",
+    "provenance",
+    "engine",
+    "sandbox",
+    "plan",
+    "capability",
+    "source",
+    "component",
+    "event",
+    "store",
+    "model",
+];
+const MAX_LINES: usize = 600;
+
+fn files(below: &str, ending: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut pending = vec![repository().join(below)];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                pending.push(path);
+            } else if path.extension().is_some_and(|found| found == ending) {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(repository()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "{below}");
+    found
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    ["host", "sdk", "registry", "plugins", "tests"].iter().flat_map(|part| files(part, "rs")).collect()
+}
+
+/// The layer a file of the host belongs to.
+fn layer(path: &Path) -> Option<&str> {
+    let name = path.strip_prefix("host/src").ok()?.components().next()?.as_os_str().to_str()?;
+    let name = name.strip_suffix(".rs").unwrap_or(name);
+    (!["lib", "main"].contains(&name)).then_some(name)
+}
+
+#[test]
+fn a_layer_imports_only_what_stands_below_it() {
+    let rank = |name: &str| LAYERS.iter().position(|layer| *layer == name);
+    let mut wrong = Vec::new();
+    for (path, text) in files("host/src", "rs") {
+        let Some(layer) = layer(&path) else { continue };
+        let own = rank(layer).unwrap_or_else(|| panic!("{}: `{layer}` is in no layer", path.display()));
+        for after in text.split("crate::").skip(1) {
+            let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if name != layer && rank(&name).is_some_and(|used| used < own) {
+                wrong.push(format!("{}: {layer} imports {name}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn only_the_sandbox_names_the_runtime() {
+    let named: Vec<PathBuf> = files("host/src", "rs")
+        .into_iter()
+        .filter(|(path, text)| layer(path) != Some("sandbox") && text.contains("wasmtime::"))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(named.is_empty(), "{named:?}");
+}
+
+#[test]
+fn the_parts_depend_on_each_other_only_as_designed() {
+    let manifest = |part: &str| fs::read_to_string(repository().join(part).join("Cargo.toml")).unwrap();
+    let ours = |part: &str| -> BTreeSet<String> {
+        let text = manifest(part);
+        let names = text.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        names.filter(|name| name.starts_with("cofferdam-")).map(str::to_owned).collect()
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(ours("sdk/manifest"), set(&[]));
+    assert_eq!(ours("sdk"), set(&["cofferdam-sdk-macros"]));
+    assert_eq!(ours("registry"), set(&["cofferdam-manifest"]));
+    for plugin in ["plugins/sbom", "plugins/unicode-check", "plugins/report"] {
+        assert_eq!(ours(plugin), set(&["cofferdam-sdk"]), "{plugin} shares more than the contract");
+    }
+    assert!(!manifest("registry").contains("wasmtime"), "a verifier needs no runtime");
+}
+
+#[test]
+fn no_file_is_too_long_or_without_a_purpose() {
+    let unclear = ["util", "utils", "common", "helper", "helpers", "manager", "imp", "misc", "data"];
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        if lines > MAX_LINES {
+            wrong.push(format!("{} has {lines} lines", path.display()));
+        }
+        if !text.starts_with("//!") {
+            wrong.push(format!("{} does not say what it is for", path.display()));
+        }
+        if unclear.contains(&path.file_stem().unwrap().to_str().unwrap()) {
+            wrong.push(format!("{} has a name that says nothing", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_error_has_a_code_of_its_own_that_the_book_explains() {
+    let book = fs::read_to_string(repository().join("docs/errors.md")).unwrap();
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in ["host", "registry"].iter().flat_map(|part| files(part, "rs")) {
+        for after in text.split("code(\"").skip(1) {
+            let code = after.split('"').next().unwrap_or_default().to_owned();
+            places.entry(code).or_default().push(path.display().to_string());
+        }
+    }
+    assert!(places.len() > 20, "{places:?}");
+    for (code, places) in &places {
+        assert_eq!(places.len(), 1, "{code} is used by {places:?}");
+        assert!(book.contains(&format!("`{code}`")), "docs/errors.md does not explain {code}");
+    }
+}

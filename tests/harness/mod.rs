@@ -1,0 +1,189 @@
+//! A user with a home of their own, and tasks to run.
+
+mod tasks;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) use tasks::{Task, task_file};
+
+/// The repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// A user: an empty home and an empty project.
+pub(crate) struct World {
+    directory: TempDir,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl World {
+    /// A home without a key, trust or tasks.
+    pub(crate) fn empty() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("project/.cofferdam")).unwrap();
+        Self { directory }
+    }
+
+    /// A home with a key and some tasks, published and signed.
+    pub(crate) fn with(tasks: &[Task]) -> Self {
+        let world = Self::empty();
+        let files: Vec<String> = tasks.iter().map(|task| task_file(*task).display().to_string()).collect();
+        let mut args = vec!["setup"];
+        args.extend(files.iter().map(String::as_str));
+        world.run(&args).ok();
+        world
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    pub(crate) fn project(&self) -> PathBuf {
+        self.directory.path().join("project")
+    }
+
+    /// A path below the world's own directory, outside home and project.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file of the project.
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.project().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes a pipeline with these tasks; gives the path to run.
+    pub(crate) fn pipeline(&self, tasks: &str) -> String {
+        let spec = format!("  tasks:\n{}", indent(tasks));
+        self.pipeline_spec(&spec)
+    }
+
+    /// Writes a pipeline with this `spec`; gives the path to run.
+    pub(crate) fn pipeline_spec(&self, spec: &str) -> String {
+        let text = format!(
+            "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: {{ name: test }}\nspec:\n{spec}"
+        );
+        self.write(".cofferdam/test.yaml", text);
+        ".cofferdam/test.yaml".to_owned()
+    }
+
+    /// The program, in the project, with nothing of the real user's around it.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
+        command.args(args).current_dir(self.project()).env_clear();
+        for kept in ["PATH", "CARGO_HOME", "RUSTUP_HOME", "HOME", "RUSTUP_TOOLCHAIN"] {
+            if let Some(value) = std::env::var_os(kept) {
+                command.env(kept, value);
+            }
+        }
+        command.env("COFFERDAM_HOME", self.home()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Done {
+        done(&mut self.command(args))
+    }
+
+    /// Runs a pipeline and gives the JSON of how it was.
+    pub(crate) fn run_json(&self, args: &[&str]) -> (i32, Value) {
+        let mut all = vec!["run", "--quiet", "--format", "json"];
+        all.extend(args);
+        let done = self.run(&all);
+        let json = serde_json::from_str(&done.out);
+        (done.status, json.unwrap_or_else(|error| panic!("{error}: {done:?}")))
+    }
+
+    /// The names of all runs, newest first.
+    pub(crate) fn runs(&self) -> Vec<Value> {
+        let done = self.run(&["runs", "--format", "json"]).ok();
+        serde_json::from_str::<Vec<Value>>(&done.out).unwrap()
+    }
+
+    /// Files below the home whose path contains `part`.
+    pub(crate) fn home_files(&self, part: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut pending = vec![self.home()];
+        while let Some(directory) = pending.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    pending.push(path);
+                } else if path.display().to_string().contains(part) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn done(command: &mut Command) -> Done {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    // A process that a signal ended has the status a shell would give it.
+    let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+    let status = output.status.code().or(signal.map(|s| 128 + s)).unwrap();
+    Done { status, out: text(output.stdout), err: text(output.stderr) }
+}
+
+impl Done {
+    /// Insists that the command went well.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.status, 0, "{self:?}");
+        self
+    }
+
+    /// Insists that the command was refused: with this status and code, a
+    /// place where one is given, help, and no trace of a panic.
+    #[track_caller]
+    pub(crate) fn refused(self, status: i32, code: &str, place: &str) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(self.err.contains(&format!("error[{code}]")), "no {code} in {self:?}");
+        assert!(self.err.contains(place), "no {place} in {self:?}");
+        assert!(!self.err.contains("panicked"), "{self:?}");
+        self
+    }
+
+    /// Insists on a text in what was printed on standard error.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "no {text:?} in {self:?}");
+        self
+    }
+}
+
+/// The task of a run's JSON.
+#[track_caller]
+pub(crate) fn task<'a>(run: &'a Value, name: &str) -> &'a Value {
+    let tasks = run["tasks"].as_array().unwrap();
+    tasks.iter().find(|task| task["task"] == name).unwrap_or_else(|| panic!("no task {name} in {run}"))
+}
+
+/// The name of a run's JSON.
+pub(crate) fn name(run: &Value) -> String {
+    run["run"].as_str().unwrap().to_owned()
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}

@@ -1,0 +1,98 @@
+//! Runs that are stopped: with Ctrl-C, with `kill -9`, by another run beside them.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Task, World, name, task};
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("waited in vain for {what}");
+}
+
+fn signal(child: &Child, signal: &str) {
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}
+
+/// A run of a task that never ends, once that task has begun.
+fn spinning(world: &World) -> Child {
+    let pipeline = world.pipeline(
+        "- { name: forever, taskRef: { name: spin } }\n- { name: after, taskRef: { name: echo }, runAfter: [forever] }",
+    );
+    let mut command = world.command(&["run", &pipeline, "--format", "json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the task to begin", || {
+        let runs = world.runs();
+        (runs.first()?["tasks"].get(0)?["status"] == "Running").then_some(())
+    });
+    child
+}
+
+fn world() -> World {
+    World::with(&[Task::Hostile("spin"), Task::Test("echo")])
+}
+
+#[test]
+fn ctrl_c_cancels_in_order_and_is_recorded() {
+    for number in ["-INT", "-TERM"] {
+        let world = world();
+        let child = spinning(&world);
+        signal(&child, number);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&run["status"], &run["sealed"]), (&"Cancelled".into(), &true.into()));
+        assert_eq!(run["message"], "Tasks Completed: 1 (Failed: 0, Cancelled 1), Skipped: 1");
+        assert_eq!(task(&run, "forever")["reason"], "TaskRunCancelled");
+        assert_eq!(task(&run, "after")["reason"], "PipelineRun was gracefully cancelled");
+        world.run(&["verify", &name(&run)]).ok();
+    }
+}
+
+#[test]
+fn a_killed_run_shows_as_interrupted_and_the_next_command_works() {
+    let world = world();
+    let mut child = spinning(&world);
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    let run = world.runs().remove(0);
+    assert_eq!((&run["status"], &run["sealed"]), (&"Interrupted".into(), &false.into()));
+    assert_eq!(task(&run, "forever")["status"], "Interrupted");
+    let verdict = world.run(&["verify", &name(&run)]);
+    assert_eq!(verdict.status, 1, "a run that was killed must not verify: {verdict:?}");
+    assert!(verdict.out.contains("was interrupted"), "{verdict:?}");
+    let pipeline = world.pipeline("- { name: a, taskRef: { name: echo } }");
+    world.run(&["run", &pipeline]).ok();
+    // What the killed run left on disk is gone.
+    assert!(world.home_files("/work/").iter().all(|path| path.ends_with("gate.lock")));
+    assert!(world.home_files("staging/").is_empty());
+}
+
+#[test]
+fn runs_at_once_share_one_home() {
+    let world = World::with(&[Task::Test("echo")]);
+    let pipeline = world.pipeline(
+        "- { name: a, taskRef: { name: echo }, params: [{ name: text, value: same }] }
+- { name: b, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.a.results.text) }] }",
+    );
+    let children: Vec<Child> = (0..4)
+        .map(|_| {
+            let mut command = world.command(&["run", &pipeline, "--format", "json"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        world.run(&["verify", &name(&run)]).ok();
+    }
+    assert_eq!(world.runs().len(), 4);
+}

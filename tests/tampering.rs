@@ -1,0 +1,170 @@
+//! Whoever can write to the disk and has no key: what is changed is noticed.
+
+use std::fs;
+use std::path::Path;
+
+use cofferdam_registry::{Digest, Hasher};
+use rusqlite::{Connection, params};
+
+use crate::harness::{Task, World, name};
+
+fn world() -> (World, String) {
+    let world = World::with(&[Task::Test("echo")]);
+    let pipeline =
+        world.pipeline("- { name: a, taskRef: { name: echo }, params: [{ name: text, value: true words }] }");
+    (world, pipeline)
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    // Objects of the store are read-only; their directory is not.
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn no_byte_of_a_published_task_can_change_unnoticed() {
+    let (world, pipeline) = world();
+    let blobs = world.home_files("registry/blobs/");
+    assert!(blobs.len() >= 4, "manifest, config, component, signature: {blobs:?}");
+    for blob in blobs {
+        let sound = fs::read(&blob).unwrap();
+        for at in [0, sound.len() / 2, sound.len() - 1] {
+            flip(&blob, at);
+            let ran = world.run(&["run", "--require-trusted", &pipeline]);
+            let config = sound.starts_with(br#"{"created""#) || sound == b"{}";
+            // The config is for readers who do not pull the component: a run
+            // never reads it.
+            assert!(config || ran.status != 0, "{} {at}", blob.display());
+            fs::write(&blob, &sound).unwrap();
+        }
+    }
+    world.run(&["run", "--require-trusted", &pipeline]).ok();
+}
+
+#[test]
+fn a_task_signed_by_another_key_is_not_trusted() {
+    let (world, pipeline) = world();
+    world.run(&["key", "generate", "--output", "other.key"]).ok();
+    fs::copy(world.project().join("other.pub"), world.home().join("keys/cofferdam.pub")).unwrap();
+    let refused = world.run(&["run", "--require-trusted", &pipeline]);
+    refused.refused(4, "trust/not-trusted", "6:18").says("which the rule `local` does not name");
+}
+
+#[test]
+fn compiled_code_that_was_changed_is_never_run() {
+    let (world, pipeline) = world();
+    world.run(&["run", &pipeline]).ok();
+    let compiled = world.home_files("compiled/").remove(0);
+    let length = fs::metadata(&compiled).unwrap().len();
+    for at in [0, 40, usize::try_from(length).unwrap() - 1] {
+        flip(&compiled, at);
+        world.run(&["run", &pipeline]).ok().says("was changed; it is compiled anew");
+        // It was replaced by a sound one.
+        let quiet = world.run(&["run", &pipeline]).ok();
+        assert!(!quiet.err.contains("was changed"), "{quiet:?}");
+    }
+}
+
+fn tampered(change: impl FnOnce(&World, &Connection)) -> String {
+    let (world, pipeline) = world();
+    world.run(&["run", &pipeline]).ok();
+    let run = name(&world.runs()[0]);
+    world.run(&["verify", &run]).ok();
+    change(&world, &Connection::open(world.home().join("state.db")).unwrap());
+    let verdict = world.run(&["verify", &run]);
+    assert_eq!(verdict.status, 1, "{verdict:?}");
+    verdict.out
+}
+
+#[test]
+fn a_changed_artifact_does_not_verify() {
+    let found = tampered(|world, _| {
+        let object = world.home_files("store/sha256/").into_iter();
+        let object = object.filter(|path| fs::read(path).unwrap() == b"true words").next().unwrap();
+        fs::remove_file(&object).unwrap();
+        fs::write(&object, "false word").unwrap();
+    });
+    assert!(found.contains("BROKEN  artifact a/copy"), "{found}");
+    assert!(found.contains("was changed"), "{found}");
+}
+
+#[test]
+fn a_changed_attestation_does_not_verify() {
+    let found = tampered(|_, db| {
+        let sql = "UPDATE attestation SET bundle = replace(bundle, 'a', 'b') WHERE task = 'a'";
+        assert_eq!(db.execute(sql, []).unwrap(), 1);
+    });
+    assert!(found.contains("BROKEN  provenance of task a"), "{found}");
+}
+
+#[test]
+fn a_removed_attestation_does_not_verify() {
+    let found = tampered(|_, db| {
+        assert_eq!(db.execute("DELETE FROM attestation WHERE task = ''", []).unwrap(), 1);
+    });
+    assert!(found.contains("BROKEN  provenance of the run  it is missing"), "{found}");
+}
+
+#[test]
+fn a_changed_event_does_not_verify() {
+    let found = tampered(|_, db| {
+        let sql = "UPDATE event SET fact = replace(fact, 'true words', 'false words')";
+        assert!(db.execute(sql, []).unwrap() > 0);
+    });
+    assert!(found.contains("BROKEN  journal"), "{found}");
+}
+
+#[test]
+fn a_removed_event_does_not_verify() {
+    let found = tampered(|_, db| {
+        assert_eq!(db.execute("DELETE FROM event WHERE seq = 2", []).unwrap(), 1);
+    });
+    assert!(found.contains("at event 2: it is missing"), "{found}");
+    let found = tampered(|_, db| {
+        db.execute("DELETE FROM event WHERE seq = (SELECT max(seq) FROM event)", []).unwrap();
+    });
+    assert!(found.contains("was interrupted"), "{found}");
+}
+
+/// The strongest attacker without the key: changes an event and computes the
+/// whole chain again, as `docs/provenance.md` describes it.
+#[test]
+fn a_history_that_was_written_anew_does_not_verify() {
+    let found = tampered(|_, db| {
+        let mut statement = db.prepare("SELECT run, seq, at, fact FROM event ORDER BY seq").unwrap();
+        let rows: Vec<(String, u64, i64, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let mut before = Digest::of(format!("cofferdam journal v1\n{}", rows[0].0).as_bytes());
+        for (run, seq, at, fact) in &rows {
+            let fact = fact.replace("true words", "fake words");
+            let mut hasher = Hasher::default();
+            hasher.update(before.as_bytes());
+            hasher.update(&seq.to_be_bytes());
+            hasher.update(&at.to_be_bytes());
+            hasher.update(fact.as_bytes());
+            before = hasher.finish();
+            let sql = "UPDATE event SET fact = ?1, hash = ?2 WHERE run = ?3 AND seq = ?4";
+            db.execute(sql, params![fact, before.as_bytes().as_slice(), run, seq]).unwrap();
+        }
+    });
+    assert!(found.contains("holds   journal"), "the chain itself is sound again: {found}");
+    assert!(found.contains("what was signed is not what the journal tells"), "{found}");
+}
+
+#[test]
+fn an_attestation_signed_by_another_key_does_not_verify() {
+    let (world, pipeline) = world();
+    world.run(&["run", &pipeline, "--attestations", "att"]).ok();
+    world.run(&["key", "generate", "--output", "other.key"]).ok();
+    let verdict = world.run(&["verify", "att/task-a.sigstore.json", "--key", "other.pub"]);
+    assert_eq!(verdict.status, 1);
+    assert!(verdict.out.contains("BROKEN  signature"), "{verdict:?}");
+    let text = fs::read_to_string(world.project().join("att/task-a.sigstore.json")).unwrap();
+    world.write("cut.json", &text[..text.len() / 2]);
+    assert_eq!(world.run(&["verify", "cut.json"]).status, 1);
+}
