@@ -68,6 +68,8 @@ pub(crate) enum Command {
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(SchemaArgs),
     /// Print completions for a shell.
     Completions(CompletionsArgs),
 }
@@ -146,9 +148,9 @@ pub(crate) struct RunsArgs {
 #[command(after_help = "Examples:\n  cofferdam verify inspect-7dkm2vqx4h\n  \
     cofferdam verify out/sbom.sigstore.json --key builder.pub")]
 pub(crate) struct VerifyArgs {
-    /// A run, or the file of an attestation.
+    /// A run, or the file of an attestation; left out, the newest run.
     #[arg(value_name = "RUN|FILE")]
-    pub(crate) subject: String,
+    pub(crate) subject: Option<String>,
     /// The public key that must have signed; left out, your own.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
@@ -170,8 +172,6 @@ pub(crate) enum TaskCommand {
     Inspect(TaskInspectArgs),
     /// Store a task in a registry.
     Publish(TaskPublishArgs),
-    /// Print the JSON Schema of `task.yaml`.
-    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -225,6 +225,25 @@ pub(crate) struct KeyGenerateArgs {
     /// your own key.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam schema pipeline > pipeline.schema.json")]
+pub(crate) struct SchemaArgs {
+    /// The kind of file.
+    #[arg(value_enum)]
+    pub(crate) kind: SchemaKind,
+}
+
+/// A kind of file that is written by people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// `.cofferdam/*.yaml`.
+    Pipeline,
+    /// `task.yaml`.
+    Task,
+    /// `trust.yaml`.
+    Trust,
 }
 
 #[derive(Debug, Args)]

@@ -119,7 +119,7 @@ impl From<PlanErrors> for Failure {
     fn from(errors: PlanErrors) -> Self {
         let PlanErrors { file, text, errors } = errors;
         let problem = |error: &crate::plan::PlanError| {
-            at(&file, error.place(), error.code(), error.to_string(), error.help())
+            at(&file, error.place(), &error.code(), error.to_string(), error.help())
         };
         Self { problems: errors.iter().map(problem).collect(), text: Some(text) }
     }
@@ -155,6 +155,6 @@ from_diagnostic!(
 
 impl From<crate::plan::ResolveError> for Failure {
     fn from(error: crate::plan::ResolveError) -> Self {
-        Self::one(error.code(), error.to_string(), error.help())
+        Self::one(&error.code(), error.to_string(), error.help())
     }
 }

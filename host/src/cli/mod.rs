@@ -14,13 +14,13 @@ mod printer;
 mod run;
 mod run_directory;
 mod runs;
+mod schema;
 mod setup;
 mod show;
 mod source;
 mod task_build;
 mod task_inspect;
 mod task_publish;
-mod task_schema;
 mod verify;
 
 use std::fs::Permissions;
@@ -80,7 +80,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         // These need no directory of their own.
         Command::Completions(args) => completions::run(&args, printer),
         Command::Task(TaskCommand::Build(args)) => task_build::run(&args, printer),
-        Command::Task(TaskCommand::Schema) => task_schema::run(printer),
+        Command::Schema(args) => schema::run(&args, printer),
         Command::Run(args) => run::run(&args, &Home::find()?, printer),
         Command::Plan(args) => plan::run(&args, &Home::find()?, printer),
         Command::Show(args) => show::run(&args, &Home::find()?, printer),

@@ -10,6 +10,9 @@ use super::failure::{Failure, Problem};
 use crate::event::LiveSink;
 use crate::report::{Palette, PlainLines, TerminalLines, visible};
 
+/// More problems than this are counted, not printed: the first ones matter.
+const MAX_PROBLEMS: usize = 20;
+
 /// Prints, in the form and the colours that were asked for.
 #[derive(Debug)]
 pub(crate) struct Printer {
@@ -17,6 +20,7 @@ pub(crate) struct Printer {
     out: Palette,
     err: Palette,
     moving: bool,
+    program: String,
 }
 
 impl Printer {
@@ -34,7 +38,13 @@ impl Printer {
             out: Palette::new(wanted(io::stdout().is_terminal())),
             err: Palette::new(wanted(terminal)),
             moving: terminal && !dumb && std::env::var_os("CI").is_none(),
+            program: std::env::args().next().unwrap_or_else(|| "cofferdam".to_owned()),
         }
+    }
+
+    /// The program as it was called, for commands to type next.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
     }
 
     /// Prints a result: as JSON, or as the text that `words` makes of it.
@@ -81,7 +91,13 @@ impl Printer {
     }
 
     fn words(&self, failure: &Failure) -> String {
-        failure.problems.iter().map(|problem| self.problem(failure, problem)).collect()
+        let shown = failure.problems.iter().take(MAX_PROBLEMS).map(|problem| self.problem(failure, problem));
+        let mut text: String = shown.collect();
+        let more = failure.problems.len().saturating_sub(MAX_PROBLEMS);
+        if more > 0 {
+            text += &format!("and {more} more; all of them: --format json\n");
+        }
+        text
     }
 
     fn problem(&self, failure: &Failure, problem: &Problem) -> String {

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
         copy_outputs(&record, &store, directory)?;
     }
     let view = RunView::new(&record, false);
-    printer.result(&view, |palette| format!("\n{}", run_text(&view, Detail::Summary, palette)));
+    printer.result(&view, |palette| run_text(&view, Detail::Summary, printer.program(), palette));
     Ok(match record.finished.map(|(_, reason, _)| reason.status()) {
         Some(Status::Succeeded) => exit::OK,
         Some(Status::Cancelled) => exit::INTERRUPTED,

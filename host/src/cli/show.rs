@@ -13,10 +13,7 @@ use crate::report::{Detail, RunView, run_text, visible};
 
 pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let journal = home.journal()?;
-    let run = match &args.run {
-        Some(name) => journal.find(name)?,
-        None => newest(&journal)?,
-    };
+    let run = find(&journal, args.run.as_deref())?;
     if let Some(directory) = &args.attestations {
         let stored = journal.attestations(&run)?;
         write_attestations(directory, &stored)?;
@@ -25,17 +22,21 @@ pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8,
     let view = view(home, &journal, &run)?;
     let lines = if args.logs { journal.events(&run)? } else { Vec::new() };
     printer.result(&view, |palette| {
-        let mut text = run_text(&view, Detail::Full, palette);
+        let mut text = run_text(&view, Detail::Full, printer.program(), palette);
         lines.iter().filter_map(log_line).for_each(|line| text.push_str(&line));
         text
     });
     Ok(exit::OK)
 }
 
-fn newest(journal: &Journal) -> Result<RunId, Failure> {
+/// The run that was named; the newest, if none was.
+pub(crate) fn find(journal: &Journal, name: Option<&str>) -> Result<RunId, Failure> {
     let none =
         || Failure::invalid("journal/no-runs", "there are no runs yet", "start one: cofferdam run PIPELINE");
-    journal.runs(1)?.into_iter().next().ok_or_else(none)
+    match name {
+        Some(name) => Ok(journal.find(name)?),
+        None => journal.runs(1)?.into_iter().next().ok_or_else(none),
+    }
 }
 
 /// The view of a run that is in the journal.

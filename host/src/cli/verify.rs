@@ -4,28 +4,32 @@
 use std::path::Path;
 
 use super::commands::VerifyArgs;
-use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
+use super::{exit, show};
 use crate::provenance::{Report, verify_bundle, verify_run};
 use crate::report::{Palette, visible};
 
 pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let key = home.public_key(args.key.as_deref())?;
     let store = home.store()?;
-    let file = Path::new(&args.subject);
-    let report = if file.is_file() {
-        let bundle = std::fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
-        verify_bundle(&bundle, &store, &key)
-    } else if args.subject.contains(['/', '.']) {
+    let report = match args.subject.as_deref() {
+        Some(file) if Path::new(file).is_file() => {
+            let file = Path::new(file);
+            let bundle = std::fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+            verify_bundle(&bundle, &store, &key)
+        }
         // No run has such a name.
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(Failure::unreadable(file, &missing));
-    } else {
-        let journal = home.journal()?;
-        let run = journal.find(&args.subject)?;
-        verify_run(&journal, &store, &run, &key)?
+        Some(file) if file.contains(['/', '.']) => {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(Failure::unreadable(Path::new(file), &missing));
+        }
+        run => {
+            let journal = home.journal()?;
+            let run = show::find(&journal, run)?;
+            verify_run(&journal, &store, &run, &key)?
+        }
     };
     printer.result(&report, |palette| words(&report, palette));
     Ok(if report.holds() { exit::OK } else { exit::RUN_FAILED })

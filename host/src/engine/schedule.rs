@@ -57,7 +57,16 @@ impl Schedule {
         }
         let ready = open.iter().enumerate().filter(|(_, n)| **n == 0).map(|(index, _)| index).collect();
         let started = vec![false; count];
-        let state = State { open, ready, running: 0, started, succeeded: 0, failed: 0, cancelled: 0, stopping: false };
+        let state = State {
+            open,
+            ready,
+            running: 0,
+            started,
+            succeeded: 0,
+            failed: 0,
+            cancelled: 0,
+            stopping: false,
+        };
         Self { state: Mutex::new(state), changed: Condvar::new(), waiting }
     }
 

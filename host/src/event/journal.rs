@@ -16,17 +16,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Event, Fact, chain, genesis};
 use crate::model::RunId;
 
+// With rowids: facts and bundles are larger than what an index page holds, and
+// would be read again for each comparison of keys.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS event (
     run TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
     fact TEXT NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (run, seq)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS run_started ON event (at) WHERE seq = 0;
 CREATE TABLE IF NOT EXISTS attestation (
     run TEXT NOT NULL, task TEXT NOT NULL, predicate_type TEXT NOT NULL, bundle TEXT NOT NULL,
     PRIMARY KEY (run, task, predicate_type)
-) WITHOUT ROWID;
+);
 PRAGMA user_version = 1;
 ";
 

@@ -1,5 +1,7 @@
 //! Why a pipeline cannot be run: one error for each thing that is wrong.
 
+use std::borrow::Cow;
+
 use cofferdam_manifest::Fault;
 pub use cofferdam_manifest::Place;
 
@@ -117,19 +119,19 @@ pub enum PlanError {
 impl PlanError {
     /// The stable code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Cow<'static, str> {
         match self {
-            Self::Document(fault) => fault.kind.code(),
-            Self::Unsupported { .. } => "plan/unsupported",
-            Self::UnknownName { .. } => "plan/unknown-name",
-            Self::DuplicateName { .. } => "plan/duplicate-name",
-            Self::Missing { .. } => "plan/missing",
-            Self::InvalidValue { .. } => "plan/invalid-value",
-            Self::InvalidReference { .. } => "plan/invalid-reference",
-            Self::Cycle { .. } => "plan/cycle",
+            Self::Document(fault) => fault.kind.code().into(),
+            Self::Unsupported { .. } => "plan/unsupported".into(),
+            Self::UnknownName { .. } => "plan/unknown-name".into(),
+            Self::DuplicateName { .. } => "plan/duplicate-name".into(),
+            Self::Missing { .. } => "plan/missing".into(),
+            Self::InvalidValue { .. } => "plan/invalid-value".into(),
+            Self::InvalidReference { .. } => "plan/invalid-reference".into(),
+            Self::Cycle { .. } => "plan/cycle".into(),
             Self::Unresolved { source, .. } => source.code(),
-            Self::ForbiddenImport { .. } => "plan/forbidden-import",
-            Self::NotGranted { .. } => "plan/not-granted",
+            Self::ForbiddenImport { .. } => "plan/forbidden-import".into(),
+            Self::NotGranted { .. } => "plan/not-granted".into(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! From what a pipeline calls a task to the component it is.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
 use cofferdam_registry::{Digest, InvalidReference, LayoutError, TrustDecision};
+use miette::Diagnostic;
 
 use crate::component::{Component, ComponentError};
 use crate::model::TaskRef;
@@ -74,29 +77,23 @@ pub enum ResolveError {
 impl ResolveError {
     /// The stable code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Cow<'static, str> {
+        let own =
+            |code: Option<Box<dyn Display + '_>>| code.map_or_else(String::new, |c| c.to_string()).into();
         match self {
-            Self::Ambiguous => "plan/ambiguous-task",
-            Self::Reference(_) => "registry/invalid-reference",
-            Self::Registry(LayoutError::Corrupt { .. }) => "registry/corrupt-layout",
-            Self::Registry(LayoutError::DigestMismatch { .. }) => "registry/digest-mismatch",
-            Self::Registry(LayoutError::NotFound { .. }) => "registry/not-found",
-            Self::Registry(_) => "registry/io",
-            Self::Component(ComponentError::NotWasm { .. }) => "component/not-wasm",
-            Self::Component(ComponentError::CoreModule { .. }) => "component/core-module",
-            Self::Component(ComponentError::NoManifest { .. }) => "component/no-manifest",
-            Self::Component(ComponentError::BadManifest { .. }) => "component/bad-manifest",
-            Self::Component(_) => "component/no-run",
-            Self::File { .. } => "plan/unreadable-component",
-            Self::Denied { .. } => "trust/denied",
-            Self::NotTrusted { .. } => "trust/not-trusted",
+            Self::Ambiguous => "plan/ambiguous-task".into(),
+            Self::Reference(error) => own(error.code()),
+            Self::Registry(error) => own(error.code()),
+            Self::Component(error) => own(error.code()),
+            Self::File { .. } => "plan/unreadable-component".into(),
+            Self::Denied { .. } => "trust/denied".into(),
+            Self::NotTrusted { .. } => "trust/not-trusted".into(),
         }
     }
 
     /// What to write or type next.
     #[must_use]
     pub fn help(&self) -> Option<String> {
-        use miette::Diagnostic as _;
         match self {
             Self::Ambiguous => Some("write for example taskRef: { name: sbom }".to_owned()),
             Self::Reference(error) => error.help().map(|help| help.to_string()),

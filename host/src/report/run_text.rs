@@ -24,9 +24,9 @@ const SHORT_VALUE: usize = 72;
 /// Only this many tasks that succeeded are described one by one in a summary.
 const MANY: usize = 40;
 
-/// A run in words.
+/// A run in words. `program` is what the commands it names begin with.
 #[must_use]
-pub fn run_text(view: &RunView, detail: Detail, palette: &Palette) -> String {
+pub fn run_text(view: &RunView, detail: Detail, program: &str, palette: &Palette) -> String {
     let mut out = String::new();
     let status = palette.status(view.status).apply_to(view.status);
     let took = view.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
@@ -47,13 +47,13 @@ pub fn run_text(view: &RunView, detail: Detail, palette: &Palette) -> String {
             row(&mut out, palette, "param", &format!("{name} = {}", value_words(value, detail)));
         }
     }
-    tasks(&mut out, view, detail, palette);
+    tasks(&mut out, view, detail, program, palette);
     out.push('\n');
-    attestations(&mut out, view, detail, palette);
+    attestations(&mut out, view, detail, program, palette);
     out
 }
 
-fn tasks(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
+fn tasks(out: &mut String, view: &RunView, detail: Detail, program: &str, palette: &Palette) {
     let brief = detail == Detail::Summary && view.tasks.len() > MANY;
     let mut told = 0;
     for task in &view.tasks {
@@ -68,7 +68,7 @@ fn tasks(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
         let count = |state| view.tasks.iter().filter(|task| task.status == state).count();
         let _ = writeln!(
             out,
-            "\n{} tasks: {} Succeeded, {told} shown above, {} Skipped; all of them: cofferdam show {}",
+            "\n{} tasks: {} Succeeded, {told} shown above, {} Skipped; all of them: {program} show {}",
             view.tasks.len(),
             count(TaskState::Succeeded),
             count(TaskState::Skipped),
@@ -148,7 +148,7 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
     }
 }
 
-fn attestations(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
+fn attestations(out: &mut String, view: &RunView, detail: Detail, program: &str, palette: &Palette) {
     let run = &view.run;
     let count = view.attestations.len();
     if count > 0 {
@@ -160,10 +160,10 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, palette: &Pale
                 row(out, palette, "", &format!("{about}: {}", attestation.bundle));
             }
         }
-        row(out, palette, "as files", &format!("cofferdam show {run} --attestations DIRECTORY"));
+        row(out, palette, "as files", &format!("{program} show {run} --attestations DIRECTORY"));
     }
     if view.sealed {
-        row(out, palette, "verify", &format!("cofferdam verify {run}"));
+        row(out, palette, "verify", &format!("{program} verify {run}"));
     } else if view.status == "Interrupted" {
         let words = "its process ended before it was complete; run the pipeline again";
         row(out, palette, "help", words);

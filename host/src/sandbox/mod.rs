@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 use wasmtime::component::{Component as Compiled, Linker, ResourceTable};
-use wasmtime::{Config, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
 use crate::capability::{FileMeter, LogMeter};
@@ -381,7 +381,8 @@ fn configuration(jobs: u32) -> Config {
         .max_memory_size(4 << 30)
         .table_elements(1 << 20)
         .max_unused_warm_slots(jobs)
-        .linear_memory_keep_resident(64 << 10)
+        .linear_memory_keep_resident(2 << 20)
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(16 << 10)
         .async_stack_keep_resident(32 << 10);
     let mut config = Config::new();

@@ -7,6 +7,8 @@
 mod build;
 mod directory;
 mod ingest;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod unpack;
 

@@ -247,7 +247,16 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, ScalarStyle::Plain, ..) => plain(&text),
             Event::Scalar(text, ..) => NodeKind::Text(text.into_owned()),
             Event::SequenceStart(..) => self.list(depth)?,
-            _ => self.map(depth)?,
+            // Only a mapping is left: the rest was refused above.
+            Event::MappingStart(..)
+            | Event::Alias(_)
+            | Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd
+            | Event::SequenceEnd
+            | Event::MappingEnd => self.map(depth)?,
         };
         Ok(Node { place, kind })
     }
