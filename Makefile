@@ -12,15 +12,15 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 COFFERDAM := $(TARGET)/release/cofferdam
 TASKS := $(PLUGINS:%=$(TARGET)/tasks/%.wasm)
 
-.PHONY: help run test bench build tasks toolchain fmt lint unit deny fuzz-build schemas clean
+.PHONY: help run test bench build tasks toolchain fmt lint unit deny schemas clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: build tasks ## Set everything up, then inspect this repository and verify the result
-	$(COFFERDAM) setup $(TASKS)
+	@$(COFFERDAM) setup $(TASKS)
 	$(COFFERDAM) run examples/inspect/.cofferdam/inspect.yaml --source . | tee $(TARGET)/run.txt
-	verify="$$(sed -n 's/^  verify *//p' $(TARGET)/run.txt)"; echo "$$ $$verify"; $$verify
+	@verify="$$(sed -n 's/^  verify *//p' $(TARGET)/run.txt)"; echo "$$verify"; $$verify
 
 test: toolchain lint unit deny ## Run every check
 
@@ -32,8 +32,8 @@ build: toolchain ## Build the host program
 	cargo build --release --package cofferdam
 
 tasks: build ## Build the built-in tasks
-	mkdir -p $(TARGET)/tasks
-	for plugin in $(PLUGINS); do \
+	@mkdir -p $(TARGET)/tasks
+	@for plugin in $(PLUGINS); do \
 	  $(COFFERDAM) task build plugins/$$plugin --output $(TARGET)/tasks/$$plugin.wasm; \
 	done
 
@@ -57,8 +57,7 @@ unit: toolchain ## Run all tests
 	cargo test --workspace
 
 deny: toolchain ## Check licences, advisories and sources of dependencies
-	tests/install-cargo-deny
-	cargo deny --log-level error check licenses bans sources
+	tests/deny
 
 schemas: build ## Write the published JSON Schemas again
 	for kind in pipeline task trust; do $(COFFERDAM) schema $$kind > docs/schema/$$kind.json; done

@@ -1,11 +1,27 @@
 //! The whole program from the outside: one test binary, one module for each
 //! thing a user, or an attacker, could do.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on should stop"
+)]
 
 mod architecture;
 mod bad_input;
+mod docs;
 mod harness;
+mod hostile;
+mod hostile_files;
+mod hostile_imports;
+mod hostile_limits;
+mod hostile_results;
+mod hostile_speech;
 mod interruption;
+#[path = "fuzz/parsers.rs"]
+mod parsers;
+mod robustness;
 mod runs;
+mod source;
 mod tampering;

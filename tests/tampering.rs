@@ -81,8 +81,8 @@ fn tampered(change: impl FnOnce(&World, &Connection)) -> String {
 #[test]
 fn a_changed_artifact_does_not_verify() {
     let found = tampered(|world, _| {
-        let object = world.home_files("store/sha256/").into_iter();
-        let object = object.filter(|path| fs::read(path).unwrap() == b"true words").next().unwrap();
+        let mut objects = world.home_files("store/sha256/").into_iter();
+        let object = objects.find(|path| fs::read(path).unwrap() == b"true words").unwrap();
         fs::remove_file(&object).unwrap();
         fs::write(&object, "false word").unwrap();
     });

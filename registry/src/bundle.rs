@@ -105,10 +105,9 @@ pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
 #[must_use]
 pub fn claimed_key(bundle: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bundle).ok().filter(|text| text.len() <= MAX_BUNDLE)?;
-    match Envelope::from_json(text).ok()?.verification_material.content {
-        VerificationMaterialContent::PublicKey(identifier) => Some(identifier.hint),
-        _ => None,
-    }
+    let content = Envelope::from_json(text).ok()?.verification_material.content;
+    let VerificationMaterialContent::PublicKey(identifier) = content else { return None };
+    Some(identifier.hint)
 }
 
 /// Verifies a bundle and reads the Statement in it, which must be of one type.

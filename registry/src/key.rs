@@ -96,9 +96,12 @@ impl SigningKey {
     pub fn generate(path: &Path) -> Result<Self, KeyError> {
         let io = |action, path: &Path| {
             let path = path.to_owned();
-            move |source: io::Error| match source.kind() {
-                io::ErrorKind::AlreadyExists => KeyError::Exists { path },
-                _ => KeyError::Io { action, path, source },
+            move |source: io::Error| {
+                if source.kind() == io::ErrorKind::AlreadyExists {
+                    KeyError::Exists { path }
+                } else {
+                    KeyError::Io { action, path, source }
+                }
             }
         };
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())

@@ -1,6 +1,6 @@
 //! A task from publishing to the decision on it, and every way that goes wrong.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use std::fs;
 use std::path::Path;

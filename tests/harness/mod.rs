@@ -55,7 +55,7 @@ impl World {
         self.directory.path().join("project")
     }
 
-    /// A path below the world's own directory, outside home and project.
+    /// A path outside home and project.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -66,6 +66,25 @@ impl World {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path
+    }
+
+    /// Commits everything in the project, which becomes a git repository.
+    pub(crate) fn commit(&self, message: &str) {
+        let git = |args: &[&str]| {
+            let mut command = Command::new("git");
+            command.args([
+                "-c",
+                "user.name=a",
+                "-c",
+                "user.email=a@example.test",
+                "-c",
+                "init.defaultBranch=main",
+            ]);
+            done(command.args(args).current_dir(self.project()).env("GIT_CONFIG_GLOBAL", "/dev/null")).ok()
+        };
+        git(&["init", "--quiet"]);
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "--allow-empty", "--message", message]);
     }
 
     /// Writes a pipeline with these tasks; gives the path to run.

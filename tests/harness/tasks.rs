@@ -16,6 +16,8 @@ pub(crate) enum Task {
     Hostile(&'static str),
     /// From `plugins`.
     Plugin(&'static str),
+    /// From `examples`.
+    Example(&'static str),
 }
 
 static BUILT: LazyLock<Mutex<HashMap<Task, PathBuf>>> = LazyLock::new(Mutex::default);
@@ -30,6 +32,7 @@ pub(crate) fn task_file(task: Task) -> PathBuf {
         Task::Test(name) => (Some("cofferdam-test-tasks"), format!("tests/tasks/{name}"), name),
         Task::Hostile(name) => (Some("cofferdam-hostile"), format!("tests/hostile/{name}"), name),
         Task::Plugin(name) => (None, format!("plugins/{name}"), name),
+        Task::Example(name) => (None, format!("examples/{name}"), name),
     };
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);

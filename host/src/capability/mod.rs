@@ -18,7 +18,7 @@ use crate::model::GrantSpec;
 
 pub(crate) use clock::FixedClock;
 pub(crate) use files::{FileMeter, FileOverrun};
-pub(crate) use log::LogMeter;
+pub(crate) use log::{LogMeter, cut};
 pub(crate) use random::SeededRandom;
 
 /// What an import gives a task.

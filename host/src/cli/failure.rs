@@ -52,13 +52,16 @@ impl Failure {
 
     /// The file system refused.
     pub(crate) fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
-        let help = match error.kind() {
-            std::io::ErrorKind::NotFound => "check the path",
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                "check its permissions, or set COFFERDAM_HOME to a directory you can write to"
-            }
-            std::io::ErrorKind::StorageFull => "make room on the disk",
-            _ => "check the disk",
+        use std::io::ErrorKind;
+        let kind = error.kind();
+        let help = if kind == ErrorKind::NotFound {
+            "check the path"
+        } else if kind == ErrorKind::PermissionDenied || kind == ErrorKind::ReadOnlyFilesystem {
+            "check its permissions, or set COFFERDAM_HOME to a directory you can write to"
+        } else if kind == ErrorKind::StorageFull {
+            "make room on the disk"
+        } else {
+            "check the disk"
         };
         Self::one("io/refused", format!("cannot {action} {}: {error}", path.display()), Some(help.to_owned()))
     }

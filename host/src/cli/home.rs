@@ -84,7 +84,12 @@ impl Home {
     /// Opens the journal, making it where there is none.
     pub(crate) fn journal(&self) -> Result<Journal, Failure> {
         self.make(&self.data)?;
-        Ok(Journal::open(&self.data.join("state.db"))?)
+        Ok(Journal::open(&self.history())?)
+    }
+
+    /// The journal's file.
+    pub(crate) fn history(&self) -> PathBuf {
+        self.data.join("state.db")
     }
 
     fn make(&self, directory: &Path) -> Result<(), Failure> {

@@ -2,13 +2,15 @@
 //! standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::commands::{ColorChoice, Format};
 use super::failure::{Failure, Problem};
 use crate::event::LiveSink;
-use crate::report::{Palette, PlainLines, TerminalLines, visible};
+use crate::report::{Palette, PlainLines, Surroundings, TerminalLines, visible};
 
 /// More problems than this are counted, not printed: the first ones matter.
 const MAX_PROBLEMS: usize = 20;
@@ -42,9 +44,10 @@ impl Printer {
         }
     }
 
-    /// The program as it was called, for commands to type next.
-    pub(crate) fn program(&self) -> &str {
-        &self.program
+    /// What texts name beside what they tell: this program as it was called,
+    /// and where the history is.
+    pub(crate) fn surroundings<'a>(&'a self, history: &'a Path) -> Surroundings<'a> {
+        Surroundings { program: &self.program, history }
     }
 
     /// Prints a result: as JSON, or as the text that `words` makes of it.
@@ -79,6 +82,19 @@ impl Printer {
         } else {
             Box::new(PlainLines::new(Box::new(io::stderr()), self.err.clone()))
         }
+    }
+
+    /// Does something that may take a while, and on a terminal says that it is
+    /// being done.
+    pub(crate) fn busy<T>(&self, what: &'static str, work: impl FnOnce() -> T) -> T {
+        if !self.moving {
+            return work();
+        }
+        let spinner = indicatif::ProgressBar::new_spinner().with_message(what);
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        let done = work();
+        spinner.finish_and_clear();
+        done
     }
 
     /// Prints why a command could not do its work.

@@ -11,8 +11,8 @@ use super::home::Home;
 use super::printer::Printer;
 use super::run_directory::RunDirectory;
 use super::{exit, interrupt, plan, show, source};
-use crate::engine::{Engine, EngineError};
-use crate::event::{Builder, Fact, Recorder, RunRecord, RunStart};
+use crate::engine::{self, Engine, EngineError};
+use crate::event::{Builder, Fact, Recorder, RunRecord, RunStart, Source};
 use crate::model::{RunId, Status};
 use crate::plan::Plan;
 use crate::provenance::{Attestor, LOCAL_BUILDER};
@@ -25,21 +25,16 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     if let Some(directory) = &args.outputs {
         must_be_new(directory)?;
     }
-    let root = source::root(args.source.as_deref(), &args.pipeline.file)?;
     let plan = plan::build(&args.pipeline, home)?;
-    let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
-    let start = Start {
-        file: source::recorded_name(&args.pipeline.file, &root),
-        epoch: source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?,
-        checkout,
-    };
     let store = home.store()?;
-    let record = execute(args, home, &plan, start, &store, printer)?;
+    let record = execute(args, home, &plan, &store, printer)?;
     if let Some(directory) = &args.outputs {
         copy_outputs(&record, &store, directory)?;
     }
     let view = RunView::new(&record, false);
-    printer.result(&view, |palette| run_text(&view, Detail::Summary, printer.program(), palette));
+    let history = home.history();
+    let here = printer.surroundings(&history);
+    printer.result(&view, |palette| run_text(&view, Detail::Summary, here, palette));
     Ok(match record.finished.map(|(_, reason, _)| reason.status()) {
         Some(Status::Succeeded) => exit::OK,
         Some(Status::Cancelled) => exit::INTERRUPTED,
@@ -47,24 +42,37 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     })
 }
 
-/// What a run begins with, beside its plan.
-struct Start {
+/// The source of a run, and what follows from it.
+struct Given {
     file: String,
     epoch: i64,
-    checkout: Option<Checkout>,
+    source: Option<Source>,
+}
+
+/// Takes the source into the store, if the plan reads it.
+fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
+    let root = source::root(args.source.as_deref(), &args.pipeline.file)?;
+    let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
+    Ok(Given {
+        file: source::recorded_name(&args.pipeline.file, &root),
+        epoch: source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?,
+        source: checkout.map(|checkout| checkout.acquire(store)).transpose()?,
+    })
 }
 
 fn execute(
     args: &RunArgs,
     home: &Home,
     plan: &Plan,
-    start: Start,
     store: &Store,
     printer: &Printer,
 ) -> Result<RunRecord, Failure> {
+    // Whatever can be found wrong is found before the run begins.
     let key = home.signing_key()?;
     let jobs = args.jobs.unwrap_or_else(processors);
     let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key())?;
+    let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, plan))?;
+    let given = printer.busy("reading the source", || acquire(args, plan, store))?;
     let journal = home.journal()?;
     let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
     let root = home.work_root();
@@ -74,39 +82,39 @@ fn execute(
         .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
     let sinks = if args.quiet { Vec::new() } else { vec![printer.live()] };
     let recorder = Arc::new(Recorder::new(id, journal.writer()?, sinks, Timestamp::now));
-    let begun = RunStart {
+    let start = RunStart {
         uid: hex::encode(random::<16>()?),
         pipeline: plan.pipeline.clone(),
-        file: start.file,
+        file: given.file,
         file_digest: plan.file_digest,
         params: plan.params.clone(),
         tasks: plan.tasks.iter().map(|task| task.name.to_string()).collect(),
-        source_date_epoch: start.epoch,
+        source_date_epoch: given.epoch,
         builder: Builder {
             id: LOCAL_BUILDER.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             key: key.public().id(),
         },
     };
-    recorder.record(Fact::RunStarted(Box::new(begun.clone())))?;
-    let source = start.checkout.map(|checkout| checkout.acquire(store)).transpose()?;
-    if let Some(source) = &source {
+    recorder.record(Fact::RunStarted(Box::new(start.clone())))?;
+    if let Some(source) = &given.source {
         recorder.record(Fact::SourceAcquired(source.clone()))?;
     }
-    let attestor = Attestor::new(&key, &recorder, begun, source.clone(), args.attestations.is_some());
+    let source = given.source.clone();
+    let attestor = Attestor::new(&key, &recorder, start, source, args.attestations.is_some());
     let engine = Engine {
         sandbox: &sandbox,
         store,
         recorder: &recorder,
         jobs,
         work: work.path(),
-        epoch: start.epoch,
+        epoch: given.epoch,
         cancel: &cancel,
     };
     let attest = |started: &_, finished: &_| {
         attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
     };
-    engine.run(plan, source.as_ref(), &attest)?;
+    engine.run(plan, &prepared, given.source.as_ref(), &attest)?;
     seal(&recorder, &attestor)?;
     if let Some(directory) = &args.attestations {
         show::write_attestations(directory, &attestor.kept())?;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::store::remove_tree;
+
 /// Held while directories are made or cleaned away, so that a new one is never
 /// taken for an abandoned one.
 const GATE: &str = "gate.lock";
@@ -31,7 +33,7 @@ impl RunDirectory {
             let path = entry?.path();
             if path.is_dir() && !locked(&path.join(LOCK)) {
                 // What cannot be removed now is tried again by the next run.
-                let _ = fs::remove_dir_all(&path);
+                let _ = remove_tree(&path);
             }
         }
         let path = root.join(run);
@@ -48,7 +50,7 @@ impl RunDirectory {
 
 impl Drop for RunDirectory {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = remove_tree(&self.path);
     }
 }
 

@@ -21,8 +21,10 @@ pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8,
     }
     let view = view(home, &journal, &run)?;
     let lines = if args.logs { journal.events(&run)? } else { Vec::new() };
+    let history = home.history();
+    let here = printer.surroundings(&history);
     printer.result(&view, |palette| {
-        let mut text = run_text(&view, Detail::Full, printer.program(), palette);
+        let mut text = run_text(&view, Detail::Full, here, palette);
         lines.iter().filter_map(log_line).for_each(|line| text.push_str(&line));
         text
     });

@@ -119,6 +119,10 @@ impl Component {
 /// # Errors
 /// [`ComponentError::NotWasm`], [`ComponentError::CoreModule`], or a manifest
 /// that cannot be read.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the rest describes code, which the sandbox compiles and checks"
+)]
 pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, ComponentError> {
     let not_wasm = |why: String| ComponentError::NotWasm { name: name.to_owned(), why };
     let bad_manifest = |why: String| ComponentError::BadManifest { name: name.to_owned(), why };
@@ -155,7 +159,6 @@ pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, ComponentError> {
                 }
                 found.manifest = Some(Manifest::from_json(section.data()).map_err(bad_manifest)?);
             }
-            // Everything else describes code, which the sandbox compiles and checks.
             _ => {}
         }
     }
@@ -169,6 +172,7 @@ pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, ComponentError> {
 ///
 /// # Errors
 /// As [`inspect`].
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is copied as it is")]
 pub fn embed(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>, ComponentError> {
     let not_wasm = |why: String| ComponentError::NotWasm { name: name.to_owned(), why };
     let mut out = Vec::with_capacity(bytes.len() + 1024);

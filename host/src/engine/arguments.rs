@@ -102,10 +102,11 @@ pub(super) fn check_results(
     }
 }
 
+/// The bytes of a value, and of what separates them: an empty string is kept, too.
 fn size(value: &Value) -> usize {
     match value {
         Value::Text(text) => text.len(),
-        Value::Texts(texts) => texts.iter().map(String::len).sum(),
-        Value::Fields(fields) => fields.iter().map(|(key, text)| key.len() + text.len()).sum(),
+        Value::Texts(texts) => texts.iter().map(|text| text.len() + 3).sum(),
+        Value::Fields(fields) => fields.iter().map(|(key, text)| key.len() + text.len() + 6).sum(),
     }
 }

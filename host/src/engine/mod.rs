@@ -52,6 +52,15 @@ pub enum EngineError {
     Attestation(String),
 }
 
+/// Prepares the component of each task, before a run begins: one that does not
+/// fit must not leave half a run behind.
+///
+/// # Errors
+/// [`SandboxError::Unfit`].
+pub fn prepare(sandbox: &Sandbox, plan: &Plan) -> Result<Vec<Prepared>, SandboxError> {
+    plan.tasks.iter().map(|task| sandbox.prepare(&task.component)).collect()
+}
+
 /// Called on the thread of a TaskRun when it has ended, with the events that
 /// tell its whole story; the run waits for it.
 pub type OnFinished<'a> = &'a (dyn Fn(&Event, &Event) -> Result<(), EngineError> + Sync);
@@ -76,7 +85,8 @@ pub struct Engine<'a> {
 }
 
 impl Engine<'_> {
-    /// Runs a plan to its end and records how that was.
+    /// Runs a plan to its end and records how that was. `prepared` has the
+    /// component of each task, in the plan's order.
     ///
     /// # Errors
     /// [`EngineError`] when Cofferdam itself could not go on; the run is then
@@ -84,6 +94,7 @@ impl Engine<'_> {
     pub fn run(
         &self,
         plan: &Plan,
+        prepared: &[Prepared],
         source: Option<&Source>,
         on_finished: OnFinished<'_>,
     ) -> Result<RunReason, EngineError> {
@@ -93,13 +104,10 @@ impl Engine<'_> {
         let failure: Mutex<Option<EngineError>> = Mutex::new(None);
         let run = Run { engine: self, plan, source, work, schedule, ends, on_finished };
         let threads = usize::try_from(self.jobs).unwrap_or(1).min(plan.tasks.len()).max(1);
-        // Preparing first finds a component that does not fit before any task runs.
-        let prepared: Vec<Prepared> =
-            plan.tasks.iter().map(|task| self.sandbox.prepare(&task.component)).collect::<Result<_, _>>()?;
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    if let Err(error) = run.work_off(&prepared) {
+                    if let Err(error) = run.work_off(prepared) {
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         run.schedule.abandon();
                     }

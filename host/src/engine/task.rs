@@ -9,11 +9,15 @@ use cofferdam_registry::Digest;
 use super::arguments::{check_results, fill};
 use super::work::TaskDirectory;
 use super::{EngineError, Run};
-use crate::event::{Event, Fact, InputArtifact, TaskEnd, TaskStart};
+use crate::capability::cut;
+use crate::event::{Event, Fact, InputArtifact, TaskEnd, TaskFailure, TaskStart};
 use crate::model::TaskRunReason;
 use crate::plan::{PlannedTask, Wire};
 use crate::sandbox::{Exit, Job, Prepared};
 use crate::store::{SealLimits, StoreError, Tree};
+
+/// Bytes that are kept of each text in which a task accounts for itself.
+const MAX_MESSAGE: usize = 64 << 10;
 
 impl Run<'_> {
     /// Runs a task and gives the event of its end.
@@ -64,8 +68,8 @@ impl Run<'_> {
             task: task.name.to_string(),
             attempt: 1,
             reason: exit.reason,
-            message: exit.message,
-            failure: exit.failure,
+            message: exit.message.map(bounded),
+            failure: exit.failure.map(bounded_failure),
             // What a task that failed says of its results is worth nothing.
             results: if succeeded { exit.results } else { BTreeMap::new() },
             outputs,
@@ -97,13 +101,8 @@ impl Run<'_> {
         task: &PlannedTask,
         before: &[(usize, Arc<Event>)],
     ) -> Result<BTreeMap<String, Value>, String> {
-        let end_of = |name: &str| {
-            let ends = before.iter().filter_map(|(_, event)| match &event.fact {
-                Fact::TaskFinished(end) => Some(&**end),
-                _ => None,
-            });
-            ends.into_iter().find(|end| end.task == name)
-        };
+        let end_of =
+            |name: &str| before.iter().filter_map(|(_, event)| end_of(event)).find(|end| end.task == name);
         let values = fill(&task.params, &end_of)?;
         let specs = &task.component.manifest.spec.params;
         let refusals = specs.iter().filter_map(|spec| spec.refusal(values.get(spec.name.as_str())?));
@@ -160,9 +159,10 @@ impl Run<'_> {
                 // These two are the task's doing, every other one is the host's.
                 Err(error @ (StoreError::Unsuitable { .. } | StoreError::TooLarge { .. })) => {
                     outputs.clear();
-                    let reason = match &error {
-                        StoreError::TooLarge { what: "bytes", .. } => TaskRunReason::OutputLimit,
-                        StoreError::TooLarge { what: "files", .. } => TaskRunReason::FileLimit,
+                    let what = if let StoreError::TooLarge { what, .. } = error { what } else { "" };
+                    let reason = match what {
+                        "bytes" => TaskRunReason::OutputLimit,
+                        "files" => TaskRunReason::FileLimit,
                         _ => TaskRunReason::InvalidOutput,
                     };
                     let message =
@@ -176,16 +176,27 @@ impl Run<'_> {
     }
 }
 
+/// The text of a task, or one that quotes it, short enough to be kept.
+fn bounded(text: String) -> String {
+    cut(&text, MAX_MESSAGE).into_owned()
+}
+
+fn bounded_failure(failure: TaskFailure) -> TaskFailure {
+    let TaskFailure { reason, message, remedy } = failure;
+    TaskFailure { reason: bounded(reason), message: bounded(message), remedy: remedy.map(bounded) }
+}
+
 /// The message of an error, paths as the task knows them.
 fn without_root(error: &StoreError, root: &std::path::Path) -> String {
     error.to_string().replace(&format!("{}/", root.display()), "")
 }
 
 fn end_at(before: &[(usize, Arc<Event>)], index: usize) -> Option<&TaskEnd> {
-    before.iter().find(|(i, _)| *i == index).and_then(|(_, event)| match &event.fact {
-        Fact::TaskFinished(end) => Some(&**end),
-        _ => None,
-    })
+    before.iter().find(|(i, _)| *i == index).and_then(|(_, event)| end_of(event))
+}
+
+fn end_of(event: &Event) -> Option<&TaskEnd> {
+    if let Fact::TaskFinished(end) = &event.fact { Some(end) } else { None }
 }
 
 fn refuse(reason: TaskRunReason, message: String) -> Exit {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cofferdam_registry::Digest;
 
 use super::EngineError;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, remove_tree};
 
 /// A run's directory.
 pub(super) struct WorkDirectory<'a> {
@@ -28,7 +28,7 @@ pub(super) struct TaskDirectory {
 impl Drop for TaskDirectory {
     fn drop(&mut self) {
         if let Some(root) = &self.root {
-            let _ = fs::remove_dir_all(root);
+            let _ = remove_tree(root);
         }
     }
 }

@@ -76,6 +76,9 @@ pub enum JournalError {
     },
 }
 
+/// `seq`, `at`, `fact` and `hash` as stored.
+type Row = (u64, i64, String, Vec<u8>);
+
 /// A signed bundle and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAttestation {
@@ -177,7 +180,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Changed`] at the first event that does not fit.
     pub fn events(&self, run: &RunId) -> Result<Vec<Event>, JournalError> {
-        let query = || -> rusqlite::Result<Vec<(u64, i64, String, Vec<u8>)>> {
+        let query = || -> rusqlite::Result<Vec<Row>> {
             let sql = "SELECT seq, at, fact, hash FROM event WHERE run = ?1 ORDER BY seq";
             let mut statement = self.connection.prepare(sql)?;
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));

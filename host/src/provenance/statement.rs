@@ -52,7 +52,7 @@ pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Prove
     let TaskFacts { start, end, .. } = task;
     let identity = &start.identity;
     let mut dependencies = vec![task_dependency("task", start)];
-    dependencies.extend(start.inputs.iter().map(|input| input_dependency(input)));
+    dependencies.extend(start.inputs.iter().map(input_dependency));
     if start.inputs.iter().any(|input| input.task.is_none()) {
         dependencies.extend(run.source.and_then(commit_dependency));
     }

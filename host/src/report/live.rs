@@ -185,7 +185,9 @@ fn finished(end: &TaskEnd, palette: &Palette) -> String {
     let word = palette.status(status.as_str()).apply_to(status.as_str());
     let mut line = format!("{word} {} in {}", end.task, duration(end.usage.wall_micros));
     if status != Status::Succeeded {
-        line.push_str(&format!(" ({})", end.reason.as_str()));
+        if end.reason.as_str() != status.as_str() {
+            line.push_str(&format!(" ({})", end.reason.as_str()));
+        }
         if let Some(message) = &end.message {
             line.push_str(&format!(": {}", visible(message)));
         }

@@ -9,11 +9,13 @@ mod plan;
 mod run;
 mod run_text;
 mod task;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use live::{PlainLines, TerminalLines};
 pub use plan::{PlanView, plan_text};
 pub use run::{AttestationView, RunView, TaskState, TaskView};
-pub use run_text::{Detail, run_text, runs_text};
+pub use run_text::{Detail, Surroundings, run_text, runs_text};
 pub use task::{TaskDescription, task_text};
 pub use words::{Palette, bytes, duration, visible};

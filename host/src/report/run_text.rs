@@ -2,6 +2,7 @@
 //! list of runs.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use cofferdam_manifest::Value;
 
@@ -19,14 +20,23 @@ pub enum Detail {
     Full,
 }
 
+/// What the text names that depends on where it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// What the commands that are named begin with.
+    pub program: &'a str,
+    /// Where events and attestations are kept.
+    pub history: &'a Path,
+}
+
 /// A longer value is cut in a summary.
 const SHORT_VALUE: usize = 72;
 /// Only this many tasks that succeeded are described one by one in a summary.
 const MANY: usize = 40;
 
-/// A run in words. `program` is what the commands it names begin with.
+/// A run in words.
 #[must_use]
-pub fn run_text(view: &RunView, detail: Detail, program: &str, palette: &Palette) -> String {
+pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette: &Palette) -> String {
     let mut out = String::new();
     let status = palette.status(view.status).apply_to(view.status);
     let took = view.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
@@ -47,13 +57,13 @@ pub fn run_text(view: &RunView, detail: Detail, program: &str, palette: &Palette
             row(&mut out, palette, "param", &format!("{name} = {}", value_words(value, detail)));
         }
     }
-    tasks(&mut out, view, detail, program, palette);
+    tasks(&mut out, view, detail, here, palette);
     out.push('\n');
-    attestations(&mut out, view, detail, program, palette);
+    attestations(&mut out, view, detail, here, palette);
     out
 }
 
-fn tasks(out: &mut String, view: &RunView, detail: Detail, program: &str, palette: &Palette) {
+fn tasks(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_>, palette: &Palette) {
     let brief = detail == Detail::Summary && view.tasks.len() > MANY;
     let mut told = 0;
     for task in &view.tasks {
@@ -68,10 +78,11 @@ fn tasks(out: &mut String, view: &RunView, detail: Detail, program: &str, palett
         let count = |state| view.tasks.iter().filter(|task| task.status == state).count();
         let _ = writeln!(
             out,
-            "\n{} tasks: {} Succeeded, {told} shown above, {} Skipped; all of them: {program} show {}",
+            "\n{} tasks: {} Succeeded, {told} shown above, {} Skipped; all of them: {} show {}",
             view.tasks.len(),
             count(TaskState::Succeeded),
             count(TaskState::Skipped),
+            here.program,
             view.run
         );
     }
@@ -82,7 +93,8 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
     let took = task.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
     let reason = match task.status {
         TaskState::Failed | TaskState::Cancelled | TaskState::Skipped => {
-            task.reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+            let more = task.reason.filter(|reason| *reason != word);
+            more.map(|reason| format!(" ({reason})")).unwrap_or_default()
         }
         TaskState::Pending | TaskState::Running | TaskState::Interrupted | TaskState::Succeeded => {
             String::new()
@@ -148,7 +160,7 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
     }
 }
 
-fn attestations(out: &mut String, view: &RunView, detail: Detail, program: &str, palette: &Palette) {
+fn attestations(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_>, palette: &Palette) {
     let run = &view.run;
     let count = view.attestations.len();
     if count > 0 {
@@ -160,10 +172,11 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, program: &str,
                 row(out, palette, "", &format!("{about}: {}", attestation.bundle));
             }
         }
-        row(out, palette, "as files", &format!("{program} show {run} --attestations DIRECTORY"));
+        row(out, palette, "kept in", &here.history.display().to_string());
+        row(out, palette, "as files", &format!("{} show {run} --attestations DIRECTORY", here.program));
     }
     if view.sealed {
-        row(out, palette, "verify", &format!("{program} verify {run}"));
+        row(out, palette, "verify", &format!("{} verify {run}", here.program));
     } else if view.status == "Interrupted" {
         let words = "its process ended before it was complete; run the pipeline again";
         row(out, palette, "help", words);

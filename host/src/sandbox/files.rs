@@ -27,6 +27,7 @@ pub(crate) struct Files<'a> {
     inner: WasiFilesystemCtxView<'a>,
     meter: &'a Arc<FileMeter>,
     seen: &'a mut std::collections::HashMap<(u64, u64), u64>,
+    listed: &'a mut usize,
     fixed_epoch: Option<u64>,
     trip: &'a Trip,
 }
@@ -38,8 +39,14 @@ impl HasData for FilesData {
     type Data<'a> = Files<'a>;
 }
 
+/// Bytes of all directory listings that a TaskRun has open at once.
+const MAX_LISTED: usize = 256 << 20;
+
 /// A directory's entries in order of name, the next one last.
-struct SortedEntries(Vec<types::DirectoryEntry>);
+struct SortedEntries {
+    entries: Vec<types::DirectoryEntry>,
+    bytes: usize,
+}
 
 pub(crate) fn link(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
     types::add_to_linker::<TaskState, FilesData>(linker, view)?;
@@ -52,6 +59,7 @@ fn view(state: &mut TaskState) -> Files<'_> {
         inner,
         meter: &state.files,
         seen: &mut state.seen_objects,
+        listed: &mut state.listed,
         fixed_epoch: state.fixed_epoch,
         trip: &state.trip,
     }
@@ -80,6 +88,10 @@ impl Files<'_> {
 
     fn conceal(&self, mut stat: types::DescriptorStat) -> types::DescriptorStat {
         stat.link_count = 1;
+        if stat.type_ == types::DescriptorType::Directory {
+            // Every file system has its own idea of it.
+            stat.size = 0;
+        }
         if let Some(seconds) = self.fixed_epoch {
             let time = Some(Datetime { seconds, nanoseconds: 0 });
             stat.data_access_timestamp = time;
@@ -201,8 +213,14 @@ impl HostDescriptor for Files<'_> {
         let entries = self.inner.read_directory(fd).await?;
         let entries = self.inner.table.delete(entries)?;
         let mut entries = entries.into_iter().collect::<FsResult<Vec<_>>>()?;
+        let bytes = entries.iter().map(|entry| size_of_val(entry) + entry.name.len()).sum();
+        let listed = self.listed.saturating_add(bytes);
+        if listed > MAX_LISTED {
+            return Err(types::ErrorCode::InsufficientMemory.into());
+        }
         entries.sort_unstable_by(|a, b| b.name.cmp(&a.name));
-        let sorted = self.inner.table.push(SortedEntries(entries))?;
+        let sorted = self.inner.table.push(SortedEntries { entries, bytes })?;
+        *self.listed = listed;
         // The guest only ever hands the number back to the methods below.
         Ok(Resource::new_own(sorted.rep()))
     }
@@ -289,11 +307,12 @@ impl HostDirectoryEntryStream for Files<'_> {
         stream: Resource<ReaddirIterator>,
     ) -> FsResult<Option<types::DirectoryEntry>> {
         let sorted = Resource::<SortedEntries>::new_borrow(stream.rep());
-        Ok(self.inner.table.get_mut(&sorted)?.0.pop())
+        Ok(self.inner.table.get_mut(&sorted)?.entries.pop())
     }
 
     fn drop(&mut self, stream: Resource<ReaddirIterator>) -> wasmtime::Result<()> {
-        self.inner.table.delete(Resource::<SortedEntries>::new_own(stream.rep()))?;
+        let gone = self.inner.table.delete(Resource::<SortedEntries>::new_own(stream.rep()))?;
+        *self.listed = self.listed.saturating_sub(gone.bytes);
         Ok(())
     }
 }

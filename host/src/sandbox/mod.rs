@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
-use wasmtime::component::{Component as Compiled, Linker, ResourceTable};
+use wasmtime::component::{Component as Compiled, Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
@@ -46,6 +46,13 @@ use bindings::cofferdam::task::types;
 
 /// How often a running guest is made to look whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
+/// Bytes that one call between guest and host may carry to the host.
+const MAX_CALL: usize = 16 << 20;
+/// Random bytes that one call may ask for: it cannot be stopped half way.
+const MAX_RANDOM: u64 = 1 << 20;
+/// Files, directories, streams and timers one TaskRun may have open: each may
+/// cost the process a file descriptor.
+const MAX_HANDLES: usize = 1024;
 
 /// Why the sandbox could not be used. What a task does wrong is never an error
 /// here, but the [`Exit`] of its TaskRun.
@@ -127,6 +134,7 @@ pub struct Sandbox {
     cache: Option<CodeCache>,
     prepared: Mutex<HashMap<Digest, Prepared>>,
     ticking: Arc<AtomicBool>,
+    handles: usize,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -157,7 +165,8 @@ impl Sandbox {
             .ok();
         let ticking = Arc::new(AtomicBool::new(true));
         start_ticking(&engine, &ticking).map_err(|error| SandboxError::Unavailable(error.to_string()))?;
-        Ok(Self { engine, linker, cache, prepared: Mutex::default(), ticking })
+        let handles = share_handles(jobs);
+        Ok(Self { engine, linker, cache, prepared: Mutex::default(), ticking, handles })
     }
 
     /// Compiles a component, or finds it compiled, and links it.
@@ -207,12 +216,15 @@ impl Sandbox {
         let mut usage = Usage::default();
         let ended = match context(job, &spoken) {
             Ok(wasi) => {
+                let mut table = ResourceTable::new();
+                table.set_max_capacity(self.handles);
                 let state = TaskState {
                     wasi,
-                    table: ResourceTable::new(),
+                    table,
                     memory: MemoryLimiter::new(&job.limits),
                     files: Arc::clone(&files),
                     seen_objects: HashMap::new(),
+                    listed: 0,
                     fixed_epoch: (!job.grants.real_clock).then(|| u64::try_from(job.epoch).unwrap_or(0)),
                     voice,
                     trip: trip.clone(),
@@ -250,6 +262,7 @@ impl Sandbox {
     fn store(&self, state: TaskState, job: &Job) -> Store<TaskState> {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(MAX_CALL);
         store.set_epoch_deadline(1);
         let cancel = job.cancel.clone();
         let trip = store.data().trip.clone();
@@ -298,6 +311,7 @@ fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
     wasi.stdout(out.clone()).stderr(err.clone());
     // Each TaskRun has a thread of its own, so its file operations may block it.
     wasi.allow_blocking_current_thread(true);
+    wasi.max_random_size(MAX_RANDOM);
     link::set_time_and_chance(&mut wasi, job);
     for (name, path) in job.inputs.iter().filter_map(|(name, path)| Some((name, path.as_ref()?))) {
         wasi.preopened_dir(path, format!("/inputs/{name}"), FsPerms::ReadOnly)?;
@@ -316,15 +330,20 @@ fn exit(reason: TaskRunReason) -> Exit {
 }
 
 fn succeeded(outcome: types::Outcome) -> Exit {
-    let results = outcome.results.into_iter().map(|binding| {
-        let value = match binding.value {
+    let mut results = BTreeMap::new();
+    for types::Binding { name, value } in outcome.results {
+        let value = match value {
             types::Value::Text(text) => Value::Text(text),
             types::Value::Texts(texts) => Value::Texts(texts),
             types::Value::Fields(fields) => Value::Fields(fields.into_iter().collect()),
         };
-        (binding.name, value)
-    });
-    Exit { results: results.collect(), ..exit(TaskRunReason::Succeeded) }
+        if results.contains_key(&name) {
+            let message = Some(format!("it returned `{}` twice", name.escape_debug()));
+            return Exit { message, ..exit(TaskRunReason::InvalidTaskResults) };
+        }
+        results.insert(name, value);
+    }
+    Exit { results, ..exit(TaskRunReason::Succeeded) }
 }
 
 fn failed(failure: types::Failure) -> Exit {
@@ -338,6 +357,9 @@ fn trapped(error: &wasmtime::Error, memory_refused: bool, job: &Job) -> Exit {
     }
     let message = match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(code)) => format!("it called exit({code}) instead of returning"),
+        None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
+            "it had too many files, streams and timers open at once".to_owned()
+        }
         None => {
             let cause = error.root_cause().to_string();
             format!("the component trapped: {cause}")
@@ -393,6 +415,19 @@ fn configuration(jobs: u32) -> Config {
         .memory_init_cow(true)
         .wasm_backtrace_max_frames(None);
     config
+}
+
+/// How many handles each of `jobs` TaskRuns may have, so that all of them
+/// together leave the process half of its file descriptors.
+fn share_handles(jobs: u32) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Programs begin with few for the sake of select(2), which nothing here uses.
+    let wanted = Some(maximum.unwrap_or(u64::MAX).min(1 << 16));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: wanted.max(current), maximum }).is_ok();
+    let allowed = if raised { wanted.max(current) } else { current };
+    let share = allowed.unwrap_or(u64::MAX) / 2 / u64::from(jobs.max(1));
+    usize::try_from(share).unwrap_or(MAX_HANDLES).clamp(64, MAX_HANDLES)
 }
 
 /// Advances the epoch for as long as the sandbox lives.

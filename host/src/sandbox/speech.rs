@@ -10,18 +10,21 @@ use wasmtime_wasi_io::bytes::Bytes;
 
 use super::bindings::cofferdam::task::{log, types};
 use super::state::{TaskState, Voice};
+use crate::capability::cut;
 use crate::event::{Fact, LogLevel};
 use crate::model::TaskRunReason;
 
 /// A longer line without an end is cut here.
 const MAX_LINE: usize = 16 << 10;
+/// Bytes of a message about progress, which nobody reads at length.
+const MAX_PROGRESS: usize = 1 << 10;
 
 impl Voice {
     /// Records a line, unless the TaskRun has said too much.
     fn say(&self, level: LogLevel, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
         let sizes = fields.iter().map(|(name, value)| name.len() + value.len());
         let bytes = message.len() + sizes.sum::<usize>();
-        if !self.meter.take(bytes as u64) {
+        if !self.meter.take(bytes as u64, fields.len() as u64) {
             return Err(self.trip.end(TaskRunReason::LogLimit));
         }
         let fact = Fact::TaskLogged { task: self.task.to_string(), level, message, fields };
@@ -50,7 +53,7 @@ impl log::Host for TaskState {
     }
 
     async fn progress(&mut self, done: u64, total: Option<u64>, message: String) -> wasmtime::Result<()> {
-        self.voice.recorder.progress(&self.voice.task, done, total, &message);
+        self.voice.recorder.progress(&self.voice.task, done, total, &cut(&message, MAX_PROGRESS));
         Ok(())
     }
 }

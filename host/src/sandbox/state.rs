@@ -11,8 +11,8 @@ use crate::capability::{FileMeter, FileOverrun, LogMeter};
 use crate::event::Recorder;
 use crate::model::{EffectiveLimits, TaskRunReason};
 
-/// Table elements one TaskRun may have; each costs the host a pointer.
-const MAX_TABLE_ELEMENTS: usize = 1 << 20;
+/// What an element of a table costs the host, in bytes.
+const TABLE_ELEMENT: usize = size_of::<usize>();
 
 /// The first limit a TaskRun went over. It decides the reason, whatever the
 /// guest made of the error it got.
@@ -45,6 +45,8 @@ pub(crate) struct TaskState {
     pub(crate) memory: MemoryLimiter,
     pub(crate) files: Arc<FileMeter>,
     pub(crate) seen_objects: HashMap<(u64, u64), u64>,
+    /// Bytes of the directory listings it has open.
+    pub(crate) listed: usize,
     pub(crate) fixed_epoch: Option<u64>,
     pub(crate) voice: Voice,
     pub(crate) trip: Trip,
@@ -65,7 +67,7 @@ impl WasiView for TaskState {
     }
 }
 
-/// Counts linear memory over all memories of a TaskRun.
+/// Counts the memories and tables of a TaskRun, all of them together.
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     limit: usize,
@@ -81,20 +83,26 @@ impl MemoryLimiter {
     }
 }
 
-impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
+impl MemoryLimiter {
+    fn grow(&mut self, bytes: usize) -> bool {
+        let used = self.used.saturating_add(bytes);
         if used > self.limit {
             // The guest may cope with less, so this alone ends nothing.
             self.refused = true;
-            return Ok(false);
+            return false;
         }
         self.used = used;
         self.peak = self.peak.max(used);
-        Ok(true)
+        true
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT)))
     }
 }

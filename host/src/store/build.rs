@@ -12,6 +12,9 @@ use super::{Store, StoreError, Tree};
 
 /// Deeper trees are refused: no build needs them, and recursion follows them.
 const MAX_DEPTH: usize = 256;
+/// Bytes of a path. The system allows 4096 for a whole one, and a tree must fit
+/// below any directory it is laid out in.
+const MAX_PATH: usize = 3072;
 
 /// What stands at a path of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +59,7 @@ impl TreeBuilder {
         let refuse = |why| StoreError::Unsuitable { path: path.to_owned(), why };
         let text = path.to_str().ok_or_else(|| refuse("its name is not UTF-8"))?;
         let parts: Vec<&str> = text.split('/').collect();
-        if parts.len() > MAX_DEPTH {
-            return Err(StoreError::TooLarge { limit: MAX_DEPTH as u64, what: "levels" });
-        }
+        check_extent(path)?;
         if let Some(bad) = parts.iter().find(|part| !is_entry_name(part)) {
             let why = if bad.len() > 255 { "its name is too long" } else { "its path is not plain" };
             return Err(refuse(why));
@@ -125,6 +126,17 @@ impl Branch {
         let bytes = directory.encode_to_vec();
         Ok((store.put(&bytes)?, bytes.len() as u64))
     }
+}
+
+/// Refuses a path, relative to the root, that is too deep or too long.
+pub(crate) fn check_extent(path: &Path) -> Result<(), StoreError> {
+    if path.components().count() > MAX_DEPTH {
+        return Err(StoreError::TooLarge { limit: MAX_DEPTH as u64, what: "levels" });
+    }
+    if path.as_os_str().len() > MAX_PATH {
+        return Err(StoreError::TooLarge { limit: MAX_PATH as u64, what: "bytes in the path of a file" });
+    }
+    Ok(())
 }
 
 /// The path of an entry below a root, for messages and for [`TreeBuilder::insert`].

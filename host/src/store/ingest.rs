@@ -10,7 +10,7 @@ use cofferdam_registry::{Digest, Hasher};
 use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 
-use super::build::below;
+use super::build::{below, check_extent};
 use super::{Entry, Store, StoreError, Tree, TreeBuilder, io_error};
 
 /// Files up to this size are read once into memory: hashed there, and written
@@ -80,13 +80,17 @@ impl Store {
             let (digest, size) = take(self, path)?;
             Ok((path.clone(), Entry::File { digest, size, executable: *executable }))
         };
+        // What cannot be part of a tree is found before any file is taken.
+        let mut builder = TreeBuilder::default();
+        for (path, entry) in found.rest {
+            builder.insert(&below(root, &path), entry)?;
+        }
         let files: Vec<(PathBuf, Entry)> = if found.files.len() < PARALLEL_FROM {
             found.files.iter().map(one).collect::<Result<_, StoreError>>()?
         } else {
             found.files.par_iter().map(one).collect::<Result<_, StoreError>>()?
         };
-        let mut builder = TreeBuilder::default();
-        for (path, entry) in found.rest.into_iter().chain(files) {
+        for (path, entry) in files {
             builder.insert(&below(root, &path), entry)?;
         }
         builder.finish(self)
@@ -165,6 +169,8 @@ fn walk(root: &Path, limits: SealLimits) -> Result<Found, StoreError> {
             let entry = entry.map_err(io_error("list", &directory))?;
             let path = entry.path();
             let metadata = entry.metadata().map_err(io_error("read", &path))?;
+            // Before going down: the system opens no path of any length.
+            check_extent(&below(root, &path))?;
             if metadata.is_dir() {
                 pending.push(path.clone());
             }

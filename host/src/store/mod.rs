@@ -7,6 +7,7 @@
 mod build;
 mod directory;
 mod ingest;
+mod remove;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -23,6 +24,7 @@ use cofferdam_registry::Digest;
 
 pub use build::{Entry, TreeBuilder};
 pub use ingest::SealLimits;
+pub(crate) use remove::remove_tree;
 pub use tree::{Tree, TreeReport};
 
 /// Why content could not be stored or read.
@@ -69,7 +71,7 @@ pub enum StoreError {
     TooLarge {
         /// The number allowed.
         limit: u64,
-        /// `bytes`, `files` or `levels`.
+        /// `bytes`, `files`, `levels`, ...
         what: &'static str,
     },
     /// The file system refused.

@@ -233,3 +233,18 @@ fn readers_never_see_part_of_an_object() {
         }
     });
 }
+
+#[test]
+fn a_tree_too_deep_or_with_too_long_paths_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let seal = |path: &str| {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join(path)).unwrap();
+        store.seal(root.path(), SealLimits { bytes: 1000, files: 1000 })
+    };
+    assert!(seal(&["a"; 256].join("/")).is_ok());
+    for path in ["a/".repeat(257), ("a".repeat(250) + "/").repeat(13)] {
+        assert!(matches!(seal(&path), Err(StoreError::TooLarge { .. })), "{path}");
+    }
+}

@@ -1,0 +1,128 @@
+//! What looking through a tree gave: findings up to a bound, and counts of
+//! everything.
+
+use std::collections::BTreeMap;
+
+use crate::finding::{Finding, Level, Rule};
+
+/// The findings that are kept. A hostile tree could have any number.
+const KEPT: usize = 20_000;
+
+/// A finding and the file it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(crate) path: String,
+    pub(crate) finding: Finding,
+}
+
+/// What looking through a tree gave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Survey {
+    findings: Vec<Located>,
+    counts: BTreeMap<Rule, usize>,
+    files: usize,
+    clean: usize,
+    binary: usize,
+    too_large: Vec<String>,
+}
+
+impl Survey {
+    /// Takes what a text file gave.
+    pub(crate) fn scanned(&mut self, path: &str, findings: Vec<Finding>) {
+        self.files += 1;
+        if findings.iter().all(|finding| finding.rule.level() == Level::Note) {
+            self.clean += 1;
+        }
+        self.keep(path, findings);
+    }
+
+    /// Takes what the name of a binary file gave.
+    pub(crate) fn binary(&mut self, path: &str, findings: Vec<Finding>) {
+        self.binary += 1;
+        self.keep(path, findings);
+    }
+
+    /// Takes what the name of a file that is too large gave.
+    pub(crate) fn too_large(&mut self, path: &str, findings: Vec<Finding>) {
+        self.too_large.push(path.to_owned());
+        self.keep(path, findings);
+    }
+
+    fn keep(&mut self, path: &str, findings: Vec<Finding>) {
+        for finding in findings {
+            *self.counts.entry(finding.rule).or_default() += 1;
+            if self.findings.len() < KEPT {
+                self.findings.push(Located { path: path.to_owned(), finding });
+            }
+        }
+    }
+
+    /// The findings that were kept, by path and place.
+    pub(crate) fn findings(&self) -> &[Located] {
+        &self.findings
+    }
+
+    /// The findings that were counted and not kept.
+    pub(crate) fn unlisted(&self) -> usize {
+        self.counts.values().sum::<usize>() - self.findings.len()
+    }
+
+    /// The files that were not looked through for their size.
+    pub(crate) fn too_large_files(&self) -> &[String] {
+        &self.too_large
+    }
+
+    /// The files that were looked through.
+    pub(crate) fn files(&self) -> usize {
+        self.files
+    }
+
+    /// The files that were looked through and gave nothing to act on.
+    pub(crate) fn clean(&self) -> usize {
+        self.clean
+    }
+
+    /// How many findings have a level.
+    pub(crate) fn count(&self, level: Level) -> usize {
+        self.counts.iter().filter(|(rule, _)| rule.level() == level).map(|(_, count)| count).sum()
+    }
+
+    /// One line for people.
+    pub(crate) fn summary(&self) -> String {
+        let mut summary = format!("looked through {}", files(self.files));
+        let found: Vec<String> =
+            self.counts.iter().map(|(rule, count)| format!("{count} {}", rule.id())).collect();
+        let found = if found.is_empty() { "found nothing".to_owned() } else { found.join(", ") };
+        summary = format!("{summary}: {found}");
+        if self.binary > 0 {
+            summary = format!("{summary}; skipped {} with binary content", files(self.binary));
+        }
+        if !self.too_large.is_empty() {
+            summary = format!("{summary}; skipped {} larger than 16 MiB", files(self.too_large.len()));
+        }
+        summary
+    }
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_kept_is_counted() {
+        let finding = Finding { rule: Rule::BidiControl, region: None, message: String::new() };
+        let mut survey = Survey::default();
+        survey.scanned("a", vec![finding; KEPT + 5]);
+        survey.scanned("b", Vec::new());
+        survey.binary("c", Vec::new());
+        assert_eq!((survey.unlisted(), survey.count(Level::Error), survey.clean()), (5, KEPT + 5, 1));
+        assert_eq!(
+            survey.summary(),
+            "looked through 2 files: 20005 bidi-control; skipped 1 file with binary content"
+        );
+    }
+}

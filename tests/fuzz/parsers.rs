@@ -1,0 +1,93 @@
+//! Every reader of foreign bytes, as a function of bytes alone. Whatever the
+//! bytes are, each must come back. Used by the fuzz targets, and with mutated
+//! seeds by `tests/robustness.rs`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cofferdam::component::{Component, embed, inspect};
+use cofferdam::model::{DEFAULT_LIMITS, TaskRef};
+use cofferdam::plan::{Plan, PlanRequest, ResolveError, ResolvedTask, Resolver, Template};
+use cofferdam::store::Store;
+use cofferdam_manifest::Manifest;
+use cofferdam_registry::{Digest, Layout, PublicKey, Reference, Trust, claimed_key, verify};
+
+/// A registry in which nothing is.
+struct Nothing;
+
+impl Resolver for Nothing {
+    fn resolve(&self, _: &TaskRef, _: &Path) -> Result<ResolvedTask, ResolveError> {
+        Err(ResolveError::Ambiguous)
+    }
+}
+
+pub(crate) fn pipeline(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = Template::parse(text);
+    let given = BTreeMap::new();
+    let request =
+        PlanRequest { file: "x.yaml", base: Path::new("/"), text, given: &given, ceiling: &DEFAULT_LIMITS };
+    let _ = Plan::build(&request, &Nothing);
+}
+
+pub(crate) fn manifest(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::from_json(bytes) {
+        assert_eq!(Manifest::from_json(&manifest.to_json()), Ok(manifest));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(manifest) = Manifest::parse(text) {
+        assert_eq!(Manifest::from_json(&manifest.to_json()), Ok(manifest));
+    }
+}
+
+pub(crate) fn component(bytes: &[u8]) {
+    let Ok(found) = inspect("x", bytes) else { return };
+    let _ = Component::read("x", bytes.to_vec());
+    let Some(manifest) = found.manifest else { return };
+    if let Ok(again) = embed("x", bytes, &manifest) {
+        assert_eq!(inspect("x", &again).map(|found| found.manifest), Ok(Some(manifest)));
+    }
+}
+
+/// The public key of nobody: P-256's generator.
+const NOBODY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n";
+
+pub(crate) fn bundle(bytes: &[u8]) {
+    let _ = claimed_key(bytes);
+    if let Ok(key) = PublicKey::from_pem(NOBODY, "nobody") {
+        let _ = verify(bytes, &key);
+    }
+}
+
+pub(crate) fn reference(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(reference) = Reference::parse(text, Path::new("/base")) {
+        let again = Reference::parse(&reference.to_string(), Path::new("/base"));
+        assert_eq!(again.map(|again| again.to_string()), Ok(reference.to_string()));
+    }
+}
+
+pub(crate) fn trust(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = Trust::parse(text, Path::new("/nowhere"));
+}
+
+pub(crate) fn layout(bytes: &[u8]) {
+    let Ok(directory) = tempfile::tempdir() else { return };
+    let Ok(layout) = Layout::open_or_create(directory.path()) else { return };
+    if std::fs::write(directory.path().join("index.json"), bytes).is_err() {
+        return;
+    }
+    let Ok(reference) = Reference::parse("sbom", Path::new("/")) else { return };
+    let _ = layout.names();
+    let _ = layout.pull(&reference);
+    let _ = layout.bundles(Digest::of(b""));
+}
+
+pub(crate) fn tree(bytes: &[u8]) {
+    let Ok(directory) = tempfile::tempdir() else { return };
+    let Ok(store) = Store::open(directory.path()) else { return };
+    let Ok(digest) = store.put(bytes) else { return };
+    let _ = store.check_tree(digest);
+    let _ = store.copy_out(digest, &directory.path().join("out"));
+}

@@ -1,0 +1,131 @@
+//! Takes more than it may of one thing, and goes on until it is stopped.
+
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::{Seek, SeekFrom, Write};
+
+use cofferdam_hostile::opened;
+use cofferdam_sdk::{Context, Failure, task};
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+use wasip2::filesystem::preopens::get_directories;
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
+use wasip2::random::random::get_random_bytes;
+
+task!("exhaust/task.yaml", run);
+
+/// Enough of anything to pass every limit of the manifest many times.
+const MANY: usize = 100_000;
+
+fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Failure> {
+    match params.what {
+        What::Memory => memory(),
+        What::Allocation => drop(black_box(vec![1_u8; 1 << 30])),
+        What::Recursion => drop(black_box(nested(1))),
+        What::Random => drop(black_box(get_random_bytes(u64::MAX))),
+        What::Handles => keep(|| open("/inputs/source", "file.txt", OpenFlags::empty())),
+        What::Listings => keep(|| opened("/inputs/source").ok()?.read_directory().ok()),
+        What::Streams => {
+            let file = open("/inputs/source", "file.txt", OpenFlags::empty());
+            keep(|| file.as_ref()?.read_via_stream(0).ok());
+        }
+        What::Timers => keep(|| Some(subscribe_duration(u64::MAX))),
+        What::DirectoryHandles => keep(|| Some(get_directories())),
+        What::Bytes
+        | What::Appends
+        | What::Sparse
+        | What::SparseOffset
+        | What::Scratch
+        | What::Zeroes
+        | What::Splice => bytes(params.what)?,
+        What::Files | What::Directories | What::Links | What::Reopened => entries(params.what)?,
+        What::Little => {
+            fs::write("/outputs/out/file.txt", "well within every limit")?;
+            drop(black_box(vec![1_u8; 1 << 20]));
+        }
+    }
+    Ok(Results {})
+}
+
+/// Keeps whatever is made, until nothing more is.
+fn keep<T>(make: impl Fn() -> Option<T>) {
+    let mut kept = Vec::new();
+    for _ in 0..MANY {
+        kept.push(make());
+    }
+    std::mem::forget(kept);
+}
+
+fn open(root: &str, path: &str, how: OpenFlags) -> Option<Descriptor> {
+    let flags = if how.is_empty() { DescriptorFlags::READ } else { DescriptorFlags::WRITE };
+    opened(root).ok()?.open_at(PathFlags::empty(), path, how, flags).ok()
+}
+
+fn memory() {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(black_box(vec![1_u8; 1 << 16]));
+    }
+}
+
+#[expect(unconditional_recursion, reason = "this is what the task is for")]
+fn nested(depth: u64) -> Box<[u64; 16]> {
+    let frame = black_box([depth; 16]);
+    let below = nested(frame.iter().sum());
+    black_box(below)
+}
+
+fn bytes(what: What) -> Result<(), Failure> {
+    let mut file = File::create("/outputs/out/large")?;
+    let mut scratch = File::create("/scratch/large")?;
+    let stream = || open("/outputs/out", "large", OpenFlags::CREATE).and_then(|f| f.write_via_stream(0).ok());
+    for _ in 0..MANY {
+        match what {
+            What::Bytes => file.write_all(&[7; 4096])?,
+            What::Sparse => file.set_len(1 << 40)?,
+            What::SparseOffset => {
+                file.seek(SeekFrom::Start(1 << 40))?;
+                file.write_all(b"x")?;
+            }
+            What::Appends => File::options().append(true).open("/outputs/out/large")?.write_all(&[7; 100])?,
+            // Over and over at the same place, so that the file stays small.
+            What::Scratch => {
+                scratch.rewind()?;
+                scratch.write_all(&[7; 4096])?;
+            }
+            What::Zeroes => drop(stream().map(|stream| stream.blocking_write_zeroes_and_flush(4096))),
+            What::Splice => splice(),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Lets the host copy from one file to another, past the task's own memory.
+fn splice() {
+    let from = open("/inputs/source", "file.txt", OpenFlags::empty());
+    let to = open("/outputs/out", "large", OpenFlags::CREATE);
+    if let (Some(from), Some(to)) = (from, to)
+        && let (Ok(from), Ok(to)) = (from.read_via_stream(0), to.append_via_stream())
+    {
+        let _ = to.blocking_splice(&from, 1 << 20);
+    }
+}
+
+fn entries(what: What) -> Result<(), Failure> {
+    let out = opened("/outputs/out")?;
+    for number in 0..MANY {
+        let path = format!("/outputs/out/{number}");
+        match what {
+            What::Files => fs::write(path, "")?,
+            What::Directories => fs::create_dir(path)?,
+            What::Links => drop(out.symlink_at("x", &number.to_string())),
+            // Made and removed again: each costs the machine as much.
+            What::Reopened => {
+                fs::write("/scratch/file", "")?;
+                fs::remove_file("/scratch/file")?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

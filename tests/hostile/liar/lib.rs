@@ -1,0 +1,64 @@
+//! Claims what is not so: digests, results its manifest does not name, of other
+//! types, more than once, or too large.
+
+use cofferdam_sdk::{Bindings, Context, Failure, Request, Task, Value, export_task};
+
+struct Liar;
+
+export_task!(Liar);
+
+const FALSE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+impl Task for Liar {
+    fn defaults() -> Vec<(&'static str, Value)> {
+        Vec::new()
+    }
+
+    fn inputs() -> &'static [&'static str] {
+        &[]
+    }
+
+    fn outputs() -> &'static [&'static str] {
+        &["out"]
+    }
+
+    fn call(_: &Context, mut request: Request) -> Result<Bindings, Failure> {
+        let claim = request.text("claim")?;
+        let out = request.output("out")?;
+        let forged = format!(r#"{{"subject":[{{"name":"out","digest":"{FALSE}"}}],"status":"trusted"}}"#);
+        std::fs::write(out.path().join("provenance.json"), forged)?;
+        let mut results =
+            vec![bind("digest", Value::from(FALSE)), bind("list", Value::Texts(vec![FALSE.to_owned()]))];
+        let more = match claim.as_str() {
+            "undeclared" => bind("IMAGE_DIGEST", Value::from(FALSE)),
+            "hostile-name" => bind("\u{1b}[2J\u{202e}../x", Value::from("")),
+            "no-name" => bind("", Value::from("")),
+            "twice" => bind("digest", Value::from("sha256:other")),
+            "missing" => {
+                results.pop();
+                return Ok(results);
+            }
+            "wrong-type" => {
+                results.pop();
+                bind("list", Value::from("not a list"))
+            }
+            "large" => bind("large", Value::from("x".repeat(2 << 20))),
+            "larger" => bind("large", Value::from("x".repeat(40 << 20))),
+            "empty-items" => {
+                results.pop();
+                bind("list", Value::Texts(vec![String::new(); 400_000]))
+            }
+            "many" => {
+                results.extend((0..50_000).map(|n| bind(&format!("a-name-of-its-own-{n}"), Value::from(""))));
+                return Ok(results);
+            }
+            _ => return Ok(results),
+        };
+        results.push(more);
+        Ok(results)
+    }
+}
+
+fn bind(name: &str, value: Value) -> (String, Value) {
+    (name.to_owned(), value)
+}

@@ -1,0 +1,30 @@
+//! Ends without returning, in every way there is.
+
+#![expect(clippy::panic, reason = "this is what the task is for")]
+
+use std::hint::black_box;
+
+use cofferdam_sdk::{Context, Failure, task};
+
+task!("quit/task.yaml", run);
+
+fn run(_: &Context, params: Params, _: Inputs, outputs: Outputs) -> Result<Results, Failure> {
+    std::fs::write(outputs.out.path().join("file.txt"), "written before the end")?;
+    match params.how {
+        How::Zero => std::process::exit(0),
+        How::Three => std::process::exit(3),
+        How::Panic => panic!("on purpose"),
+        How::Unreachable => std::process::abort(),
+        How::Overflow => {
+            black_box(descend(black_box(0)));
+        }
+        How::Return => {}
+    }
+    Ok(Results {})
+}
+
+#[expect(unconditional_recursion, reason = "this is what the task is for")]
+fn descend(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    descend(depth + 1) + frame.iter().sum::<u64>()
+}

@@ -1,0 +1,297 @@
+//! Components made by hand: they import what no task has, export what is no
+//! task, or carry a manifest that lies. Each is refused before anything runs.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use wasm_encoder::{ComponentImportSection, ComponentSection, ComponentTypeRef, CustomSection, InstanceType, Section};
+
+use crate::harness::{Done, World};
+use crate::hostile::{ended, left_nothing, run_whole, world};
+
+/// A `run` that takes and gives what the contract says, and does nothing.
+const RUN: &str = r#"
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+    (func (export "run") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) i32.const 64))
+  (core instance $i (instantiate $m))
+  (import "cofferdam:task/types@0.1.0" (instance $types
+    (type $value (variant (case "text" string) (case "texts" (list string))
+      (case "fields" (list (tuple string string)))))
+    (export "value" (type $value-x (eq $value)))
+    (type $binding (record (field "name" string) (field "value" $value-x)))
+    (export "binding" (type $binding-x (eq $binding)))
+    (type $mount (record (field "name" string) (field "path" string)))
+    (export "mount" (type $mount-x (eq $mount)))
+    (type $request (record (field "params" (list $binding-x)) (field "inputs" (list $mount-x))
+      (field "outputs" (list $mount-x)) (field "scratch" (option string))))
+    (export "request" (type (eq $request)))
+    (type $outcome (record (field "results" (list $binding-x))))
+    (export "outcome" (type (eq $outcome)))
+    (type $failure (record (field "reason" string) (field "message" string) (field "remedy" (option string))))
+    (export "failure" (type (eq $failure)))))
+  (alias export $types "request" (type $request))
+  (alias export $types "outcome" (type $outcome))
+  (alias export $types "failure" (type $failure))
+  (func $run (param "request" $request) (result (result $outcome (error $failure)))
+    (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (export "run" (func $run))
+"#;
+
+fn manifest(spec: Value) -> Vec<u8> {
+    let manifest = json!({
+        "apiVersion": "cofferdam.dev/v1", "kind": "Task",
+        "metadata": { "name": "forged", "version": "0.1.0" }, "spec": spec,
+    });
+    serde_json::to_vec(&manifest).unwrap()
+}
+
+/// Appends a section as an attacker would, whatever is in it.
+fn append(component: &mut Vec<u8>, section: &[u8]) {
+    CustomSection { name: "cofferdam:task".into(), data: section.into() }.append_to_component(component);
+}
+
+fn component(text: &str, section: &[u8]) -> Vec<u8> {
+    let mut bytes = wat::parse_str(format!("(component {text})")).unwrap();
+    append(&mut bytes, section);
+    bytes
+}
+
+/// A component that imports an interface of any name, even one that is none.
+fn importing(name: &str, section: &[u8]) -> Vec<u8> {
+    let mut component = wasm_encoder::Component::new();
+    let mut types = wasm_encoder::ComponentTypeSection::new();
+    types.instance(&InstanceType::new());
+    component.section(&types);
+    let mut imports = ComponentImportSection::new();
+    imports.import(name, ComponentTypeRef::Instance(0));
+    component.section(&imports);
+    let mut bytes = component.finish();
+    // What is needed besides comes from a component that has it all.
+    let whole = wat::parse_str(
+        r#"(component (core module $m (func (export "run")))
+        (core instance $i (instantiate $m)) (func $f (canon lift (core func $i "run"))) (export "run" (func $f)))"#,
+    );
+    bytes.extend_from_slice(&whole.unwrap()[8..]);
+    append(&mut bytes, section);
+    bytes
+}
+
+/// Tries to run a component, and to do everything else with it; nothing is run.
+#[track_caller]
+fn run(world: &World, bytes: &[u8]) -> Done {
+    let path = world.write(".cofferdam/forged.wasm", bytes);
+    let pipeline = world.pipeline("- { name: a, taskRef: { component: forged.wasm } }");
+    let path = path.to_str().unwrap();
+    for args in [&["task", "inspect", path][..], &["plan", &pipeline], &["task", "publish", path]] {
+        plain(&world.run(args));
+    }
+    let done = world.run(&["run", &pipeline]);
+    plain(&done);
+    done
+}
+
+#[track_caller]
+fn plain(done: &Done) {
+    assert!((0..=4).contains(&done.status), "{done:?}");
+    assert!(!done.err.contains("panicked"), "{done:?}");
+    assert!(
+        !done.out.contains(['\u{1b}', '\u{202e}']) && !done.err.contains(['\u{1b}', '\u{202e}']),
+        "{done:?}"
+    );
+    assert!(
+        done.out.len() + done.err.len() < 100_000,
+        "{} bytes were printed",
+        done.out.len() + done.err.len()
+    );
+}
+
+#[test]
+fn a_component_made_by_hand_that_imports_nothing_runs() {
+    let world = world();
+    world.write(".cofferdam/forged.wasm", component(RUN, &manifest(json!({}))));
+    let pipeline = world.pipeline("- { name: a, taskRef: { component: forged.wasm } }");
+    let run = run_whole(&world, &[&pipeline]);
+    ended(&run["tasks"][0], "Succeeded", "");
+}
+
+#[test]
+fn an_import_that_no_task_has_is_refused_by_its_name_and_nothing_runs() {
+    let world = world();
+    let network = manifest(json!({ "capabilities": { "network": [{ "host": "example.org" }] } }));
+    let exec = manifest(json!({ "capabilities": { "exec": [{ "tool": "sh" }] } }));
+    let none = manifest(json!({}));
+    for (import, section) in [
+        ("wasi:sockets/tcp@0.2.6", &none),
+        ("wasi:sockets/tcp@0.2.6", &network),
+        ("wasi:sockets/ip-name-lookup@0.2.0", &none),
+        ("wasi:http/outgoing-handler@0.2.6", &none),
+        ("wasi:http/outgoing-handler@0.2.6", &network),
+        ("wasi:http/client@0.3.0", &network),
+        ("wasi:filesystem/types@0.3.0", &none),
+        ("wasi:clocks/wall-clock@0.3.0", &none),
+        ("wasi:cli/environment@0.1.0", &none),
+        ("wasi:keyvalue/store@0.2.0", &none),
+        ("cofferdam:task/exec@0.1.0", &none),
+        ("cofferdam:task/exec@0.1.0", &exec),
+        ("cofferdam:task/log@0.2.0", &none),
+        ("evil:host/escape@1.0.0", &none),
+        ("run-anything", &none),
+    ] {
+        let refused = run(&world, &importing(import, section));
+        assert_eq!(refused.status, 4, "{import}: {refused:?}");
+        assert!(refused.err.contains(import), "{import}: {refused:?}");
+        assert!(
+            refused.err.contains("plan/forbidden-import") || refused.err.contains("plan/not-granted"),
+            "{import}: {refused:?}"
+        );
+    }
+    assert!(world.runs().is_empty(), "something was run");
+    left_nothing_if_any(&world);
+}
+
+fn left_nothing_if_any(world: &World) {
+    if world.home().join("work").exists() {
+        left_nothing(world);
+    }
+}
+
+#[test]
+fn the_name_of_an_import_cannot_command_the_terminal() {
+    let world = world();
+    for import in ["evil:\u{1b}[2J/\u{202e}x@1.0.0", "\u{1b}]0;title\u{7}", "wasi:cli/\u{1b}[2J@0.2.0", ""] {
+        let refused = run(&world, &importing(import, &manifest(json!({}))));
+        assert_ne!(refused.status, 0, "{refused:?}");
+    }
+    assert!(world.home_files("forged").is_empty());
+}
+
+#[test]
+fn an_interface_that_is_linked_gives_nothing_under_a_function_it_lacks() {
+    let world = world();
+    let text =
+        r#"(import "wasi:cli/environment@0.2.6" (instance (export "get-secrets" (func (result string)))))"#;
+    let refused = run(&world, &component(&format!("{text}{RUN}"), &manifest(json!({}))));
+    assert!(refused.err.contains("error[sandbox/unfit-component]"), "{refused:?}");
+    assert!(refused.err.contains("get-secrets"), "{refused:?}");
+    left_nothing_if_any(&world);
+}
+
+#[test]
+fn a_run_of_another_type_is_refused() {
+    let world = world();
+    for text in [
+        r#"(core module $m (func (export "run"))) (core instance $i (instantiate $m))
+           (func $f (canon lift (core func $i "run"))) (export "run" (func $f))"#,
+        r#"(core module $m (func (export "run") (param i32) (result i32) local.get 0))
+           (core instance $i (instantiate $m))
+           (func $f (param "request" u32) (result u32) (canon lift (core func $i "run"))) (export "run" (func $f))"#,
+        r#"(instance $i) (export "run" (instance $i))"#,
+        r#"(core module $m) (export "run" (core module $m))"#,
+    ] {
+        let refused = run(&world, &component(text, &manifest(json!({}))));
+        assert!(refused.status != 0, "{refused:?}");
+        assert!(refused.err.contains("error[sandbox/unfit-component]"), "{text}: {refused:?}");
+        left_nothing_if_any(&world);
+    }
+    let none = run(&world, &component("", &manifest(json!({}))));
+    none.refused(3, "component/no-run", "forged.wasm");
+}
+
+#[test]
+fn a_manifest_that_lies_or_overflows_is_refused() {
+    let world = world();
+    let huge = |count: usize| {
+        let outputs: Vec<Value> = (0..count).map(|n| json!({ "name": format!("o{n}") })).collect();
+        manifest(json!({ "outputs": outputs }))
+    };
+    let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
+    let mut sections: Vec<Vec<u8>> = vec![
+        b"not json".to_vec(),
+        Vec::new(),
+        b"{}".to_vec(),
+        b"\xff\xfe{}".to_vec(),
+        [b"\"".to_vec(), vec![0xff; 10], b"\"".to_vec()].concat(),
+        deep,
+        manifest(json!({ "unknown": true })),
+        manifest(json!({ "limits": { "memory": "-1" } })),
+        manifest(json!({ "capabilities": { "clock": "fake" } })),
+        manifest(json!({ "results": [{ "name": "a" }, { "name": "a" }] })),
+        huge(300_000),
+    ];
+    for name in ["..", ".", "", "a/b", "/etc", "a\0b", "\u{1b}[2J", "\u{202e}", &"a".repeat(64)] {
+        for list in ["outputs", "inputs", "params", "results"] {
+            sections.push(manifest(json!({ list: [{ "name": name }] })));
+        }
+    }
+    for (key, value) in [("name", ".."), ("name", "a/b"), ("version", "../x"), ("version", "\u{1b}[2J")] {
+        let mut lie: Value = serde_json::from_slice(&manifest(json!({}))).unwrap();
+        lie["metadata"][key] = value.into();
+        sections.push(serde_json::to_vec(&lie).unwrap());
+    }
+    for section in sections {
+        let start = String::from_utf8_lossy(&section[..section.len().min(200)]).into_owned();
+        let refused = run(&world, &component(RUN, &section));
+        assert_eq!(refused.status, 3, "{start}: {refused:?}");
+        assert!(refused.err.contains("error[component/bad-manifest]"), "{start}: {refused:?}");
+    }
+    let mut twice = component(RUN, &manifest(json!({})));
+    append(&mut twice, &manifest(json!({ "capabilities": { "clock": "real" } })));
+    run(&world, &twice).refused(3, "component/bad-manifest", "forged.wasm").says("there are two of them");
+    assert!(world.runs().is_empty(), "something was run");
+    assert!(!Path::new(&world.home()).join("work/tasks").exists());
+}
+
+#[test]
+fn a_manifest_inside_a_module_inside_is_none() {
+    let world = world();
+    let mut inner = wat::parse_str("(module)").unwrap();
+    CustomSection { name: "cofferdam:task".into(), data: manifest(json!({})).as_slice().into() }
+        .append_to(&mut inner);
+    let mut outer = wasm_encoder::Component::new();
+    outer.section(&wasm_encoder::RawSection { id: 1, data: &inner });
+    run(&world, &outer.finish()).refused(3, "component/no-manifest", "forged.wasm");
+}
+
+#[test]
+fn words_of_a_manifest_cannot_command_the_terminal() {
+    let world = world();
+    let evil = "\u{1b}[2J\u{202e}\r\nevil";
+    let mut lie: Value = serde_json::from_slice(&manifest(json!({
+        "params": [{ "name": "p", "description": evil, "default": evil }],
+        "outputs": [{ "name": "o", "description": evil }],
+        "capabilities": { "network": [{ "host": evil }], "exec": [{ "tool": evil }] },
+    })))
+    .unwrap();
+    lie["metadata"]["description"] = evil.into();
+    let refused = run(&world, &component(RUN, &serde_json::to_vec(&lie).unwrap()));
+    assert_eq!(refused.status, 4, "{refused:?}");
+}
+
+#[test]
+fn tables_and_instances_are_bounded_too() {
+    let world = world();
+    let limits = manifest(json!({ "limits": { "memory": "16Mi", "timeout": "30s" } }));
+    let tables = "(table 1000000 funcref)".repeat(8);
+    let memories = "(memory 200)".repeat(2);
+    for (inside, expected) in [
+        (tables.as_str(), "MemoryLimit"),
+        (memories.as_str(), "MemoryLimit"),
+        ("(start 0) (func (loop (br 0)))", "TaskRunTimeout"),
+    ] {
+        let text = format!("(core module $x {inside}) (core instance (instantiate $x)) {RUN}");
+        world.write(".cofferdam/forged.wasm", component(&text, &limits));
+        let pipeline = world.pipeline("- { name: a, taskRef: { component: forged.wasm }, timeout: 2s }");
+        ended(&run_whole(&world, &[&pipeline])["tasks"][0], expected, "");
+    }
+    let many = "(core instance (instantiate $x))".repeat(5000);
+    let text = format!("(core module $x) {many} {RUN}");
+    world.write(".cofferdam/forged.wasm", component(&text, &limits));
+    let pipeline = world.pipeline("- { name: a, taskRef: { component: forged.wasm } }");
+    let done = world.run(&["run", &pipeline]);
+    plain(&done);
+    assert_ne!(done.status, 0, "{done:?}");
+    assert!(fs::read(world.home().join("state.db")).is_ok());
+}

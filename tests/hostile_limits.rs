@@ -1,0 +1,111 @@
+//! Tasks that take more time, memory or disk than they may, or end as no task
+//! should. Each ends for a reason of its own, and the host goes on.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{World, task};
+use crate::hostile::{SOURCE, attack, ended, line, run_whole, world};
+
+/// Far more than any of these should take, on any machine.
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_task_that_never_ends_is_stopped_wherever_it_waits() {
+    let world = world();
+    for how in ["loop", "sleep", "poll", "naps", "calls", "many-polls"] {
+        let started = Instant::now();
+        let a = attack(&world, "stall", &[("how", how)], ", timeout: 1s");
+        ended(&a, "TaskRunTimeout", "longer than its timeout of 1s");
+        assert!(started.elapsed() < LONG, "{how} took {:?}", started.elapsed());
+    }
+    ended(&attack(&world, "stall", &[("how", "brief")], ", timeout: 30s"), "Succeeded", "");
+}
+
+#[test]
+fn a_timer_that_is_left_behind_holds_nothing_up() {
+    let started = Instant::now();
+    ended(&attack(&world(), "stall", &[("how", "leave-timer")], ""), "Succeeded", "");
+    assert!(started.elapsed() < LONG);
+}
+
+fn exhausting() -> World {
+    let world = world();
+    world.write("file.txt", "x".repeat(10_000));
+    world
+}
+
+#[track_caller]
+fn exhausted(world: &World, what: &str, reason: &str, message: &str) {
+    let a = attack(world, "exhaust", &[("what", what)], SOURCE);
+    ended(&a, reason, message);
+    // What was written and logged is never more than was allowed by much.
+    assert!(a["usage"]["written"].as_u64().unwrap() < 2 << 20, "{a:#}");
+    assert!(a["usage"]["peakMemory"].as_u64().unwrap() <= 16 << 20, "{a:#}");
+}
+
+#[test]
+fn a_task_that_stays_within_its_limits_succeeds() {
+    exhausted(&exhausting(), "little", "Succeeded", "");
+}
+
+#[test]
+fn memory_is_bounded() {
+    let world = exhausting();
+    exhausted(&world, "memory", "MemoryLimit", "more than its 16Mi of memory");
+    exhausted(&world, "allocation", "MemoryLimit", "more than its 16Mi of memory");
+    exhausted(&world, "random", "TaskTrapped", "exceeds limit");
+}
+
+#[test]
+fn a_stack_that_overflows_ends_the_task_alone() {
+    let world = world();
+    ended(&attack(&world, "quit", &[("how", "overflow")], ""), "TaskTrapped", "the component trapped");
+    let recursion = attack(&exhausting(), "exhaust", &[("what", "recursion")], SOURCE);
+    assert!(["TaskTrapped", "MemoryLimit"].contains(&recursion["reason"].as_str().unwrap()), "{recursion:#}");
+}
+
+#[test]
+fn what_is_written_is_bounded_however_it_is_written() {
+    let world = exhausting();
+    for what in ["bytes", "appends", "sparse", "sparse-offset", "scratch", "zeroes", "splice"] {
+        exhausted(&world, what, "OutputLimit", "more than its 1Mi of files");
+    }
+}
+
+#[test]
+fn what_is_made_is_bounded_even_if_it_is_removed_again() {
+    let world = exhausting();
+    for what in ["files", "directories", "links", "reopened"] {
+        exhausted(&world, what, "FileLimit", "more than its 100 files");
+    }
+}
+
+#[test]
+fn what_is_open_is_bounded_and_leaves_others_their_share() {
+    let world = exhausting();
+    for what in ["handles", "listings", "streams", "timers", "directory-handles"] {
+        exhausted(&world, what, "TaskTrapped", "too many files, streams and timers open at once");
+    }
+    // Beside it another task opens what it needs.
+    let both = [
+        line("greedy", "exhaust", &[("what", "handles")], SOURCE),
+        line("modest", "exhaust", &[("what", "little")], SOURCE),
+    ];
+    let pipeline = world.pipeline(&both.join("\n"));
+    let run = run_whole(&world, &[&pipeline, "--jobs", "2"]);
+    ended(task(&run, "modest"), "Succeeded", "");
+}
+
+#[test]
+fn ending_without_returning_is_never_success() {
+    let world = world();
+    for (how, message) in [
+        ("zero", "it called exit(0) instead of returning"),
+        ("three", "instead of returning"),
+        ("panic", "unreachable"),
+        ("unreachable", "unreachable"),
+    ] {
+        ended(&attack(&world, "quit", &[("how", how)], ""), "TaskTrapped", message);
+    }
+    ended(&attack(&world, "quit", &[("how", "return")], ""), "Succeeded", "");
+}

@@ -1,0 +1,92 @@
+//! No bytes make a reader panic: the fuzz targets' functions, fed with noise and
+//! with sound documents in which something was changed.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::harness::{Task, task_file};
+use crate::parsers;
+
+const PIPELINE: &str = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: { name: a }\nspec:\n  params: [{ name: x, \
+    default: [a] }]\n  tasks:\n    - { name: t, taskRef: { name: n }, params: [{ name: p, value: '$(params.x[*])' }], \
+    inputs: [{ name: s, from: $(source) }], runAfter: [u] }\n";
+const MANIFEST: &str = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: a, version: 0.1.0 }\nspec:\n  params: \
+    [{ name: x, enum: [a, b], default: a }]\n  capabilities: { clock: real, exec: [{ tool: cc }] }\n  limits: { memory: 64Mi }\n";
+const TRUST: &str = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  deny:\n    a: [{ pattern: 'oci://*', \
+    effective_on: '2026-01-31' }]\n";
+const INDEX: &str = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"org.opencontainers.image.ref.name":"sbom:latest"}}]}"#;
+const BUNDLE: &str = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"x"}},"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"e30=","keyid":""}]}}"#;
+const TREE: &[u8] = b"\x0a\x47\x0a\x01a\x12\x42\x0a\x40e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// Changes a few places of a document: a byte, a cut, something twice.
+fn mutate(seed: &[u8], changes: &[(Index, u8, u8)]) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for (place, kind, value) in changes {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = place.index(bytes.len());
+        match kind % 4 {
+            0 => bytes[at] = *value,
+            1 => bytes.truncate(at),
+            2 => bytes.insert(at, *value),
+            _ => {
+                let piece = bytes[at..].iter().take(usize::from(*value)).copied().collect::<Vec<_>>();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+    bytes
+}
+
+fn changes() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
+    proptest::collection::vec((any::<Index>(), any::<u8>(), any::<u8>()), 0..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_document_makes_its_reader_panic(changes in changes()) {
+        parsers::pipeline(&mutate(PIPELINE.as_bytes(), &changes));
+        parsers::manifest(&mutate(MANIFEST.as_bytes(), &changes));
+        parsers::trust(&mutate(TRUST.as_bytes(), &changes));
+        parsers::bundle(&mutate(BUNDLE.as_bytes(), &changes));
+        parsers::reference(&mutate(b"oci:some/path:name:tag", &changes));
+    }
+
+    #[test]
+    fn no_component_makes_its_reader_panic(changes in changes()) {
+        let component = std::fs::read(task_file(Task::Test("noop"))).unwrap();
+        parsers::component(&mutate(&component, &changes));
+    }
+
+    #[test]
+    fn no_noise_makes_a_reader_panic(bytes: Vec<u8>) {
+        for parse in [parsers::pipeline, parsers::manifest, parsers::trust, parsers::bundle, parsers::component, parsers::reference] {
+            parse(&bytes);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_on_disk_makes_its_reader_panic(changes in changes()) {
+        parsers::layout(&mutate(INDEX.as_bytes(), &changes));
+        parsers::tree(&mutate(TREE, &changes));
+    }
+}
+
+#[test]
+fn the_seeds_are_sound() {
+    assert!(cofferdam_manifest::Manifest::parse(MANIFEST).is_ok());
+    assert!(cofferdam_registry::Trust::parse(TRUST, std::path::Path::new("/")).is_ok());
+    assert_eq!(cofferdam_registry::claimed_key(BUNDLE.as_bytes()).as_deref(), Some("x"));
+    let directory = tempfile::tempdir().unwrap();
+    let store = cofferdam::store::Store::open(directory.path()).unwrap();
+    store.put(b"").unwrap();
+    let tree = store.put(TREE).unwrap();
+    assert_eq!(store.check_tree(tree).unwrap().files, 1);
+}
