@@ -185,11 +185,22 @@ fn a_link_that_leads_out_of_an_output_makes_it_no_artifact() {
 }
 
 #[test]
+fn a_task_cannot_take_its_own_directories_away() {
+    let world = world();
+    let a = attack(&world, "uproot", &[], "");
+    ended(&a, "Succeeded", "");
+    assert_eq!(a["results"]["breaches"], json!([]), "{a:#}");
+    assert_eq!(a["outputs"]["out"]["files"], 1);
+}
+
+#[test]
 fn directories_deeper_than_any_path_end_the_task_and_not_the_run() {
     let world = world();
-    for (levels, length, why) in
-        [("5000", "1", "more than 256 levels"), ("300", "100", "bytes in the path"), ("20", "250", "bytes in the path")]
-    {
+    for (levels, length, why) in [
+        ("5000", "1", "more than 256 levels"),
+        ("300", "100", "bytes in the path"),
+        ("20", "250", "bytes in the path"),
+    ] {
         let deep = [("root", "output"), ("levels", levels), ("length", length)];
         ended(&attack(&world, "deep", &deep, ""), "InvalidOutput", why);
     }

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use wasm_encoder::{ComponentImportSection, ComponentSection, ComponentTypeRef, CustomSection, InstanceType, Section};
+use wasm_encoder::{
+    ComponentImportSection, ComponentSection, ComponentTypeRef, CustomSection, InstanceType, Section,
+};
 
 use crate::harness::{Done, World};
 use crate::hostile::{ended, left_nothing, run_whole, world};
@@ -194,6 +196,7 @@ fn a_run_of_another_type_is_refused() {
         let refused = run(&world, &component(text, &manifest(json!({}))));
         assert!(refused.status != 0, "{refused:?}");
         assert!(refused.err.contains("error[sandbox/unfit-component]"), "{text}: {refused:?}");
+        assert!(world.runs().is_empty(), "something was run");
         left_nothing_if_any(&world);
     }
     let none = run(&world, &component("", &manifest(json!({}))));
@@ -270,18 +273,79 @@ fn words_of_a_manifest_cannot_command_the_terminal() {
     assert_eq!(refused.status, 4, "{refused:?}");
 }
 
+/// Bytes as they are written in a data segment.
+fn data(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
+}
+
+#[test]
+fn what_crosses_between_host_and_task_is_checked_on_the_way() {
+    let world = world();
+    let spec = json!({ "outputs": [{ "name": "out" }] });
+    let words = |words: [u32; 5]| data(&words.map(u32::to_le_bytes).concat());
+    let answer = |text: &str| {
+        RUN.replace("(memory (export", &format!("(data (i32.const 64) \"{text}\") (memory (export"))
+    };
+    let realloc = |body: &str| RUN.replace("(result i32) i32.const 1024)", &format!("(result i32) {body})"));
+    for (text, reason) in [
+        // A list beyond the memory, one that is too long, a pointer that is not aligned.
+        (answer(&words([0, u32::MAX, 1, 0, 0])), "TaskTrapped"),
+        (answer(&words([0, 128, u32::MAX, 0, 0])), "TaskTrapped"),
+        (answer(&words([0, 129, 1, 0, 0])), "TaskTrapped"),
+        // A case the type does not have, a text beyond the memory.
+        (answer(&words([7, 0, 0, 0, 0])), "TaskTrapped"),
+        (answer(&words([1, u32::MAX, 4, 0, 0])), "TaskTrapped"),
+        // A text that is not UTF-8: its own address is a byte that begins nothing.
+        (answer(&words([1, 76, 4, 0xffff_ffff, 0])), "TaskTrapped"),
+        (answer(&words([1, 0, 0, 0, 0])), "Failed"),
+        (RUN.replace("i32.const 64)", "i32.const -1)"), "TaskTrapped"),
+        (RUN.replace("i32.const 64)", "i32.const 65)"), "TaskTrapped"),
+        // Memory for what the host hands over: beyond the end, not aligned, never.
+        (realloc("i32.const -1"), "TaskTrapped"),
+        (realloc("i32.const 1025"), "TaskTrapped"),
+        (realloc("i32.const 65535"), "TaskTrapped"),
+        (realloc("unreachable"), "TaskTrapped"),
+        (realloc("(loop (br 0)) unreachable"), "TaskRunTimeout"),
+    ] {
+        world.write(".cofferdam/forged.wasm", component(&text, &manifest(spec.clone())));
+        let pipeline = world.pipeline("- { name: a, taskRef: { component: forged.wasm }, timeout: 2s }");
+        ended(&run_whole(&world, &[&pipeline])["tasks"][0], reason, "");
+    }
+}
+
+#[test]
+fn what_is_nested_without_end_is_refused() {
+    let world = world();
+    let mut inner = wat::parse_str("(component)").unwrap();
+    for _ in 0..2000 {
+        let mut outer = wasm_encoder::Component::new();
+        outer.section(&wasm_encoder::RawSection { id: 4, data: &inner });
+        inner = outer.finish();
+    }
+    append(&mut inner, &manifest(json!({})));
+    assert_ne!(run(&world, &inner).status, 0);
+    let types: String = (1..5000).map(|n| format!("(type $t{n} (list $t{}))", n - 1)).collect();
+    let types = format!("(type $t0 string) {types}");
+    let import = r#"(import "deep:deep/deep@0.1.0" (instance (export "f" (func (param "p" $t4999)))))"#;
+    let exported = RUN.replace("(result (result $outcome", "(result (result $t4999");
+    for text in [format!("{types} {import} {RUN}"), format!("{types} {exported}")] {
+        assert_ne!(run(&world, &component(&text, &manifest(json!({})))).status, 0);
+    }
+}
+
 #[test]
 fn tables_and_instances_are_bounded_too() {
     let world = world();
     let limits = manifest(json!({ "limits": { "memory": "16Mi", "timeout": "30s" } }));
-    let tables = "(table 1000000 funcref)".repeat(8);
-    let memories = "(memory 200)".repeat(2);
-    for (inside, expected) in [
-        (tables.as_str(), "MemoryLimit"),
-        (memories.as_str(), "MemoryLimit"),
-        ("(start 0) (func (loop (br 0)))", "TaskRunTimeout"),
+    for (inside, instances, expected) in [
+        ("(table 1000000 funcref)", 1, "Succeeded"),
+        ("(table 1000000 funcref)", 8, "MemoryLimit"),
+        ("(memory 100)", 1, "Succeeded"),
+        ("(memory 100)", 4, "MemoryLimit"),
+        ("(start 0) (func (loop (br 0)))", 1, "TaskRunTimeout"),
     ] {
-        let text = format!("(core module $x {inside}) (core instance (instantiate $x)) {RUN}");
+        let instances = "(core instance (instantiate $x))".repeat(instances);
+        let text = format!("(core module $x {inside}) {instances} {RUN}");
         world.write(".cofferdam/forged.wasm", component(&text, &limits));
         let pipeline = world.pipeline("- { name: a, taskRef: { component: forged.wasm }, timeout: 2s }");
         ended(&run_whole(&world, &[&pipeline])["tasks"][0], expected, "");

@@ -1,10 +1,13 @@
 //! Tasks that take more time, memory or disk than they may, or end as no task
 //! should. Each ends for a reason of its own, and the host goes on.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::{World, task};
-use crate::hostile::{SOURCE, attack, ended, line, run_whole, world};
+use serde_json::Value;
+
+use crate::harness::{World, done, task};
+use crate::hostile::{SOURCE, attack, ended, left_nothing, line, run_whole, world};
 
 /// Far more than any of these should take, on any machine.
 const LONG: Duration = Duration::from_secs(60);
@@ -59,7 +62,9 @@ fn memory_is_bounded() {
 #[test]
 fn a_stack_that_overflows_ends_the_task_alone() {
     let world = world();
-    ended(&attack(&world, "quit", &[("how", "overflow")], ""), "TaskTrapped", "the component trapped");
+    for how in ["overflow", "overflow-calling"] {
+        ended(&attack(&world, "quit", &[("how", how)], ""), "TaskTrapped", "call stack exhausted");
+    }
     let recursion = attack(&exhausting(), "exhaust", &[("what", "recursion")], SOURCE);
     assert!(["TaskTrapped", "MemoryLimit"].contains(&recursion["reason"].as_str().unwrap()), "{recursion:#}");
 }
@@ -70,6 +75,7 @@ fn what_is_written_is_bounded_however_it_is_written() {
     for what in ["bytes", "appends", "sparse", "sparse-offset", "scratch", "zeroes", "splice"] {
         exhausted(&world, what, "OutputLimit", "more than its 1Mi of files");
     }
+    exhausted(&world, "many-sparse", "OutputLimit", "more than 1048576 bytes");
 }
 
 #[test]
@@ -86,6 +92,10 @@ fn what_is_open_is_bounded_and_leaves_others_their_share() {
     for what in ["handles", "listings", "streams", "timers", "directory-handles"] {
         exhausted(&world, what, "TaskTrapped", "too many files, streams and timers open at once");
     }
+    for number in 0..3000 {
+        world.write(&format!("{number:0>250}"), "");
+    }
+    exhausted(&world, "full-listings", "Succeeded", "");
     // Beside it another task opens what it needs.
     let both = [
         line("greedy", "exhaust", &[("what", "handles")], SOURCE),
@@ -94,6 +104,28 @@ fn what_is_open_is_bounded_and_leaves_others_their_share() {
     let pipeline = world.pipeline(&both.join("\n"));
     let run = run_whole(&world, &[&pipeline, "--jobs", "2"]);
     ended(task(&run, "modest"), "Succeeded", "");
+}
+
+#[test]
+fn few_file_descriptors_are_shared_out() {
+    let world = exhausting();
+    let both = [
+        line("greedy", "exhaust", &[("what", "handles")], SOURCE),
+        line("modest", "exhaust", &[("what", "little")], SOURCE),
+    ];
+    let pipeline = world.pipeline(&both.join("\n"));
+    let run = world.command(&["run", "--jobs", "2", "--quiet", "--format", "json", &pipeline]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    limited.current_dir(world.project()).env_clear();
+    for (name, value) in run.get_envs() {
+        limited.envs(value.map(|value| (name, value)));
+    }
+    let done = done(&mut limited);
+    let run: Value = serde_json::from_str(&done.out).unwrap_or_else(|error| panic!("{error}: {done:?}"));
+    ended(task(&run, "greedy"), "TaskTrapped", "too many files, streams and timers open at once");
+    ended(task(&run, "modest"), "Succeeded", "");
+    left_nothing(&world);
 }
 
 #[test]

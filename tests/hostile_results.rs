@@ -32,7 +32,7 @@ fn results_that_the_manifest_does_not_name_or_type_so_are_refused() {
     }
     // Too much even for the way to the host.
     let a = attack(&world, "liar", &[("claim", "larger")], "");
-    ended(&a, "TaskTrapped", "");
+    ended(&a, "TaskTrapped", "too much data");
 }
 
 fn payload(bundle: &str) -> Value {

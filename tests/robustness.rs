@@ -16,7 +16,8 @@ const TRUST: &str = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rul
     effective_on: '2026-01-31' }]\n";
 const INDEX: &str = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"org.opencontainers.image.ref.name":"sbom:latest"}}]}"#;
 const BUNDLE: &str = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"x"}},"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"e30=","keyid":""}]}}"#;
-const TREE: &[u8] = b"\x0a\x47\x0a\x01a\x12\x42\x0a\x40e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const TREE: &[u8] =
+    b"\x0a\x47\x0a\x01a\x12\x42\x0a\x40e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Changes a few places of a document: a byte, a cut, something twice.
 fn mutate(seed: &[u8], changes: &[(Index, u8, u8)]) -> Vec<u8> {

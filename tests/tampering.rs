@@ -53,6 +53,32 @@ fn a_task_signed_by_another_key_is_not_trusted() {
 }
 
 #[test]
+fn a_signed_task_under_another_name_is_refused() {
+    let (world, _) = world();
+    let index = world.home().join("registry/index.json");
+    let text = fs::read_to_string(&index).unwrap();
+    fs::write(&index, text.replace("echo:", "scanner:")).unwrap();
+    let pipeline = world.pipeline("- { name: a, taskRef: { name: scanner } }");
+    world.run(&["run", &pipeline]).refused(4, "trust/renamed", "6:18").says("calls itself `echo`");
+}
+
+#[test]
+fn a_denied_task_does_not_run_under_any_spelling() {
+    let (world, _) = world();
+    let trust = world.home().join("trust.yaml");
+    let text = fs::read_to_string(&trust).unwrap();
+    let deny = "  deny:\n    withdrawn: [{ pattern: '*/echo:0.1.*', message: it leaks }]\n";
+    fs::write(&trust, text + deny).unwrap();
+    for task in ["name: echo", "name: echo, version: 0.1.0", "bundle: 'echo:latest'"] {
+        let pipeline = world.pipeline(&format!("- {{ name: a, taskRef: {{ {task} }} }}"));
+        world
+            .run(&["run", &pipeline])
+            .refused(4, "trust/denied", "6:18")
+            .says("`withdrawn` denies it: it leaks");
+    }
+}
+
+#[test]
 fn compiled_code_that_was_changed_is_never_run() {
     let (world, pipeline) = world();
     world.run(&["run", &pipeline]).ok();

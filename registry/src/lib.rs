@@ -22,6 +22,6 @@ pub use layout::{Layout, LayoutError};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use statement::{STATEMENT_TYPE, Statement, Subject};
 pub use trust::{
-    AllowRule, DenyRule, Trust, TrustDecision, TrustDocument, TrustError, TrustKind, TrustVersion,
+    AllowRule, Candidate, DenyRule, Trust, TrustDecision, TrustDocument, TrustError, TrustKind, TrustVersion,
     TrustedTaskRules, UntrustedCause,
 };

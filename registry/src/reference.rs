@@ -92,11 +92,22 @@ impl Reference {
         self.tag.as_ref().map(|tag| format!("{}:{tag}", self.name))
     }
 
-    /// The URI that trust rules are held against: `oci://` and the reference
-    /// without its digest.
+    /// The URI of a version of this task, which trust rules are held against:
+    /// `oci://HOST/NAME:VERSION`. The version comes from the signed manifest: a
+    /// tag can be moved by whoever can write to the registry.
     #[must_use]
-    pub fn trust_uri(&self) -> String {
-        let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+    pub fn version_uri(&self, version: &str) -> String {
+        self.uri(Some(version))
+    }
+
+    /// The URI as it was written, with the tag if there is one.
+    #[must_use]
+    pub fn written_uri(&self) -> String {
+        self.uri(self.tag.as_deref())
+    }
+
+    fn uri(&self, tag: Option<&str>) -> String {
+        let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
         match &self.location {
             Location::Embedded => format!("oci://{EMBEDDED_HOST}/{}{tag}", self.name),
             Location::Layout(path) => format!("oci:{}:{}{tag}", path.display(), self.name),
@@ -165,7 +176,7 @@ mod tests {
         ] {
             let reference = Reference::parse(text, Path::new("/base")).unwrap();
             assert_eq!(reference.to_string(), printed);
-            assert_eq!(reference.trust_uri(), uri);
+            assert_eq!(reference.written_uri(), uri);
         }
         for bad in
             ["", ":x", "A", "a:", "a@sha256:1", "oci:x", "oci::a", "quay.io/a/b:1", "../a", "a:b:c", "a\nb"]

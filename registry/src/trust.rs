@@ -58,7 +58,8 @@ pub struct TrustedTaskRules {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AllowRule {
-    /// A task's URI; `*` stands for any characters.
+    /// A task's URI with the version of its manifest; `*` stands for any
+    /// characters.
     pub pattern: String,
     /// A public key in PEM, or a file that holds one, relative to the document.
     pub signing_key: String,
@@ -125,6 +126,21 @@ struct Deny {
     pattern: String,
     message: Option<String>,
     effective_on: Option<Timestamp>,
+}
+
+/// A task that is to be decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The URI with the version that the task's own manifest gives. Allow rules
+    /// are held against it alone.
+    pub uri: &'a str,
+    /// The URI as it was written. Deny rules are held against both, so that no
+    /// other spelling gets around one.
+    pub written: &'a str,
+    /// The digest that a signature must name.
+    pub digest: Digest,
+    /// The bundles found beside it.
+    pub bundles: &'a [Vec<u8>],
 }
 
 /// Whether a task is trusted, and why.
@@ -240,22 +256,24 @@ impl Trust {
         )
     }
 
-    /// Decides on a task: its URI, the digest its signatures must name, and the
-    /// bundles found beside it.
+    /// Decides on a task.
     #[must_use]
-    pub fn decide(&self, uri: &str, digest: Digest, bundles: &[Vec<u8>], now: Timestamp) -> TrustDecision {
+    pub fn decide(&self, candidate: &Candidate<'_>, now: Timestamp) -> TrustDecision {
         let due = |on: Option<Timestamp>| on.is_none_or(|on| on <= now);
-        let denied = self.deny.iter().find(|rule| due(rule.effective_on) && matches(&rule.pattern, uri));
-        if let Some(rule) = denied {
+        let denies = |rule: &&Deny| {
+            let fits = |uri| matches(&rule.pattern, uri);
+            due(rule.effective_on) && (fits(candidate.uri) || fits(candidate.written))
+        };
+        if let Some(rule) = self.deny.iter().find(denies) {
             return TrustDecision::Denied { rule: rule.label.clone(), message: rule.message.clone() };
         }
         let mut cause = UntrustedCause::NoRule;
-        for rule in self.allow.iter().filter(|rule| matches(&rule.pattern, uri)) {
+        for rule in self.allow.iter().filter(|rule| matches(&rule.pattern, candidate.uri)) {
             if !due(rule.effective_on) {
                 cause = UntrustedCause::NotYetEffective { rule: rule.label.clone() };
                 continue;
             }
-            match signed_by(rule, digest, bundles) {
+            match signed_by(rule, candidate.digest, candidate.bundles) {
                 Ok(()) => return TrustDecision::Trusted { rule: rule.label.clone(), key: rule.key.id() },
                 Err(found) => cause = found,
             }

@@ -8,7 +8,8 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_registry::{
-    Digest, Layout, LayoutError, Reference, SigningKey, TaskArtifact, Trust, TrustDecision, UntrustedCause,
+    Candidate, Digest, Layout, LayoutError, Reference, SigningKey, TaskArtifact, Trust, TrustDecision,
+    UntrustedCause,
 };
 use jiff::Timestamp;
 
@@ -45,7 +46,7 @@ impl World {
 
     fn decide(&self, trust: &Trust, digest: Digest) -> TrustDecision {
         let bundles = self.layout.bundles(digest).unwrap();
-        trust.decide(&sbom().trust_uri(), digest, &bundles, Timestamp::UNIX_EPOCH)
+        decide(trust, digest, &bundles)
     }
 }
 
@@ -54,6 +55,12 @@ const ALLOW: &str =
 
 fn sbom() -> Reference {
     Reference::parse("sbom:0.1.0", Path::new("/")).unwrap()
+}
+
+/// Decides on version 0.1.0 of `sbom`, named by its tag.
+fn decide(trust: &Trust, digest: Digest, bundles: &[Vec<u8>]) -> TrustDecision {
+    let (uri, written) = (sbom().version_uri("0.1.0"), sbom().written_uri());
+    trust.decide(&Candidate { uri: &uri, written: &written, digest, bundles }, Timestamp::UNIX_EPOCH)
 }
 
 fn cause(decision: TrustDecision) -> UntrustedCause {
@@ -106,6 +113,29 @@ fn deny_wins_over_allow() {
 }
 
 #[test]
+fn no_spelling_gets_around_a_rule() {
+    let world = World::new();
+    let digest = world.publish(b"component");
+    world.layout.sign(&sbom(), &world.key).unwrap();
+    let bundles = world.layout.bundles(digest).unwrap();
+    let decide = |trust: &Trust, reference: &str, version: &str| {
+        let reference = Reference::parse(reference, Path::new("/")).unwrap();
+        let (uri, written) = (reference.version_uri(version), reference.written_uri());
+        let candidate = Candidate { uri: &uri, written: &written, digest, bundles: &bundles };
+        trust.decide(&candidate, Timestamp::UNIX_EPOCH)
+    };
+    let deny = world.trust(&format!("{ALLOW}  deny:\n    old: [{{ pattern: '*/sbom:0.0.*' }}]\n"));
+    for reference in ["sbom:0.0.9", "sbom", "sbom:1.0.0", &format!("sbom@{digest}")] {
+        let decision = decide(&deny, reference, "0.0.9");
+        assert!(matches!(decision, TrustDecision::Denied { .. }), "{reference}: {decision:?}");
+    }
+    // A tag that was moved to an older version does not make it a newer one.
+    let allow = world.trust(&ALLOW.replace("local/*", "local/sbom:1.*"));
+    assert_eq!(cause(decide(&allow, "sbom:1.0.0", "0.9.0")), UntrustedCause::NoRule);
+    assert!(matches!(decide(&allow, "sbom", "1.0.0"), TrustDecision::Trusted { .. }));
+}
+
+#[test]
 fn a_signature_does_not_move_to_another_artifact() {
     let world = World::new();
     let first = world.publish(b"good");
@@ -113,7 +143,7 @@ fn a_signature_does_not_move_to_another_artifact() {
     let stolen = world.layout.bundles(first).unwrap();
     let second = world.publish(b"evil");
     let trust = world.trust(ALLOW);
-    let decision = trust.decide(&sbom().trust_uri(), second, &stolen, Timestamp::UNIX_EPOCH);
+    let decision = decide(&trust, second, &stolen);
     assert!(
         matches!(cause(decision), UntrustedCause::BadSignature { why, .. } if why.contains("another artifact"))
     );
@@ -134,7 +164,7 @@ fn a_changed_signature_is_told_from_a_foreign_one() {
     *payload = STANDARD.encode(signed.replace("sbom", "sbox")).into();
     let changed = value.to_string().into_bytes();
     let trust = world.trust(ALLOW);
-    let decision = trust.decide(&sbom().trust_uri(), digest, &[changed], Timestamp::UNIX_EPOCH);
+    let decision = decide(&trust, digest, &[changed]);
     assert!(matches!(cause(decision), UntrustedCause::BadSignature { why, .. } if why.contains("changed")));
 }
 

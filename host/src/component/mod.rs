@@ -13,6 +13,8 @@ pub const MANIFEST_SECTION: &str = "cofferdam:task";
 
 /// Larger components are not read.
 const MAX_BYTES: usize = 256 << 20;
+/// Nor are larger manifests: it takes a person to write one.
+const MAX_MANIFEST: usize = 256 << 10;
 
 /// Why some bytes are not a task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
@@ -156,6 +158,9 @@ pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, ComponentError> {
             Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST_SECTION => {
                 if found.manifest.is_some() {
                     return Err(bad_manifest("there are two of them".to_owned()));
+                }
+                if section.data().len() > MAX_MANIFEST {
+                    return Err(bad_manifest(format!("it is larger than {} KiB", MAX_MANIFEST >> 10)));
                 }
                 found.manifest = Some(Manifest::from_json(section.data()).map_err(bad_manifest)?);
             }

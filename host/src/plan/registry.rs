@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, Layout, Location, Reference, Trust, TrustDecision};
+use cofferdam_registry::{Candidate, Digest, Layout, Location, Reference, Trust, TrustDecision};
 use jiff::Timestamp;
 
 use super::resolve::{ResolveError, ResolvedTask, Resolver};
@@ -43,8 +43,15 @@ impl RegistryResolver {
         let layout = Layout::open(root)?;
         let pulled = layout.pull(reference)?;
         let bundles = layout.bundles(pulled.digest)?;
-        let trust = self.trust.decide(&reference.trust_uri(), pulled.digest, &bundles, self.now);
         let component = Component::read(&reference.to_string(), pulled.component)?;
+        let metadata = &component.manifest.metadata;
+        if metadata.name.as_str() != reference.name {
+            let (name, found) = (reference.name.clone(), metadata.name.to_string());
+            return Err(ResolveError::Renamed { name, found });
+        }
+        let (uri, written) = (reference.version_uri(&metadata.version), reference.written_uri());
+        let (digest, bundles) = (pulled.digest, bundles.as_slice());
+        let trust = self.trust.decide(&Candidate { uri: &uri, written: &written, digest, bundles }, self.now);
         let reference = reference.pinned(pulled.digest).to_string();
         Ok(ResolvedTask { reference, digest: pulled.digest, component: Arc::new(component), trust })
     }
@@ -57,7 +64,8 @@ impl RegistryResolver {
         let digest = Digest::of(&bytes);
         let component = Component::read(path, bytes)?;
         let uri = format!("file:{path}");
-        let trust = self.trust.decide(&uri, digest, &[], self.now);
+        let trust =
+            self.trust.decide(&Candidate { uri: &uri, written: &uri, digest, bundles: &[] }, self.now);
         Ok(ResolvedTask {
             reference: format!("{uri}@{digest}"),
             digest,

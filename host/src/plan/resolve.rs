@@ -58,6 +58,14 @@ pub enum ResolveError {
         /// What the system said.
         why: String,
     },
+    /// The registry has it under a name that is not its own.
+    #[error("what the registry has as `{name}` calls itself `{found}`")]
+    Renamed {
+        /// The name in the registry.
+        name: String,
+        /// The name in the manifest.
+        found: String,
+    },
     /// A rule forbids the task.
     #[error("the trust rule `{rule}` denies it{}", message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
     Denied {
@@ -86,6 +94,7 @@ impl ResolveError {
             Self::Registry(error) => own(error.code()),
             Self::Component(error) => own(error.code()),
             Self::File { .. } => "plan/unreadable-component".into(),
+            Self::Renamed { .. } => "trust/renamed".into(),
             Self::Denied { .. } => "trust/denied".into(),
             Self::NotTrusted { .. } => "trust/not-trusted".into(),
         }
@@ -100,6 +109,10 @@ impl ResolveError {
             Self::Registry(error) => error.help().map(|help| help.to_string()),
             Self::Component(error) => error.help().map(|help| help.to_string()),
             Self::File { .. } => Some("the path is relative to the pipeline file".to_owned()),
+            Self::Renamed { .. } => Some(
+                "do not use it: somebody put it there by hand; publish tasks with `cofferdam task publish`"
+                    .to_owned(),
+            ),
             Self::Denied { .. } => Some("use another version, or change the rule in trust.yaml".to_owned()),
             Self::NotTrusted { .. } => {
                 Some("sign it with a key that trust.yaml names, or run without --require-trusted".to_owned())

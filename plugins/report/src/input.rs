@@ -10,6 +10,8 @@ use cofferdam_sdk::Failure;
 /// The largest document that is read, in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
+const REASON: &str = "InputUnreadable";
+
 /// Why a document is not what it should be.
 #[derive(Debug)]
 pub(crate) enum Malformed {
@@ -36,7 +38,9 @@ pub(crate) fn read<T>(
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| refused(name, &format!("cannot be read: {error}")))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(refused(name, &format!("larger than {} MiB, the most this task reads", LARGEST >> 20)));
+        let message = format!("{name}: larger than {} MiB, the most this task reads", LARGEST >> 20);
+        let remedy = "leave paths out with the params of the task that made it";
+        return Err(Failure::new(REASON, message).remedy(remedy));
     }
     parse(&bytes).map_err(|malformed| match malformed {
         Malformed::Json(error) => refused(&format!("{name}:{}", error.line()), &error.to_string()),
@@ -50,5 +54,5 @@ fn refused(place: &str, problem: &str) -> Failure {
     } else {
         "expected a SARIF 2.1.0 log; wire this input to the output `findings` of the task unicode-check"
     };
-    Failure::new("InputUnreadable", format!("{place}: {}", crate::visible::escape(problem))).remedy(expected)
+    Failure::new(REASON, format!("{place}: {}", crate::visible::escape(problem))).remedy(expected)
 }

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use crate::fault::{Fault, line_of};
-use crate::lock::{Algorithm, Digest, Flag, LONGEST_VERSION, Lock, Package, by_name};
+use crate::lock::{Algorithm, Digest, Flag, LONGEST_VERSION, Lock, MOST_PACKAGES, Package, by_name};
 use crate::purl::Purl;
 use crate::url;
 
@@ -51,6 +51,9 @@ enum Source<'a> {
 
 /// Reads the file's packages and their graph.
 pub(crate) fn parse(text: &str) -> Result<Lock, Fault> {
+    if text.matches("[[package]]").count() > MOST_PACKAGES {
+        return Err(Fault::whole(format!("more than {MOST_PACKAGES} packages"), REMEDY));
+    }
     let document: Document = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
         Fault::new(line, format!("not a Cargo.lock: {}", error.message()), REMEDY)

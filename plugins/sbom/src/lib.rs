@@ -28,18 +28,29 @@ use crate::tree::{Exclude, LockFile, Tree};
 
 task!("task.yaml", run);
 
+/// Lines of one kind that are logged; a task has a bound for its log.
+const LOGGED: usize = 50;
+
 fn run(ctx: &Context, params: Params, inputs: Inputs, outputs: Outputs) -> Result<Results, Failure> {
     let tree = Tree::new(inputs.source.path());
     let exclude = Exclude::parse(&params.exclude)?;
     let inventory = read_all(ctx, &tree, tree.lock_files(&exclude)?)?;
-    for conflict in inventory.conflicts() {
-        ctx.warn("the same package has different digests in different lock files", &[("package", conflict)]);
-    }
+    warn_of_conflicts(ctx, &inventory);
     let bom = cyclonedx::render(&inventory);
     std::fs::write(outputs.sbom.path().join("bom.cdx.json"), &bom)?;
     let components = inventory.components().count().to_string();
     ctx.info("wrote the SBOM", &[("components", &components)]);
     Ok(Results { components, lockfiles: inventory.lock_files().to_vec() })
+}
+
+fn warn_of_conflicts(ctx: &Context, inventory: &Inventory) {
+    for conflict in inventory.conflicts().take(LOGGED) {
+        ctx.warn("the same package has different digests in different lock files", &[("package", conflict)]);
+    }
+    let rest = inventory.conflicts().count().saturating_sub(LOGGED);
+    if rest > 0 {
+        ctx.warn("more packages have different digests", &[("packages", &rest.to_string())]);
+    }
 }
 
 /// Reads the lock files and whatever they include, each once.
@@ -57,6 +68,7 @@ fn read_all(ctx: &Context, tree: &Tree<'_>, found: Vec<LockFile>) -> Result<Inve
         for include in &lock.includes {
             if seen.insert(include.path.clone()) {
                 tree.check_include(&file.path, include)?;
+                tree::check_count(seen.len())?;
                 queue.push_back(LockFile { path: include.path.clone(), kind: LockKind::Requirements });
             }
         }

@@ -6,6 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The longest version that CycloneDX takes, in bytes.
 pub(crate) const LONGEST_VERSION: usize = 1024;
 
+/// The packages that one lock file may hold: far more than any real one has, and
+/// few enough to fit in the memory of a task.
+pub(crate) const MOST_PACKAGES: usize = 200_000;
+
 /// The formats this task reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LockKind {

@@ -10,12 +10,15 @@ use serde_json::value::RawValue;
 
 use crate::fault::{Fault, line_of};
 use crate::integrity;
-use crate::lock::{Flag, LONGEST_VERSION, Lock, Package};
+use crate::lock::{Flag, LONGEST_VERSION, Lock, MOST_PACKAGES, Package};
 use crate::npm_tree::{self, NpmTree};
 use crate::purl::Purl;
 use crate::url;
 
 const REMEDY: &str = "write the file anew with `npm install --package-lock-only --lockfile-version 3`";
+
+/// The objects of a file: each package has one, and some for what it needs.
+const MOST_OBJECTS: usize = 5 * MOST_PACKAGES;
 
 /// The longest path of an entry: what operating systems take.
 const LONGEST_PATH: usize = 4096;
@@ -51,11 +54,17 @@ pub(crate) struct Entry {
 
 /// Reads the file's packages and their graph.
 pub(crate) fn parse(text: &str) -> Result<Lock, Fault> {
+    if text.matches('{').count() > MOST_OBJECTS {
+        return Err(Fault::whole(format!("more than {MOST_OBJECTS} objects"), REMEDY));
+    }
     let not_a_lock = |error: &serde_json::Error, before: usize| {
         Fault::new(error.line() + before, format!("not a package-lock.json: {error}"), REMEDY)
     };
     let document: Document<'_> = serde_json::from_str(text).map_err(|error| not_a_lock(&error, 0))?;
     check_version(document.version)?;
+    if document.packages.len() > MOST_PACKAGES {
+        return Err(Fault::whole(format!("more than {MOST_PACKAGES} packages"), REMEDY));
+    }
     let mut entries = BTreeMap::new();
     for (path, raw) in &document.packages {
         // Counted only where it is told: counting reads the file from its start.

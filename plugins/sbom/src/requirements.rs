@@ -3,7 +3,7 @@
 //! how to install; they may hold credentials and never reach the SBOM.
 
 use crate::fault::Fault;
-use crate::lock::{Include, Lock};
+use crate::lock::{Include, Lock, MOST_PACKAGES};
 use crate::requirement;
 
 const PIN: &str = "pin every package with `pip-compile --generate-hashes`, \
@@ -21,6 +21,9 @@ pub(crate) fn parse(text: &str, path: &str) -> Result<Lock, Fault> {
         if !line.starts_with('-') {
             let package = requirement::parse(line)
                 .map_err(|problem| Fault::new(number, format!("`{}` {problem}", shown(line)), PIN))?;
+            if lock.packages.len() == MOST_PACKAGES {
+                return Err(Fault::new(number, format!("more than {MOST_PACKAGES} packages"), PIN));
+            }
             lock.packages.push(package);
             continue;
         }

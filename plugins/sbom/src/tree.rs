@@ -15,6 +15,9 @@ use crate::lock::{Include, LockKind};
 /// The largest lock file that is read, in bytes.
 const LARGEST: u64 = 32 * 1024 * 1024;
 
+/// The lock files that one tree may have: a result has to name them all.
+const MOST: usize = 2_000;
+
 /// Directories that hold what tools made or fetched, not what people wrote.
 const SKIPPED: [&str; 3] = [".git", "node_modules", "target"];
 
@@ -86,6 +89,7 @@ impl<'a> Tree<'a> {
             let kind = entry.file_name().to_str().and_then(kind);
             if let Some(kind) = kind.filter(|_| entry.file_type().is_file()) {
                 found.push(LockFile { path: relative(&entry), kind });
+                check_count(found.len())?;
             }
         }
         Ok(found)
@@ -130,6 +134,15 @@ impl<'a> Tree<'a> {
         }
         if is_file { Ok(()) } else { Err(refused_include(from, include, "which is not a file of the tree")) }
     }
+}
+
+/// Refuses a tree of more lock files than can be reported.
+pub(crate) fn check_count(count: usize) -> Result<(), Failure> {
+    if count <= MOST {
+        return Ok(());
+    }
+    let message = format!("the source tree has more than {MOST} lock files");
+    Err(Failure::new("TooManyLockfiles", message).remedy("leave some out with the param `exclude`"))
 }
 
 fn refused_include(from: &str, include: &Include, problem: &str) -> Failure {
@@ -181,6 +194,12 @@ mod tests {
         let found = Tree::new(directory.path()).lock_files(&exclude).unwrap();
         let paths: Vec<&str> = found.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a/Cargo.lock", "b/requirements-dev.txt", "package-lock.json"]);
+    }
+
+    #[test]
+    fn a_tree_of_too_many_lock_files_is_refused() {
+        assert!(check_count(MOST).is_ok());
+        assert_eq!(check_count(MOST + 1).unwrap_err().reason, "TooManyLockfiles");
     }
 
     #[test]

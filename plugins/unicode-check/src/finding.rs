@@ -1,4 +1,10 @@
-//! What a finding is, and the rules that make them.
+//! What a finding is, the rules that make them, and as many of them as are kept.
+
+use std::collections::BTreeMap;
+
+/// The findings that are kept of one file and of all together. A hostile tree
+/// could have any number; the rest is counted.
+pub(crate) const KEPT: usize = 20_000;
 
 /// How much a finding matters, in SARIF's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +52,36 @@ pub(crate) struct Finding {
     pub(crate) region: Option<Region>,
     /// Never holds the character itself, only its code point.
     pub(crate) message: String,
+}
+
+/// The findings of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// At most [`KEPT`].
+    pub(crate) listed: Vec<Finding>,
+    /// How many more each rule found.
+    pub(crate) unlisted: BTreeMap<Rule, usize>,
+}
+
+impl Findings {
+    /// Takes one more; made only if it is kept.
+    pub(crate) fn push(&mut self, rule: Rule, make: impl FnOnce() -> Finding) {
+        if self.listed.len() < KEPT {
+            self.listed.push(make());
+        } else {
+            *self.unlisted.entry(rule).or_default() += 1;
+        }
+    }
+
+    /// Takes those of the same file that were looked for apart.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for finding in other.listed {
+            self.push(finding.rule, || finding);
+        }
+        for (rule, count) in other.unlisted {
+            *self.unlisted.entry(rule).or_default() += count;
+        }
+    }
 }
 
 impl Level {

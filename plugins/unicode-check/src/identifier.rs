@@ -10,7 +10,7 @@ use unicode_security::mixed_script::AugmentedScriptSet;
 
 use crate::allow::Allow;
 use crate::character::escape;
-use crate::finding::{Finding, Rule};
+use crate::finding::{Finding, Findings, Rule};
 use crate::lines::{Identifier, identifiers, lines};
 
 /// Shorter words of another script look like some variable too often: the
@@ -21,33 +21,38 @@ const SHORTEST: usize = 3;
 const SHOWN: usize = 64;
 
 /// Looks through a whole text.
-pub(crate) fn find(text: &str, allow: &Allow) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut lookalikes = Vec::new();
-    for (number, line) in lines(text).filter(|(_, line)| !line.is_ascii()) {
-        for identifier in identifiers(number, line).into_iter().filter(|found| !found.text.is_ascii()) {
-            if let Some(message) = mixed(identifier.text, allow) {
-                findings.push(finding(Rule::MixedScript, &identifier, message));
-            } else if let Some(ascii) = lookalike(identifier.text, allow) {
-                lookalikes.push((identifier, ascii));
-            }
+pub(crate) fn find(text: &str, allow: &Allow, findings: &mut Findings) {
+    let mut wanted = BTreeSet::new();
+    for identifier in foreign(text) {
+        if let Some(message) = mixed(identifier.text, allow) {
+            findings.push(Rule::MixedScript, || finding(Rule::MixedScript, &identifier, message));
+        } else {
+            wanted.extend(lookalike(identifier.text, allow));
         }
     }
-    if !lookalikes.is_empty() {
-        let wanted = lookalikes.iter().map(|(_, ascii)| ascii.as_str()).collect();
-        let present = ascii_identifiers(text, &wanted);
-        for (identifier, ascii) in &lookalikes {
-            if let Some(twin) = present.get(ascii) {
-                let message = format!(
-                    "the identifier `{}` looks like `{}`, which this file uses too",
-                    shown(identifier.text),
-                    shown(twin)
-                );
-                findings.push(finding(Rule::ConfusableIdentifier, identifier, message));
-            }
+    if wanted.is_empty() {
+        return;
+    }
+    let present = ascii_identifiers(text, &wanted);
+    // Read once more rather than kept: a file may be made of such identifiers.
+    for identifier in foreign(text).filter(|found| !present.is_empty() && mixed(found.text, allow).is_none())
+    {
+        let twin = lookalike(identifier.text, allow).and_then(|ascii| present.get(&ascii));
+        if let Some(twin) = twin {
+            let rule = Rule::ConfusableIdentifier;
+            findings.push(rule, || {
+                let (own, twin) = (shown(identifier.text), shown(twin));
+                let message = format!("the identifier `{own}` looks like `{twin}`, which this file uses too");
+                finding(rule, &identifier, message)
+            });
         }
     }
-    findings
+}
+
+/// The identifiers that are not ASCII.
+fn foreign(text: &str) -> impl Iterator<Item = Identifier<'_>> {
+    let lines = lines(text).filter(|(_, line)| !line.is_ascii());
+    lines.flat_map(|(number, line)| identifiers(number, line)).filter(|found| !found.text.is_ascii())
 }
 
 fn finding(rule: Rule, identifier: &Identifier<'_>, message: String) -> Finding {
@@ -122,14 +127,14 @@ fn lookalike(identifier: &str, allow: &Allow) -> Option<String> {
 }
 
 /// The identifiers in ASCII whose skeletons are wanted, by skeleton.
-fn ascii_identifiers<'a>(text: &'a str, wanted: &BTreeSet<&str>) -> BTreeMap<String, &'a str> {
+fn ascii_identifiers<'a>(text: &'a str, wanted: &BTreeSet<String>) -> BTreeMap<String, &'a str> {
     let mut seen = BTreeSet::new();
     let mut present = BTreeMap::new();
     for (number, line) in lines(text) {
         for identifier in identifiers(number, line).into_iter().filter(|found| found.text.is_ascii()) {
             if seen.insert(identifier.text) {
                 let ascii: String = skeleton(identifier.text).collect();
-                if wanted.contains(ascii.as_str()) {
+                if wanted.contains(&ascii) {
                     present.entry(ascii).or_insert(identifier.text);
                 }
             }
@@ -141,6 +146,12 @@ fn ascii_identifiers<'a>(text: &'a str, wanted: &BTreeSet<&str>) -> BTreeMap<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn find(text: &str, allow: &Allow) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        super::find(text, allow, &mut findings);
+        findings.listed
+    }
 
     fn rules(text: &str) -> Vec<Rule> {
         find(text, &Allow::default()).into_iter().map(|finding| finding.rule).collect()

@@ -5,7 +5,7 @@
 use crate::allow::Allow;
 use crate::character;
 use crate::context;
-use crate::finding::{Finding, Region, Rule};
+use crate::finding::{Finding, Findings, Region, Rule};
 use crate::identifier;
 use crate::lines::lines;
 
@@ -17,38 +17,42 @@ const SPELLED: usize = 80;
 
 /// Looks through the bytes of a file. What is not UTF-8 is noted, and the rest
 /// is looked through all the same: one bad byte must not hide the others.
-pub(crate) fn text(bytes: &[u8], allow: &Allow) -> Vec<Finding> {
+pub(crate) fn text(bytes: &[u8], allow: &Allow) -> Findings {
+    let mut findings = Findings::default();
     if bytes.is_ascii() {
-        return Vec::new();
+        return findings;
     }
     let text = String::from_utf8_lossy(bytes);
-    let mut findings = Vec::new();
     if let Err(error) = std::str::from_utf8(bytes) {
-        findings.push(invalid(&text, error.valid_up_to()));
+        findings.push(Rule::InvalidUtf8, || invalid(&text, error.valid_up_to()));
     }
     let start = text.strip_prefix('\u{feff}').map_or(0, |_| 1);
     for (number, line) in lines(&text).filter(|(_, line)| !line.is_ascii()) {
         let from = if number == 1 { start } else { 0 };
         let chars: Vec<char> = line.chars().collect();
-        findings.extend(characters(&chars, from, allow).into_iter().map(|run| run.finding(number, &chars)));
+        for run in characters(&chars, from, allow) {
+            findings.push(run.rule, || run.finding(number, &chars));
+        }
     }
-    findings.extend(identifier::find(&text, allow));
-    findings.sort_by_key(|finding| (finding.region, finding.rule));
+    identifier::find(&text, allow, &mut findings);
+    findings.listed.sort_by_key(|finding| (finding.region, finding.rule));
     findings
 }
 
 /// Looks through the name of a file.
-pub(crate) fn path(path: &str, allow: &Allow) -> Vec<Finding> {
+pub(crate) fn path(path: &str, allow: &Allow) -> Findings {
+    let mut findings = Findings::default();
     if path.is_ascii() {
-        return Vec::new();
+        return findings;
     }
     let chars: Vec<char> = path.chars().collect();
-    let found = characters(&chars, 0, allow).into_iter();
-    let named = found.map(|run| {
-        let finding = run.finding(1, &chars);
-        Finding { region: None, message: format!("in the name of the file: {}", finding.message), ..finding }
-    });
-    named.collect()
+    for run in characters(&chars, 0, allow) {
+        findings.push(run.rule, || {
+            let message = format!("in the name of the file: {}", run.finding(1, &chars).message);
+            Finding { rule: run.rule, region: None, message }
+        });
+    }
+    findings
 }
 
 fn invalid(text: &str, valid: usize) -> Finding {
@@ -123,9 +127,10 @@ fn spelled(tags: &[char]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::KEPT;
 
     fn found(text: &str) -> Vec<(Rule, usize, usize, usize)> {
-        let places = super::text(text.as_bytes(), &Allow::default()).into_iter().map(|finding| {
+        let places = super::text(text.as_bytes(), &Allow::default()).listed.into_iter().map(|finding| {
             let region = finding.region.unwrap_or(Region { line: 0, start: 0, end: 0 });
             (finding.rule, region.line, region.start, region.end)
         });
@@ -151,7 +156,7 @@ mod tests {
     fn hidden_text_is_one_finding_and_is_spelled() {
         let hidden: String =
             "ignore `all`".chars().filter_map(|c| char::from_u32(0xe0000 + u32::from(c))).collect();
-        let findings = super::text(format!("ok{hidden}").as_bytes(), &Allow::default());
+        let findings = super::text(format!("ok{hidden}").as_bytes(), &Allow::default()).listed;
         let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
         assert_eq!(
             messages,
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_bad_byte_is_noted_and_hides_nothing() {
-        let findings = super::text(b"ok\nab\xff\xe2\x80\xae\n", &Allow::default());
+        let findings = super::text(b"ok\nab\xff\xe2\x80\xae\n", &Allow::default()).listed;
         let rules: Vec<Rule> = findings.iter().map(|finding| finding.rule).collect();
         assert_eq!(rules, [Rule::InvalidUtf8, Rule::BidiControl]);
         assert_eq!(findings.first().and_then(|f| f.region), Some(Region { line: 2, start: 3, end: 4 }));
@@ -170,14 +175,21 @@ mod tests {
     #[test]
     fn no_message_holds_the_character_it_is_about() {
         let text = "a\u{202e}\u{200b}\u{e0041}\u{fe00} p\u{430}y\u{206a}";
-        for finding in super::text(text.as_bytes(), &Allow::default()) {
+        for finding in super::text(text.as_bytes(), &Allow::default()).listed {
             assert!(finding.message.is_ascii(), "{}", finding.message);
         }
     }
 
     #[test]
+    fn so_many_are_kept_and_the_rest_is_counted() {
+        let findings = super::text("a\u{202e}".repeat(KEPT + 3).as_bytes(), &Allow::default());
+        assert_eq!(findings.listed.len(), KEPT);
+        assert_eq!(findings.unlisted.get(&Rule::BidiControl), Some(&3));
+    }
+
+    #[test]
     fn the_name_of_a_file_is_looked_at_too() {
-        let findings = path("a/invoice\u{202e}txt.exe", &Allow::default());
+        let findings = path("a/invoice\u{202e}txt.exe", &Allow::default()).listed;
         assert_eq!(findings.len(), 1);
         assert!(findings.iter().all(|finding| finding.region.is_none()));
     }

@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::{Finding, Level, Rule};
-
-/// The findings that are kept. A hostile tree could have any number.
-const KEPT: usize = 20_000;
+use crate::finding::{Finding, Findings, KEPT, Level, Rule};
 
 /// A finding and the file it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,28 +25,32 @@ pub(crate) struct Survey {
 
 impl Survey {
     /// Takes what a text file gave.
-    pub(crate) fn scanned(&mut self, path: &str, findings: Vec<Finding>) {
+    pub(crate) fn scanned(&mut self, path: &str, findings: Findings) {
         self.files += 1;
-        if findings.iter().all(|finding| finding.rule.level() == Level::Note) {
+        let listed = findings.listed.iter().map(|finding| finding.rule);
+        if listed.chain(findings.unlisted.keys().copied()).all(|rule| rule.level() == Level::Note) {
             self.clean += 1;
         }
         self.keep(path, findings);
     }
 
     /// Takes what the name of a binary file gave.
-    pub(crate) fn binary(&mut self, path: &str, findings: Vec<Finding>) {
+    pub(crate) fn binary(&mut self, path: &str, findings: Findings) {
         self.binary += 1;
         self.keep(path, findings);
     }
 
     /// Takes what the name of a file that is too large gave.
-    pub(crate) fn too_large(&mut self, path: &str, findings: Vec<Finding>) {
+    pub(crate) fn too_large(&mut self, path: &str, findings: Findings) {
         self.too_large.push(path.to_owned());
         self.keep(path, findings);
     }
 
-    fn keep(&mut self, path: &str, findings: Vec<Finding>) {
-        for finding in findings {
+    fn keep(&mut self, path: &str, findings: Findings) {
+        for (rule, count) in findings.unlisted {
+            *self.counts.entry(rule).or_default() += count;
+        }
+        for finding in findings.listed {
             *self.counts.entry(finding.rule).or_default() += 1;
             if self.findings.len() < KEPT {
                 self.findings.push(Located { path: path.to_owned(), finding });
@@ -114,15 +115,20 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_is_counted() {
-        let finding = Finding { rule: Rule::BidiControl, region: None, message: String::new() };
+        let finding = || Finding { rule: Rule::BidiControl, region: None, message: String::new() };
+        let mut many = Findings::default();
+        for _ in 0..KEPT + 5 {
+            many.push(Rule::BidiControl, finding);
+        }
         let mut survey = Survey::default();
-        survey.scanned("a", vec![finding; KEPT + 5]);
-        survey.scanned("b", Vec::new());
-        survey.binary("c", Vec::new());
-        assert_eq!((survey.unlisted(), survey.count(Level::Error), survey.clean()), (5, KEPT + 5, 1));
+        survey.scanned("a", many);
+        survey.scanned("b", Findings { listed: vec![finding()], ..Findings::default() });
+        survey.scanned("c", Findings::default());
+        survey.binary("d", Findings::default());
+        assert_eq!((survey.unlisted(), survey.count(Level::Error), survey.clean()), (6, KEPT + 6, 1));
         assert_eq!(
             survey.summary(),
-            "looked through 2 files: 20005 bidi-control; skipped 1 file with binary content"
+            "looked through 3 files: 20006 bidi-control; skipped 1 file with binary content"
         );
     }
 }

@@ -61,7 +61,7 @@ fn timestamp(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Finding, Rule};
+    use crate::finding::{Finding, Findings, Rule};
 
     #[test]
     fn times_are_written_as_rfc_3339() {
@@ -78,7 +78,10 @@ mod tests {
 
     #[test]
     fn the_worst_finding_decides() {
-        let finding = |rule| vec![Finding { rule, region: None, message: String::new() }];
+        let finding = |rule| {
+            let listed = vec![Finding { rule, region: None, message: String::new() }];
+            Findings { listed, ..Findings::default() }
+        };
         let mut survey = Survey::default();
         assert!(render(&survey, 0).starts_with(r#"{"result":"SKIPPED","namespace":"default","timestamp":"#));
         survey.scanned("a", finding(Rule::InvalidUtf8));

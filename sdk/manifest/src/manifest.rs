@@ -14,6 +14,10 @@ use crate::shape;
 /// The `apiVersion` of every manifest and pipeline this version writes.
 pub const TASK_API_VERSION: &str = "cofferdam.dev/v1";
 
+/// Params, results, inputs and outputs a task can have, of each. An input and
+/// an output cost the host an open directory.
+const MAX_NAMES: usize = 128;
+
 /// What a task takes, makes and asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -388,6 +392,10 @@ impl Manifest {
             ("outputs", spec.outputs.iter().map(|o| &o.name).collect()),
         ];
         for (list, names) in lists {
+            if names.len() > MAX_NAMES {
+                let message = format!("a task has at most {MAX_NAMES} {list}");
+                found.push((format!("/spec/{list}/{MAX_NAMES}/name"), message));
+            }
             let mut seen = HashSet::new();
             for (index, name) in names.into_iter().enumerate() {
                 if !seen.insert(name.as_str().replace('-', "_")) {
@@ -418,6 +426,21 @@ fn is_tag_byte(byte: u8) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
     use super::*;
+
+    #[test]
+    fn a_task_cannot_ask_for_directories_without_end() {
+        let outputs =
+            |count: usize| (0..count).map(|n| format!("{{ name: o{n} }}")).collect::<Vec<_>>().join(", ");
+        let text = |count| {
+            let outputs = outputs(count);
+            format!(
+                "apiVersion: {TASK_API_VERSION}\nkind: Task\nmetadata: {{ name: x, version: 0.1.0 }}\nspec:\n  outputs: [{outputs}]\n"
+            )
+        };
+        assert!(Manifest::parse(&text(128)).is_ok());
+        let faults = Manifest::parse(&text(129)).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.message.contains("at most 128 outputs")), "{faults:?}");
+    }
 
     const FULL: &str = "\
 apiVersion: cofferdam.dev/v1

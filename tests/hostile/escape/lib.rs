@@ -115,10 +115,10 @@ fn through_links(from: &Descriptor, root: &str, target: &str, breaches: &mut Bre
     let follow = PathFlags::SYMLINK_FOLLOW;
     let chain = [("first", "second"), ("second", "sub/../third"), ("third", target)];
     // A link by itself is text: only what can be done through it counts.
-    let made = chain.map(|(name, to)| from.symlink_at(to, name)).into_iter().chain([
-        from.symlink_at(target, "link"),
-        from.symlink_at("..", "sub/up"),
-    ]);
+    let made = chain
+        .map(|(name, to)| from.symlink_at(to, name))
+        .into_iter()
+        .chain([from.symlink_at(target, "link"), from.symlink_at("..", "sub/up")]);
     let _ = made.collect::<Vec<_>>();
     for name in ["link", "first", "link/.", "first/.", "sub/up/..", "sub/up/../sub"] {
         let (none, read) = (OpenFlags::empty(), DescriptorFlags::READ);
@@ -160,7 +160,8 @@ fn moved(from: &Descriptor, breaches: &mut Breaches) {
 
 /// Hard links, which could make one file out of two.
 fn linked(breaches: &mut Breaches) {
-    for (from, to) in [("/inputs/source", "/outputs/out"), ("/outputs/out", "/outputs/out"), ("/scratch", "/scratch")]
+    for (from, to) in
+        [("/inputs/source", "/outputs/out"), ("/outputs/out", "/outputs/out"), ("/scratch", "/scratch")]
     {
         if let (Ok(old), Ok(new)) = (opened(from), opened(to)) {
             let result = old.link_at(PathFlags::empty(), "file.txt", &new, "breach");

@@ -8,7 +8,7 @@ use cofferdam_hostile::opened;
 use cofferdam_sdk::{Context, Failure, task};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::filesystem::preopens::get_directories;
-use wasip2::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use wasip2::random::random::get_random_bytes;
 
 task!("exhaust/task.yaml", run);
@@ -24,6 +24,7 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
         What::Random => drop(black_box(get_random_bytes(u64::MAX))),
         What::Handles => keep(|| open("/inputs/source", "file.txt", OpenFlags::empty())),
         What::Listings => keep(|| opened("/inputs/source").ok()?.read_directory().ok()),
+        What::FullListings => full_listings()?,
         What::Streams => {
             let file = open("/inputs/source", "file.txt", OpenFlags::empty());
             keep(|| file.as_ref()?.read_via_stream(0).ok());
@@ -38,6 +39,12 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
         | What::Zeroes
         | What::Splice => bytes(params.what)?,
         What::Files | What::Directories | What::Links | What::Reopened => entries(params.what)?,
+        // None is larger than all may be; only the host that seals can tell.
+        What::ManySparse => {
+            for number in 0..50 {
+                File::create(format!("/outputs/out/{number}"))?.set_len(1 << 20)?;
+            }
+        }
         What::Little => {
             fs::write("/outputs/out/file.txt", "well within every limit")?;
             drop(black_box(vec![1_u8; 1 << 20]));
@@ -53,6 +60,20 @@ fn keep<T>(make: impl Fn() -> Option<T>) {
         kept.push(make());
     }
     std::mem::forget(kept);
+}
+
+/// Lists a large directory again and again, until the host refuses one more.
+fn full_listings() -> Result<(), Failure> {
+    let directory = opened("/inputs/source")?;
+    let mut kept = Vec::new();
+    while kept.len() < 1000 {
+        match directory.read_directory() {
+            Ok(listing) => kept.push(listing),
+            Err(ErrorCode::InsufficientMemory) => return Ok(()),
+            Err(code) => return Err(Failure::new("Refused", code.name())),
+        }
+    }
+    Err(Failure::new("NeverRefused", "the host kept every listing"))
 }
 
 fn open(root: &str, path: &str, how: OpenFlags) -> Option<Descriptor> {
@@ -77,7 +98,8 @@ fn nested(depth: u64) -> Box<[u64; 16]> {
 fn bytes(what: What) -> Result<(), Failure> {
     let mut file = File::create("/outputs/out/large")?;
     let mut scratch = File::create("/scratch/large")?;
-    let stream = || open("/outputs/out", "large", OpenFlags::CREATE).and_then(|f| f.write_via_stream(0).ok());
+    let stream =
+        || open("/outputs/out", "large", OpenFlags::TRUNCATE).and_then(|f| f.write_via_stream(0).ok());
     for _ in 0..MANY {
         match what {
             What::Bytes => file.write_all(&[7; 4096])?,
@@ -103,7 +125,7 @@ fn bytes(what: What) -> Result<(), Failure> {
 /// Lets the host copy from one file to another, past the task's own memory.
 fn splice() {
     let from = open("/inputs/source", "file.txt", OpenFlags::empty());
-    let to = open("/outputs/out", "large", OpenFlags::CREATE);
+    let to = open("/outputs/out", "large", OpenFlags::TRUNCATE);
     if let (Some(from), Some(to)) = (from, to)
         && let (Ok(from), Ok(to)) = (from.read_via_stream(0), to.append_via_stream())
     {

@@ -52,12 +52,18 @@ fn through_handles(directory: &Descriptor, worked: &mut Breaches) {
     let all = DescriptorFlags::READ | DescriptorFlags::WRITE | DescriptorFlags::MUTATE_DIRECTORY;
     let here = PathFlags::SYMLINK_FOLLOW;
     let open = |path: &str, how, flags| directory.open_at(here, path, how, flags);
-    worked.tried("open with every flag", open("file.txt", OpenFlags::empty(), all & !DescriptorFlags::MUTATE_DIRECTORY));
+    worked.tried(
+        "open with every flag",
+        open("file.txt", OpenFlags::empty(), all & !DescriptorFlags::MUTATE_DIRECTORY),
+    );
     worked.tried("open and truncate", open("file.txt", OpenFlags::TRUNCATE, DescriptorFlags::READ));
     worked.tried("open and create", open("appended", OpenFlags::CREATE, DescriptorFlags::READ));
     let exclusive = OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
     worked.tried("create anew", open("exclusive", exclusive, DescriptorFlags::WRITE));
-    worked.tried("touch by name", directory.set_times_at(here, "file.txt", NewTimestamp::Now, NewTimestamp::Now));
+    worked.tried(
+        "touch by name",
+        directory.set_times_at(here, "file.txt", NewTimestamp::Now, NewTimestamp::Now),
+    );
     worked.tried("touch the directory", directory.set_times(NewTimestamp::Now, NewTimestamp::Now));
     worked.tried("symlink", directory.symlink_at("file.txt", "link"));
     worked.tried("unlink the link", directory.unlink_file_at("link"));

@@ -18,9 +18,20 @@ fn run(_: &Context, params: Params, _: Inputs, outputs: Outputs) -> Result<Resul
         How::Overflow => {
             black_box(descend(black_box(0)));
         }
+        How::OverflowCalling => {
+            black_box(descend_calling(black_box(0)));
+        }
         How::Return => {}
     }
     Ok(Results {})
+}
+
+/// Calls the host from ever deeper down, where little of the stack is left.
+#[expect(unconditional_recursion, reason = "this is what the task is for")]
+fn descend_calling(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    let found = std::fs::read_dir("/scratch").is_ok() && std::fs::metadata("/outputs/out/none").is_ok();
+    descend_calling(depth + u64::from(found)) + frame.iter().sum::<u64>()
 }
 
 #[expect(unconditional_recursion, reason = "this is what the task is for")]

@@ -14,12 +14,16 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
         How::Loop => while black_box(true) {},
         How::Sleep => std::thread::sleep(Duration::from_secs(3600)),
         How::Poll => subscribe_duration(u64::MAX).block(),
-        How::Naps => while black_box(true) {
-            std::thread::sleep(Duration::from_nanos(1));
-        },
-        How::Calls => while black_box(true) {
-            black_box(now());
-        },
+        How::Naps => {
+            while black_box(true) {
+                std::thread::sleep(Duration::from_nanos(1));
+            }
+        }
+        How::Calls => {
+            while black_box(true) {
+                black_box(now());
+            }
+        }
         How::ManyPolls => {
             // The same timer twenty thousand times: ready at once, again and again.
             let timer = subscribe_duration(0);

@@ -39,6 +39,21 @@ fn an_unreadable_lock_file_is_named_with_line_and_remedy() {
 }
 
 #[test]
+fn a_lock_file_of_too_many_packages_is_refused() {
+    let entries: Vec<String> = (0..200_001).map(|number| format!("\"n{number}\":{{}}")).collect();
+    let npm = format!("{{\"lockfileVersion\":3,\"packages\":{{{}}}}}", entries.join(","));
+    for (path, text, part) in [
+        ("Cargo.lock", "[[package]]\n".repeat(200_001), "more than 200000 packages"),
+        ("package-lock.json", npm, "more than 200000 packages"),
+        ("package-lock.json", "{".repeat(1_000_001), "more than 1000000 objects"),
+        ("requirements.txt", "a==1\n".repeat(200_001), "more than 200000 packages"),
+    ] {
+        let failure = failure(&[(path, &text)]);
+        assert!(failure.message.contains(part) && failure.remedy.is_some(), "{failure}");
+    }
+}
+
+#[test]
 fn the_remedies_say_what_to_type() {
     let npm = failure(&[("package-lock.json", "{\"lockfileVersion\": 1}")]).remedy.unwrap();
     assert!(npm.contains("npm install --package-lock-only --lockfile-version 3"), "{npm}");
