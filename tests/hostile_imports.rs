@@ -314,6 +314,14 @@ fn what_crosses_between_host_and_task_is_checked_on_the_way() {
 }
 
 #[test]
+fn code_that_would_keep_the_compiler_busy_is_refused() {
+    let world = world();
+    let text = format!("(core module $x (func {})) {RUN}", "nop ".repeat(1 << 20));
+    let refused = run(&world, &component(&text, &manifest(json!({}))));
+    refused.refused(3, "sandbox/unfit-component", "more than 1024 KiB of code");
+}
+
+#[test]
 fn what_is_nested_without_end_is_refused() {
     let world = world();
     let mut inner = wat::parse_str("(component)").unwrap();

@@ -5,6 +5,7 @@
 
 mod cache;
 mod cancel;
+mod compile;
 mod files;
 mod link;
 mod speech;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
-use wasmtime::component::{Component as Compiled, Linker, ResourceTable, ResourceTableError};
+use wasmtime::component::{Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
@@ -27,6 +28,7 @@ use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
 use crate::model::{EffectiveLimits, TaskRunReason};
 use cache::CodeCache;
+use compile::{MAX_COMPILE, compile};
 use speech::Spoken;
 use state::{MemoryLimiter, TaskState, Trip, Voice};
 
@@ -179,15 +181,13 @@ impl Sandbox {
         if let Some(found) = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
             return Ok(found.clone());
         }
-        let unfit = |error: wasmtime::Error| SandboxError::Unfit {
-            name: component.manifest.metadata.name.to_string(),
-            why: format!("{error:#}"),
-        };
+        let refuse = |why| SandboxError::Unfit { name: component.manifest.metadata.name.to_string(), why };
+        let unfit = |error: wasmtime::Error| refuse(format!("{error:#}"));
         let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
         let compiled = match cached {
             Some(compiled) => compiled,
             None => {
-                let compiled = Compiled::new(&self.engine, &component.bytes).map_err(unfit)?;
+                let compiled = compile(&self.engine, &component.bytes, MAX_COMPILE).map_err(refuse)?;
                 if let Some(cache) = &self.cache {
                     cache.save(digest, &compiled);
                 }

@@ -15,6 +15,7 @@ task!("exhaust/task.yaml", run);
 
 /// Enough of anything to pass every limit of the manifest many times.
 const MANY: usize = 100_000;
+const LARGE: &str = "/outputs/out/large";
 
 fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Failure> {
     match params.what {
@@ -31,14 +32,44 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
         }
         What::Timers => keep(|| Some(subscribe_duration(u64::MAX))),
         What::DirectoryHandles => keep(|| Some(get_directories())),
-        What::Bytes
-        | What::Appends
-        | What::Sparse
-        | What::SparseOffset
-        | What::Scratch
-        | What::Zeroes
-        | What::Splice => bytes(params.what)?,
-        What::Files | What::Directories | What::Links | What::Reopened => entries(params.what)?,
+        What::Bytes => {
+            let mut file = File::create(LARGE)?;
+            again(|_| file.write_all(&[7; 4096]))?;
+        }
+        What::Appends => {
+            fs::write(LARGE, "")?;
+            again(|_| File::options().append(true).open(LARGE)?.write_all(&[7; 100]))?;
+        }
+        What::Sparse => File::create(LARGE)?.set_len(1 << 40)?,
+        What::SparseOffset => {
+            let mut file = File::create(LARGE)?;
+            file.seek(SeekFrom::Start(1 << 40))?;
+            file.write_all(b"x")?;
+        }
+        // Over and over at the same place, so that the file stays small.
+        What::Scratch => {
+            let mut file = File::create("/scratch/large")?;
+            again(|_| file.rewind().and_then(|()| file.write_all(&[7; 4096])))?;
+        }
+        What::Zeroes => {
+            let file = open("/outputs/out", "large", OpenFlags::CREATE);
+            let stream = file.and_then(|file| file.write_via_stream(0).ok());
+            again(|_| Ok(drop(stream.as_ref().map(|stream| stream.blocking_write_zeroes_and_flush(4096)))))?;
+        }
+        What::Splice => {
+            fs::write(LARGE, "")?;
+            again(|_| Ok(splice()))?;
+        }
+        What::Files => again(|number| fs::write(format!("/outputs/out/{number}"), ""))?,
+        What::Directories => again(|number| fs::create_dir(format!("/outputs/out/{number}")))?,
+        What::Links => {
+            let out = opened("/outputs/out")?;
+            again(|number| Ok(drop(out.symlink_at("x", &number.to_string()))))?;
+        }
+        // Made and removed again: each costs the machine as much.
+        What::Reopened => {
+            again(|_| fs::write("/scratch/file", "").and_then(|()| fs::remove_file("/scratch/file")))?
+        }
         // None is larger than all may be; only the host that seals can tell.
         What::ManySparse => {
             for number in 0..50 {
@@ -51,6 +82,11 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
         }
     }
     Ok(Results {})
+}
+
+/// Does the same many times.
+fn again(mut attempt: impl FnMut(usize) -> std::io::Result<()>) -> std::io::Result<()> {
+    (0..MANY).try_for_each(&mut attempt)
 }
 
 /// Keeps whatever is made, until nothing more is.
@@ -95,33 +131,6 @@ fn nested(depth: u64) -> Box<[u64; 16]> {
     black_box(below)
 }
 
-fn bytes(what: What) -> Result<(), Failure> {
-    let mut file = File::create("/outputs/out/large")?;
-    let mut scratch = File::create("/scratch/large")?;
-    let stream =
-        || open("/outputs/out", "large", OpenFlags::TRUNCATE).and_then(|f| f.write_via_stream(0).ok());
-    for _ in 0..MANY {
-        match what {
-            What::Bytes => file.write_all(&[7; 4096])?,
-            What::Sparse => file.set_len(1 << 40)?,
-            What::SparseOffset => {
-                file.seek(SeekFrom::Start(1 << 40))?;
-                file.write_all(b"x")?;
-            }
-            What::Appends => File::options().append(true).open("/outputs/out/large")?.write_all(&[7; 100])?,
-            // Over and over at the same place, so that the file stays small.
-            What::Scratch => {
-                scratch.rewind()?;
-                scratch.write_all(&[7; 4096])?;
-            }
-            What::Zeroes => drop(stream().map(|stream| stream.blocking_write_zeroes_and_flush(4096))),
-            What::Splice => splice(),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// Lets the host copy from one file to another, past the task's own memory.
 fn splice() {
     let from = open("/inputs/source", "file.txt", OpenFlags::empty());
@@ -131,23 +140,4 @@ fn splice() {
     {
         let _ = to.blocking_splice(&from, 1 << 20);
     }
-}
-
-fn entries(what: What) -> Result<(), Failure> {
-    let out = opened("/outputs/out")?;
-    for number in 0..MANY {
-        let path = format!("/outputs/out/{number}");
-        match what {
-            What::Files => fs::write(path, "")?,
-            What::Directories => fs::create_dir(path)?,
-            What::Links => drop(out.symlink_at("x", &number.to_string())),
-            // Made and removed again: each costs the machine as much.
-            What::Reopened => {
-                fs::write("/scratch/file", "")?;
-                fs::remove_file("/scratch/file")?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

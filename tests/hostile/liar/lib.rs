@@ -1,11 +1,14 @@
 //! Claims what is not so: digests, results its manifest does not name, of other
 //! types, more than once, or too large.
 
-use cofferdam_sdk::{Bindings, Context, Failure, Request, Task, Value, export_task};
+use cofferdam_sdk::{Bindings, Context, Failure, Request, Task, Value};
 
-struct Liar;
+/// A task without the checks that `task!` brings.
+#[derive(Debug)]
+pub struct Liar;
 
-export_task!(Liar);
+#[cfg(target_family = "wasm")]
+cofferdam_sdk::export_task!(Liar);
 
 const FALSE: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
