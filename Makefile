@@ -52,6 +52,7 @@ fmt: toolchain ## Format the code
 lint: toolchain ## Check format and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --target wasm32-wasip2 $(PLUGINS:%=--package cofferdam-%) --package cofferdam-sdk -- -D warnings
 
 unit: toolchain ## Run all tests
 	cargo test --workspace

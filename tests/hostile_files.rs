@@ -147,6 +147,26 @@ fn a_source_with_a_link_that_leads_out_is_refused_before_anything_runs() {
 }
 
 #[test]
+fn a_directory_that_became_a_link_is_not_followed() {
+    for (target, at) in [("../outside", "conf"), ("../../outside", "a/conf")] {
+        let world = with_source();
+        world.write(&format!("{at}/passwd"), "tracked");
+        world.commit("with a directory");
+        // Git keeps the file in its index, and is told to say nothing of the link.
+        world.write(".git/info/exclude", "conf\n");
+        fs::create_dir(world.path("outside")).unwrap();
+        fs::write(world.path("outside/passwd"), "secret").unwrap();
+        fs::remove_dir_all(world.project().join(at)).unwrap();
+        symlink(target, world.project().join(at)).unwrap();
+        let pipeline = world.pipeline(&line("a", "escape", &[], SOURCE));
+        let ran = world.run(&["run", &pipeline]);
+        let stored = contents(&world.home().join("store"));
+        assert!(stored.iter().all(|(_, bytes)| bytes != b"secret"), "it was followed: {ran:?}");
+        ran.ok();
+    }
+}
+
+#[test]
 fn a_source_whose_names_command_the_terminal_is_refused_in_plain_text() {
     let world = with_source();
     symlink("/etc/passwd", world.project().join("\u{1b}[2J\u{202e}\nplanted")).unwrap();

@@ -113,10 +113,15 @@ fn plain(done: &Done) {
 #[test]
 fn a_component_made_by_hand_that_imports_nothing_runs() {
     let world = world();
-    world.write(".cofferdam/forged.wasm", component(RUN, &manifest(json!({}))));
     let pipeline = world.pipeline("- { name: a, taskRef: { component: forged.wasm } }");
-    let run = run_whole(&world, &[&pipeline]);
-    ended(&run["tasks"][0], "Succeeded", "");
+    // The manifest as `task build` puts it in, and as an attacker does.
+    world.write("forged/task.yaml", manifest(json!({})));
+    world.write("forged/code.wasm", wat::parse_str(format!("(component {RUN})")).unwrap());
+    let (code, forged) = ("forged/code.wasm", ".cofferdam/forged.wasm");
+    world.run(&["task", "build", "forged", "--component", code, "--output", forged]).ok();
+    ended(&run_whole(&world, &[&pipeline])["tasks"][0], "Succeeded", "");
+    world.write(forged, component(RUN, &manifest(json!({}))));
+    ended(&run_whole(&world, &[&pipeline])["tasks"][0], "Succeeded", "");
 }
 
 #[test]

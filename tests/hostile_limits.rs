@@ -129,6 +129,24 @@ fn few_file_descriptors_are_shared_out() {
 }
 
 #[test]
+fn numbers_and_texts_of_any_size_are_only_refused() {
+    let world = exhausting();
+    for (what, reason) in [
+        ("times", "Succeeded"),
+        ("reads", "Succeeded"),
+        ("seek", "Succeeded"),
+        ("timers", "Succeeded"),
+        ("texts", "Succeeded"),
+        ("writes", "OutputLimit"),
+        ("streams", "OutputLimit"),
+        ("resize", "OutputLimit"),
+        ("streamed-zeroes", "TaskTrapped"),
+    ] {
+        ended(&attack(&world, "extreme", &[("what", what)], SOURCE), reason, "");
+    }
+}
+
+#[test]
 fn ending_without_returning_is_never_success() {
     let world = world();
     for (how, message) in [
@@ -139,5 +157,7 @@ fn ending_without_returning_is_never_success() {
     ] {
         ended(&attack(&world, "quit", &[("how", how)], ""), "TaskTrapped", message);
     }
-    ended(&attack(&world, "quit", &[("how", "return")], ""), "Succeeded", "");
+    let returned = attack(&world, "quit", &[("how", "return")], "");
+    ended(&returned, "Succeeded", "");
+    assert!(returned["outputs"]["out"]["bytes"].as_u64().unwrap() > 40 << 20, "{returned:#}");
 }

@@ -3,6 +3,7 @@
 use crate::{Context, Failure, Level, Request, Task, Value};
 
 #[doc(hidden)]
+#[expect(clippy::too_many_arguments, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit",

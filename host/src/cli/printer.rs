@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::commands::{ColorChoice, Format};
 use super::failure::{Failure, Problem};
 use crate::event::LiveSink;
-use crate::report::{Palette, PlainLines, Surroundings, TerminalLines, visible};
+use crate::report::{Palette, PlainLines, Surroundings, TerminalLines, escaped_json, visible};
 
 /// More problems than this are counted, not printed: the first ones matter.
 const MAX_PROBLEMS: usize = 20;
@@ -55,9 +55,7 @@ impl Printer {
         match self.format {
             Format::Text => self.text(&words(&self.out)),
             Format::Json => {
-                // Views are strings, numbers and maps with string keys.
-                let json = serde_json::to_string_pretty(value).unwrap_or_default();
-                self.text(&format!("{json}\n"));
+                self.text(&json(value));
             }
         }
     }
@@ -101,7 +99,7 @@ impl Printer {
     pub(crate) fn failure(&self, failure: &Failure) {
         let text = match self.format {
             Format::Text => self.words(failure),
-            Format::Json => serde_json::to_string_pretty(failure).unwrap_or_default() + "\n",
+            Format::Json => json(failure),
         };
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
@@ -139,4 +137,11 @@ impl Printer {
         }
         text
     }
+}
+
+/// A value as JSON that is safe to look at.
+fn json(value: &impl Serialize) -> String {
+    // Views are strings, numbers and maps with string keys.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    escaped_json(&text) + "\n"
 }

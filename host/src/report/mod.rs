@@ -18,4 +18,4 @@ pub use plan::{PlanView, plan_text};
 pub use run::{AttestationView, RunView, TaskState, TaskView};
 pub use run_text::{Detail, Surroundings, run_text, runs_text};
 pub use task::{TaskDescription, task_text};
-pub use words::{Palette, bytes, duration, visible};
+pub use words::{Palette, bytes, duration, escaped_json, visible};

@@ -66,6 +66,24 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A JSON document in which the characters that [`visible`] would escape are
+/// escaped as JSON does it. The document says the same.
+#[must_use]
+pub fn escaped_json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for c in document.chars() {
+        // Line ends stand between the values; in them they are escaped already.
+        if c == '\n' || !is_invisible(c) {
+            shown.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        }
+    }
+    shown
+}
+
 /// Control characters, and the bidirectional and invisible ones of Unicode's
 /// general category Cf that matter in running text.
 fn is_invisible(c: char) -> bool {
@@ -109,6 +127,15 @@ mod tests {
         ] {
             assert_eq!(visible(text), shown);
         }
+    }
+
+    #[test]
+    fn escaping_a_document_changes_nothing_of_what_it_says() {
+        let value = serde_json::json!({ "a\u{9b}": ["\u{202e}x", "\u{e0041}", "plain – ✓", "\n\t\u{7f}"] });
+        let shown = escaped_json(&serde_json::to_string_pretty(&value).unwrap_or_default());
+        assert!(!shown.chars().any(|c| c != '\n' && is_invisible(c)), "{shown}");
+        assert!(shown.contains("\\udb40\\udc41"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).ok(), Some(value));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Takes directories into the store: copies what stays the user's, moves what
 //! a task left behind.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -47,13 +48,15 @@ impl Store {
         self.assemble(root, found, |store, path| store.copy_in(path))
     }
 
-    /// Copies some paths below a directory into the store.
+    /// Copies some paths below a directory into the store. A path that leads
+    /// through a link is left out: what it names is not below the directory.
     ///
     /// # Errors
     /// As [`Store::ingest`].
     pub fn ingest_paths(&self, root: &Path, paths: &[PathBuf]) -> Result<Tree, StoreError> {
         let mut found = Found::default();
-        for path in paths {
+        let mut known = HashMap::new();
+        for path in paths.iter().filter(|path| is_below(root, path, &mut known)) {
             let full = root.join(path);
             let metadata = fs::symlink_metadata(&full).map_err(io_error("read", &full))?;
             found.add(&full, &metadata)?;
@@ -146,6 +149,18 @@ impl Store {
         }
         Ok((digest, length))
     }
+}
+
+/// Whether only directories, and no link, lead to a path below a root.
+fn is_below(root: &Path, path: &Path, known: &mut HashMap<PathBuf, bool>) -> bool {
+    let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) else { return true };
+    if let Some(known) = known.get(above) {
+        return *known;
+    }
+    let is_directory = || root.join(above).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    let below = is_below(root, above, known) && is_directory();
+    known.insert(above.to_owned(), below);
+    below
 }
 
 /// Opens a file that a walk found to be one, even if it was replaced since.

@@ -1,5 +1,6 @@
 //! Takes more than it may of one thing, and goes on until it is stopped.
 
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{Seek, SeekFrom, Write};
@@ -9,6 +10,7 @@ use cofferdam_sdk::{Context, Failure, task};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+use wasip2::io::streams::StreamError;
 use wasip2::random::random::get_random_bytes;
 
 task!("exhaust/task.yaml", run);
@@ -54,17 +56,17 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
         What::Zeroes => {
             let file = open("/outputs/out", "large", OpenFlags::CREATE);
             let stream = file.and_then(|file| file.write_via_stream(0).ok());
-            again(|_| Ok(drop(stream.as_ref().map(|stream| stream.blocking_write_zeroes_and_flush(4096)))))?;
+            again(|_| stream.as_ref().ok_or(()).map(|stream| stream.blocking_write_zeroes_and_flush(4096)))?;
         }
         What::Splice => {
             fs::write(LARGE, "")?;
-            again(|_| Ok(splice()))?;
+            again(|_| splice())?;
         }
         What::Files => again(|number| fs::write(format!("/outputs/out/{number}"), ""))?,
         What::Directories => again(|number| fs::create_dir(format!("/outputs/out/{number}")))?,
         What::Links => {
             let out = opened("/outputs/out")?;
-            again(|number| Ok(drop(out.symlink_at("x", &number.to_string()))))?;
+            again(|number| out.symlink_at("x", &number.to_string()))?;
         }
         // Made and removed again: each costs the machine as much.
         What::Reopened => {
@@ -85,8 +87,9 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
 }
 
 /// Does the same many times.
-fn again(mut attempt: impl FnMut(usize) -> std::io::Result<()>) -> std::io::Result<()> {
-    (0..MANY).try_for_each(&mut attempt)
+fn again<T, E: Debug>(mut attempt: impl FnMut(usize) -> Result<T, E>) -> Result<(), Failure> {
+    let refused = |error: E| Failure::new("Refused", format!("{error:?}"));
+    (0..MANY).try_for_each(|number| attempt(number).map(|_| ()).map_err(refused))
 }
 
 /// Keeps whatever is made, until nothing more is.
@@ -132,12 +135,13 @@ fn nested(depth: u64) -> Box<[u64; 16]> {
 }
 
 /// Lets the host copy from one file to another, past the task's own memory.
-fn splice() {
+fn splice() -> Result<(), StreamError> {
     let from = open("/inputs/source", "file.txt", OpenFlags::empty());
     let to = open("/outputs/out", "large", OpenFlags::TRUNCATE);
     if let (Some(from), Some(to)) = (from, to)
         && let (Ok(from), Ok(to)) = (from.read_via_stream(0), to.append_via_stream())
     {
-        let _ = to.blocking_splice(&from, 1 << 20);
+        to.blocking_splice(&from, 1 << 20)?;
     }
+    Ok(())
 }
