@@ -272,3 +272,23 @@ fn trust_rules_that_cannot_be_read_decide_nothing() {
     fs::write(&trust, text.replace("cofferdam.pub", "gone.pub")).unwrap();
     world.run(&["run", &pipeline]).refused(4, "trust/invalid", "gone.pub");
 }
+
+#[test]
+fn values_that_multiply_are_bounded() {
+    let world = World::with(ECHO);
+    let long = "x".repeat(100_000);
+    let many = "$(params.a)".repeat(2000);
+    let pipeline = world.pipeline_spec(&format!(
+        "  params: [{{ name: a, default: {long} }}]\n  tasks:\n    - {{ name: t, taskRef: {{ name: echo }}, params: [{{ name: text, value: '{many}' }}] }}\n"
+    ));
+    world.run(&["plan", &pipeline]).refused(3, "plan/invalid-value", "7:").says("bytes");
+
+    // The same with results, which are known only when the task has run.
+    let many = "$(tasks.a.results.text)".repeat(60);
+    let pipeline = world.pipeline(&format!(
+        "- {{ name: a, taskRef: {{ name: echo }}, params: [{{ name: text, value: {long} }}] }}\n- {{ name: b, taskRef: {{ name: echo }}, params: [{{ name: text, value: '{many}' }}] }}"
+    ));
+    let (status, run) = world.run_json(&[&pipeline]);
+    assert_eq!(status, 1);
+    assert_eq!(crate::harness::task(&run, "b")["reason"], "InvalidTaskResults");
+}

@@ -284,3 +284,20 @@ fn names_that_mislead_are_kept_as_they_are_or_refused() {
     let shown = world.run(&["show", &name(&run), "--color", "never"]).ok();
     assert!(!shown.out.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
 }
+
+#[test]
+fn nothing_is_written_to_an_output_after_it_was_hashed() {
+    let world = world();
+    for _ in 0..6 {
+        let task = attack(&world, "lateness", &[], "");
+        assert_eq!(task["status"], "Succeeded", "{task:#}");
+        // Every write that was begun is in what was hashed.
+        let tree = &task["outputs"]["out"];
+        assert_eq!(tree["bytes"], 15 << 20, "{task:#}");
+        let name = crate::harness::name(&world.runs()[0]);
+        world.run(&["verify", &name]).ok();
+    }
+    let done: Vec<_> =
+        world.runs().iter().map(|run| run["tasks"][0]["outputs"]["out"]["digest"].clone()).collect();
+    assert!(done.windows(2).all(|pair| pair[0] == pair[1]), "{done:?}");
+}

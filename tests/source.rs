@@ -109,3 +109,87 @@ fn credentials_in_a_remote_are_never_recorded() {
     assert!(statement.contains("git+https://git.example.test/a/b.git"), "{statement}");
     assert!(!statement.contains("hunter2") && !statement.contains("user"), "{statement}");
 }
+
+#[test]
+fn no_program_that_a_repository_names_is_run() {
+    let (world, pipeline) = world();
+    world.write(".gitattributes", "*.txt filter=evil\n");
+    world.commit("first");
+    let touched = world.path("touched");
+    let command = format!("sh -c 'touch {}; cat'", touched.display());
+    let config = world.project().join(".git/config");
+    let text = fs::read_to_string(&config).unwrap();
+    let evil = format!(
+        "[filter \"evil\"]\n\tclean = \"{command}\"\n\tsmudge = \"{command}\"\n\trequired = true\n[core]\n\tsshCommand = \"{command}\"\n"
+    );
+    fs::write(&config, text + &evil).unwrap();
+    world.write("a.txt", "changed");
+    world.write("b.txt", "new");
+    world.run(&["run", &pipeline]).ok();
+    world.commit("second");
+    fs::remove_file(&touched).unwrap();
+    world.run(&["run", &pipeline]).ok();
+    assert!(!touched.exists(), "a filter was run on the host");
+}
+
+#[test]
+fn a_repository_of_another_user_is_not_read() {
+    let (world, pipeline) = world();
+    world.commit("first");
+    // Only root can give files away; whoever runs the tests otherwise owns all.
+    let git = world.project().join(".git");
+    if std::os::unix::fs::chown(&git, Some(65534), None).is_err() {
+        return;
+    }
+    world.run(&["run", &pipeline]).refused(3, "source/git", "").says("--no-git");
+    world.run(&["run", "--no-git", &pipeline]).ok();
+    fs::write(git.join("config"), "[").unwrap();
+    world.run(&["run", &pipeline]).refused(3, "source/git", "");
+}
+
+/// The statement of the newest run.
+fn statement(world: &World) -> Value {
+    world.run(&["show", "--attestations", "att"]).ok();
+    let text = fs::read_to_string(world.project().join("att/run.sigstore.json")).unwrap();
+    let bundle: Value = serde_json::from_str(&text).unwrap();
+    let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
+    serde_json::from_slice(&base64::Engine::decode(&base64::prelude::BASE64_STANDARD, payload).unwrap())
+        .unwrap()
+}
+
+#[test]
+fn a_repository_is_claimed_only_for_a_pipeline_that_is_in_its_commit() {
+    let (world, pipeline) = world();
+    world.write(".gitignore", "/att/\n/hidden.yaml\n");
+    world.commit("first");
+    let config = world.project().join(".git/config");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text + "[remote \"origin\"]\n\turl = https://git.example.test/a/b.git\n").unwrap();
+    let workflow = |world: &World| {
+        statement(world)["predicate"]["buildDefinition"]["externalParameters"]["workflow"].clone()
+    };
+    world.run(&["run", &pipeline]).ok();
+    assert_eq!(workflow(&world)["repository"], "https://git.example.test/a/b.git");
+    assert_eq!(workflow(&world)["path"], ".cofferdam/test.yaml");
+
+    // The same commit, and a pipeline that it does not hold.
+    let bytes = fs::read(world.project().join(&pipeline)).unwrap();
+    world.write("hidden.yaml", bytes);
+    world.run(&["run", "hidden.yaml"]).ok();
+    assert_eq!(workflow(&world)["repository"], Value::Null);
+
+    // One that git is told not to look at.
+    let skip = ["update-index", "--skip-worktree", &pipeline];
+    let status = std::process::Command::new("git").args(skip).current_dir(world.project()).status();
+    assert!(status.unwrap().success());
+    let text = fs::read_to_string(world.project().join(&pipeline)).unwrap();
+    fs::write(world.project().join(&pipeline), format!("{text}# another\n")).unwrap();
+    world.run(&["run", &pipeline]).ok();
+    assert_eq!(workflow(&world)["repository"], Value::Null);
+
+    // A file from elsewhere is named without the path of this machine.
+    fs::copy(world.project().join("hidden.yaml"), world.path("elsewhere.yaml")).unwrap();
+    let elsewhere = world.path("elsewhere.yaml").display().to_string();
+    world.run(&["run", &elsewhere, "--source", "."]).ok();
+    assert_eq!(workflow(&world)["path"], "elsewhere.yaml");
+}

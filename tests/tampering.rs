@@ -154,32 +154,78 @@ fn a_removed_event_does_not_verify() {
     assert!(found.contains("was interrupted"), "{found}");
 }
 
+/// Computes the chain of the only run anew, as `docs/provenance.md` describes it.
+fn chain_anew(db: &Connection, change: impl Fn(&str) -> String) {
+    let mut statement = db.prepare("SELECT run, seq, at, fact FROM event ORDER BY seq").unwrap();
+    let rows: Vec<(String, u64, i64, String)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let mut before = Digest::of(format!("cofferdam journal v1\n{}", rows[0].0).as_bytes());
+    for (run, seq, at, fact) in &rows {
+        let fact = change(fact);
+        let mut hasher = Hasher::default();
+        hasher.update(before.as_bytes());
+        hasher.update(&seq.to_be_bytes());
+        hasher.update(&at.to_be_bytes());
+        hasher.update(fact.as_bytes());
+        before = hasher.finish();
+        let sql = "UPDATE event SET fact = ?1, hash = ?2 WHERE run = ?3 AND seq = ?4";
+        db.execute(sql, params![fact, before.as_bytes().as_slice(), run, seq]).unwrap();
+    }
+}
+
 /// The strongest attacker without the key: changes an event and computes the
-/// whole chain again, as `docs/provenance.md` describes it.
+/// whole chain again.
 #[test]
 fn a_history_that_was_written_anew_does_not_verify() {
-    let found = tampered(|_, db| {
-        let mut statement = db.prepare("SELECT run, seq, at, fact FROM event ORDER BY seq").unwrap();
-        let rows: Vec<(String, u64, i64, String)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        let mut before = Digest::of(format!("cofferdam journal v1\n{}", rows[0].0).as_bytes());
-        for (run, seq, at, fact) in &rows {
-            let fact = fact.replace("true words", "fake words");
-            let mut hasher = Hasher::default();
-            hasher.update(before.as_bytes());
-            hasher.update(&seq.to_be_bytes());
-            hasher.update(&at.to_be_bytes());
-            hasher.update(fact.as_bytes());
-            before = hasher.finish();
-            let sql = "UPDATE event SET fact = ?1, hash = ?2 WHERE run = ?3 AND seq = ?4";
-            db.execute(sql, params![fact, before.as_bytes().as_slice(), run, seq]).unwrap();
-        }
-    });
+    let found = tampered(|_, db| chain_anew(db, |fact| fact.replace("true words", "fake words")));
     assert!(found.contains("holds   journal"), "the chain itself is sound again: {found}");
     assert!(found.contains("what was signed is not what the journal tells"), "{found}");
+}
+
+#[test]
+fn nothing_can_be_added_after_the_end_of_a_run() {
+    let line = r#"{"fact":"taskLogged","task":"a","level":"info","message":"scan: nothing found"}"#;
+    let skip = r#"{"fact":"taskSkipped","task":"scan","reason":"PipelineRun was stopping"}"#;
+    for fact in [line, skip, r#"{"fact":"runSealed"}"#] {
+        let found = tampered(|_, db| {
+            let sql = "INSERT INTO event SELECT run, max(seq) + 1, at, ?1, hash FROM event";
+            db.execute(sql, params![fact]).unwrap();
+            chain_anew(db, str::to_owned);
+        });
+        assert!(found.contains("events were added after the run had ended"), "{fact} {found}");
+    }
+}
+
+#[test]
+fn an_attestation_that_the_journal_does_not_name_does_not_verify() {
+    let found = tampered(|_, db| {
+        let sql = "INSERT INTO attestation SELECT run, 'scan', predicate_type, bundle FROM attestation WHERE task = 'a'";
+        assert_eq!(db.execute(sql, []).unwrap(), 1);
+    });
+    assert!(found.contains("the journal names none about scan"), "{found}");
+}
+
+#[test]
+fn the_attestations_of_a_run_that_failed_are_no_evidence() {
+    let world = World::with(&[Task::Test("echo"), Task::Test("fail")]);
+    let pipeline = world.pipeline(
+        "- { name: a, taskRef: { name: echo } }\n- { name: b, taskRef: { name: fail }, runAfter: [a] }",
+    );
+    assert_eq!(world.run(&["run", &pipeline, "--attestations", "att"]).status, 1);
+    for (file, status, words) in [
+        ("att/task-a.sigstore.json", 0, "Succeeded; the task was trusted"),
+        ("att/task-b.sigstore.json", 1, "it ended with Failed"),
+        ("att/run.sigstore.json", 1, "it ended with Failed"),
+    ] {
+        let verdict = world.run(&["verify", file]);
+        assert_eq!(verdict.status, status, "{file} {verdict:?}");
+        assert!(verdict.out.contains(words), "{file} {verdict:?}");
+        // What the first task made is no subject of the run that failed.
+        assert_eq!(verdict.out.contains("a/copy"), file.contains("task-a"), "{verdict:?}");
+    }
 }
 
 #[test]

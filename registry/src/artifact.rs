@@ -4,7 +4,7 @@
 //! `application/wasm` (CNCF TAG Runtime, "Wasm OCI Artifact layout"). What is
 //! signed is the manifest's digest, which fixes everything below it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::bundle::{BUNDLE_TYPE, sign, verify_statement};
 use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
 use crate::key::{KeyError, PublicKey, SigningKey};
-use crate::layout::{Layout, LayoutError, encode};
+use crate::layout::{Layout, LayoutError, MAX_DOCUMENT, encode};
 use crate::reference::Reference;
 use crate::statement::{Statement, Subject};
 
@@ -24,6 +24,15 @@ const DESCRIPTION: &str = "org.opencontainers.image.description";
 
 /// The predicate of a plain signature, in the form cosign 3 gives it.
 pub const SIGNATURE_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// Larger components are not read.
+pub const MAX_COMPONENT: u64 = 256 << 20;
+/// Larger signatures are not read, nor more of them for one task: together they
+/// are never more than 64 MiB in memory.
+const MAX_SIGNATURE: u64 = 1 << 20;
+const MAX_SIGNATURES: usize = 64;
+/// The manifest of a signature names two small blobs.
+const MAX_SIGNATURE_MANIFEST: u64 = 64 << 10;
 
 /// A task to publish.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +60,16 @@ pub struct PulledTask {
     pub component_digest: Digest,
     /// The component.
     pub component: Vec<u8>,
+}
+
+/// The signatures found beside a task. None of them is verified yet.
+#[derive(Clone, Debug, Default)]
+pub struct Bundles {
+    /// Those that could be read.
+    pub sound: Vec<Vec<u8>>,
+    /// What is wrong with one that could not. It may belong to another task:
+    /// only a manifest that can be read says what it is about.
+    pub damaged: Option<String>,
 }
 
 /// Why a task could not be signed.
@@ -138,7 +157,7 @@ impl Layout {
     /// [`LayoutError`], also when the artifact is no task.
     pub fn pull(&self, reference: &Reference) -> Result<PulledTask, LayoutError> {
         let descriptor = self.descriptor(reference)?;
-        let manifest = self.manifest(&descriptor)?;
+        let manifest = self.manifest(&descriptor, MAX_DOCUMENT)?;
         let corrupt = |why: &str| LayoutError::Corrupt {
             path: self.root().join("blobs/sha256").join(descriptor.digest.to_hex()),
             why: why.to_owned(),
@@ -152,7 +171,7 @@ impl Layout {
         if layer.media_type != COMPONENT_TYPE {
             return Err(corrupt("its layer is not application/wasm"));
         }
-        let component = self.read(layer)?;
+        let component = self.read(layer, MAX_COMPONENT)?;
         Ok(PulledTask { digest: descriptor.digest, component_digest: layer.digest, component })
     }
 
@@ -163,7 +182,12 @@ impl Layout {
     /// [`SignError`] when the key cannot sign or the layout cannot be written.
     pub fn sign(&self, reference: &Reference, key: &SigningKey) -> Result<bool, SignError> {
         let subject = self.descriptor(reference)?;
-        if self.bundles(subject.digest)?.iter().any(|bundle| signs(bundle, key.public(), subject.digest)) {
+        if self
+            .bundles(subject.digest)?
+            .sound
+            .iter()
+            .any(|bundle| signs(bundle, key.public(), subject.digest))
+        {
             return Ok(false);
         }
         let claim = Statement::new(
@@ -195,18 +219,44 @@ impl Layout {
         self.push(&manifest, &[])
     }
 
-    /// The bundles attached to a manifest.
+    /// The bundles attached to a manifest, as the referrers API would list them:
+    /// distribution-spec, "Listing Referrers". The subject is read from each
+    /// manifest itself, never from what an index says of it. A damaged one hides
+    /// none of the others.
     ///
     /// # Errors
-    /// [`LayoutError`] when the layout cannot be read or a bundle was changed.
-    pub fn bundles(&self, subject: Digest) -> Result<Vec<Vec<u8>>, LayoutError> {
-        let mut bundles = Vec::new();
-        for manifest in self.referrers(subject, BUNDLE_TYPE)? {
-            for layer in manifest.layers.iter().filter(|l| l.media_type == BUNDLE_TYPE) {
-                bundles.push(self.read(layer)?);
+    /// [`LayoutError`] when the index cannot be read.
+    pub fn bundles(&self, subject: Digest) -> Result<Bundles, LayoutError> {
+        let mut found = Bundles::default();
+        let mut seen = BTreeSet::new();
+        // With the size: a wrong one must not hide the entry that has the right.
+        let mut unseen = |d: &Descriptor| seen.insert((d.digest, d.size));
+        for descriptor in self.index()?.manifests {
+            if descriptor.artifact_type.as_deref() != Some(BUNDLE_TYPE) || !unseen(&descriptor) {
+                continue;
+            }
+            let manifest = match self.manifest(&descriptor, MAX_SIGNATURE_MANIFEST) {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    found.damaged.get_or_insert_with(|| error.to_string());
+                    continue;
+                }
+            };
+            if manifest.subject.is_none_or(|s| s.digest != subject) {
+                continue;
+            }
+            for layer in manifest.layers.iter().filter(|l| l.media_type == BUNDLE_TYPE && unseen(l)) {
+                if found.sound.len() == MAX_SIGNATURES {
+                    found.damaged = Some(format!("it has more than {MAX_SIGNATURES} signatures"));
+                    return Ok(found);
+                }
+                match self.read(layer, MAX_SIGNATURE) {
+                    Ok(bundle) => found.sound.push(bundle),
+                    Err(error) => found.damaged = Some(error.to_string()),
+                }
             }
         }
-        Ok(bundles)
+        Ok(found)
     }
 }
 

@@ -4,6 +4,10 @@
 //! keyless one: that the holder of the key signed, not when. Verification takes
 //! the key from the caller; the bundle's own hint only chooses the message.
 
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use sigstore_types::bundle::{
     Bundle as Envelope, PublicKeyIdentifier, SignatureContent, VerificationMaterial,
@@ -12,7 +16,7 @@ use sigstore_types::bundle::{
 use sigstore_types::dsse::{DsseEnvelope, DsseSignature, pae};
 use sigstore_types::{KeyId, MediaType, PayloadBytes};
 
-use crate::key::{KeyError, PublicKey, SigningKey};
+use crate::key::{KeyError, PublicKey, SigningKey, invalid};
 use crate::statement::{STATEMENT_TYPE, Statement};
 
 /// The media type of a bundle, also its artifact type in a registry.
@@ -30,15 +34,15 @@ pub enum BundleError {
     /// The bytes are no bundle of the kind that is expected.
     #[error("not a Sigstore bundle with a DSSE envelope signed by a key: {0}")]
     #[diagnostic(code("bundle/malformed"))]
-    Malformed(String),
-    /// Signed, by another key than the one expected.
-    #[error("signed by key {found}, not by {expected}")]
+    Malformed(&'static str),
+    /// Not signed by the key that was expected.
+    #[error("key {expected} did not sign it; it names {found}")]
     #[diagnostic(code("bundle/wrong-key"))]
     WrongKey {
         /// The key that was expected.
         expected: String,
-        /// The key the bundle names.
-        found: String,
+        /// What the bundle names as its key.
+        found: NamedKey,
     },
     /// The signature does not fit the bytes.
     #[error("the signature does not fit the payload: one of them was changed after signing")]
@@ -48,6 +52,34 @@ pub enum BundleError {
     #[error("the signed payload is not the expected statement: {0}")]
     #[diagnostic(code("bundle/statement"))]
     Statement(String),
+}
+
+/// What a bundle names as the key it was signed with. Nothing of it is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedKey {
+    /// What could be the name of a key: base64 of 32 bytes.
+    Key(String),
+    /// Nothing that could be a key. It may be any text, so it is not repeated.
+    Nothing,
+}
+
+impl NamedKey {
+    fn of(hint: &str) -> Self {
+        let decoded = if hint.len() == 44 { STANDARD.decode(hint).ok() } else { None };
+        match decoded {
+            Some(bytes) if bytes.len() == 32 => Self::Key(hint.to_owned()),
+            Some(_) | None => Self::Nothing,
+        }
+    }
+}
+
+impl fmt::Display for NamedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => write!(f, "key {id}"),
+            Self::Nothing => f.write_str("no key"),
+        }
+    }
 }
 
 /// Signs the bytes of a Statement and gives the bundle's JSON.
@@ -61,11 +93,7 @@ pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
     let hint = PublicKeyIdentifier::new(key.public().id());
     let material = VerificationMaterial::new(VerificationMaterialContent::PublicKey(hint));
     let bundle = Envelope::new(MediaType::Bundle0_3, material, SignatureContent::DsseEnvelope(envelope));
-    bundle.to_json().map_err(|error| KeyError::Invalid {
-        place: "the bundle".to_owned(),
-        expected: "serialisable",
-        why: error.to_string(),
-    })
+    bundle.to_json().map_err(|error| invalid("the bundle", "serialisable", error))
 }
 
 /// Verifies a bundle's structure and signature and gives the signed bytes.
@@ -73,12 +101,13 @@ pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
 /// # Errors
 /// [`BundleError`]: which of these did not hold.
 pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
-    let malformed = |why: &str| BundleError::Malformed(why.to_owned());
+    let malformed = BundleError::Malformed;
     if bundle.len() > MAX_BUNDLE {
         return Err(malformed("it is larger than 64 MiB"));
     }
     let text = std::str::from_utf8(bundle).map_err(|_| malformed("it is not UTF-8"))?;
-    let bundle = Envelope::from_json(text).map_err(|error| BundleError::Malformed(error.to_string()))?;
+    // What the parser says would repeat the text, which nobody has vouched for.
+    let bundle = Envelope::from_json(text).map_err(|_| malformed("it is not the JSON of one"))?;
     if bundle.media_type != MediaType::Bundle0_3 {
         return Err(malformed("its media type is not that of version 0.3"));
     }
@@ -97,17 +126,21 @@ pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
     if identifier.hint == key.id() {
         Err(BundleError::Changed)
     } else {
-        Err(BundleError::WrongKey { expected: key.id(), found: identifier.hint.clone() })
+        Err(BundleError::WrongKey { expected: key.id(), found: NamedKey::of(&identifier.hint) })
     }
 }
 
-/// The key a bundle says it was signed with. Nothing is verified.
+/// The key a bundle says it was signed with, where it could be one. Nothing is
+/// verified.
 #[must_use]
 pub fn claimed_key(bundle: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bundle).ok().filter(|text| text.len() <= MAX_BUNDLE)?;
     let content = Envelope::from_json(text).ok()?.verification_material.content;
     let VerificationMaterialContent::PublicKey(identifier) = content else { return None };
-    Some(identifier.hint)
+    match NamedKey::of(&identifier.hint) {
+        NamedKey::Key(id) => Some(id),
+        NamedKey::Nothing => None,
+    }
 }
 
 /// Verifies a bundle and reads the Statement in it, which must be of one type.

@@ -6,17 +6,19 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, REF_NAME};
+use crate::plain_file::{is_unsuitable, read_plain};
 
 /// Manifests and indexes larger than this are refused: image-spec,
 /// `considerations.md` advises 4 MiB.
-const MAX_DOCUMENT: u64 = 4 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// What can be wrong with a layout.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -83,6 +85,21 @@ fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) 
     move |source| LayoutError::Io { action, path: path.to_owned(), source }
 }
 
+/// A file of a layout that cannot be read: the layout is unsound where the file
+/// is missing, or is not what it should be.
+pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LayoutError + '_ {
+    move |source| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::NotFound {
+            LayoutError::Corrupt { path, why: "the file is missing".to_owned() }
+        } else if is_unsuitable(&source) {
+            LayoutError::Corrupt { path, why: source.to_string() }
+        } else {
+            LayoutError::Io { action: "read", path, source }
+        }
+    }
+}
+
 impl Layout {
     /// Opens a layout that exists.
     ///
@@ -91,13 +108,7 @@ impl Layout {
     pub fn open(root: &Path) -> Result<Self, LayoutError> {
         let layout = Self { root: root.to_owned() };
         let path = layout.root.join("oci-layout");
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(LayoutError::Corrupt { path, why: "the file is missing".to_owned() });
-            }
-            Err(source) => return Err(LayoutError::Io { action: "read", path, source }),
-        };
+        let bytes = read_plain(&path, MAX_DOCUMENT).map_err(unreadable(&path))?;
         let marker: LayoutMarker = decode(&path, &bytes)?;
         if marker.image_layout_version != "1.0.0" {
             let why = format!("layout version {} is not read", marker.image_layout_version);
@@ -145,7 +156,11 @@ impl Layout {
 
     fn lock(&self) -> Result<File, LayoutError> {
         let path = self.root.join("index.lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        // Whatever lies there in its place is neither followed nor waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true).custom_flags(flags);
+        let file = options.open(&path);
         let file = file.map_err(io_error("open", &path))?;
         flock(&file, FlockOperation::LockExclusive).map_err(|e| io_error("lock", &path)(e.into()))?;
         Ok(file)
@@ -170,31 +185,25 @@ impl Layout {
         let digest = Digest::of(bytes);
         let path = self.blob_path(digest);
         // A blob that is there but damaged is healed by publishing it again.
-        let sound = fs::read(&path).is_ok_and(|found| found == bytes);
+        let sound = read_plain(&path, bytes.len() as u64).is_ok_and(|found| found == bytes);
         if !sound {
             self.replace(&path, bytes)?;
         }
         Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
     }
 
-    /// The bytes a descriptor names, checked against size and digest.
-    pub(crate) fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>, LayoutError> {
+    /// The bytes a descriptor names, at most `max`, checked against size and
+    /// digest.
+    pub(crate) fn read(&self, descriptor: &Descriptor, max: u64) -> Result<Vec<u8>, LayoutError> {
         let path = self.blob_path(descriptor.digest);
         let corrupt = |why: String| LayoutError::Corrupt { path: path.clone(), why };
-        let length = match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_file() => metadata.len(),
-            Ok(_) => return Err(corrupt("it is not a plain file".to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(corrupt("the blob is missing".to_owned()));
-            }
-            Err(source) => return Err(LayoutError::Io { action: "read", path, source }),
-        };
-        // The size is checked before the bytes are read, so that a lie about
-        // it costs nothing.
-        if length != descriptor.size {
-            return Err(corrupt(format!("it has {length} bytes and should have {}", descriptor.size)));
+        if descriptor.size > max {
+            return Err(corrupt(format!("{} bytes are not read, only {max}", descriptor.size)));
         }
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let bytes = read_plain(&path, descriptor.size).map_err(unreadable(&path))?;
+        if bytes.len() as u64 != descriptor.size {
+            return Err(corrupt(format!("it has {} bytes and should have {}", bytes.len(), descriptor.size)));
+        }
         let found = Digest::of(&bytes);
         if found != descriptor.digest {
             return Err(LayoutError::DigestMismatch { path, expected: descriptor.digest, found });
@@ -202,31 +211,15 @@ impl Layout {
         Ok(bytes)
     }
 
-    pub(crate) fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest, LayoutError> {
-        let path = self.blob_path(descriptor.digest);
-        if descriptor.size > MAX_DOCUMENT {
-            let why = format!("a manifest of {} bytes is not read", descriptor.size);
-            return Err(LayoutError::Corrupt { path, why });
-        }
-        decode(&path, &self.read(descriptor)?)
+    /// The manifest a descriptor names, of at most `max` bytes.
+    pub(crate) fn manifest(&self, descriptor: &Descriptor, max: u64) -> Result<Manifest, LayoutError> {
+        decode(&self.blob_path(descriptor.digest), &self.read(descriptor, max)?)
     }
 
     pub(crate) fn index(&self) -> Result<Index, LayoutError> {
         let path = self.index_path();
-        let corrupt = |why: String| LayoutError::Corrupt { path: path.clone(), why };
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.len() > MAX_DOCUMENT => {
-                Err(corrupt("it is larger than 4 MiB".to_owned()))
-            }
-            Ok(_) => {
-                let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-                decode(&path, &bytes)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(corrupt("the file is missing".to_owned()))
-            }
-            Err(source) => Err(LayoutError::Io { action: "read", path: path.clone(), source }),
-        }
+        let bytes = read_plain(&path, MAX_DOCUMENT).map_err(unreadable(&path))?;
+        decode(&path, &bytes)
     }
 
     /// Stores a manifest and lists it in the index; `names` move to it.
@@ -277,27 +270,6 @@ impl Layout {
         })
     }
 
-    /// The manifests that refer to another one, as the referrers API would list
-    /// them: distribution-spec, "Listing Referrers". The subject is read from
-    /// each manifest itself, never from what an index says of it.
-    pub(crate) fn referrers(
-        &self,
-        subject: Digest,
-        artifact_type: &str,
-    ) -> Result<Vec<Manifest>, LayoutError> {
-        let mut found = Vec::new();
-        for descriptor in self.index()?.manifests {
-            if descriptor.artifact_type.as_deref() != Some(artifact_type) {
-                continue;
-            }
-            let manifest = self.manifest(&descriptor)?;
-            if manifest.subject.as_ref().is_some_and(|s| s.digest == subject) {
-                found.push(manifest);
-            }
-        }
-        Ok(found)
-    }
-
     /// Every name in the layout with the digest it stands for.
     ///
     /// # Errors
@@ -315,6 +287,9 @@ pub(crate) fn encode(document: &impl Serialize) -> Vec<u8> {
 }
 
 fn decode<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, LayoutError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| LayoutError::Corrupt { path: path.to_owned(), why: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| {
+        // Only the place: what the parser says would repeat foreign text.
+        let why = format!("what stands at {}:{} does not belong there", error.line(), error.column());
+        LayoutError::Corrupt { path: path.to_owned(), why }
+    })
 }

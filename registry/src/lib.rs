@@ -6,22 +6,28 @@
 
 mod artifact;
 mod bundle;
+mod decision;
 mod digest;
 mod document;
 mod key;
 mod layout;
+mod pattern;
+mod plain_file;
 mod reference;
 mod statement;
 mod trust;
 
-pub use artifact::{PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
-pub use bundle::{BUNDLE_TYPE, BundleError, PAYLOAD_TYPE, claimed_key, sign, verify, verify_statement};
+pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
+pub use bundle::{
+    BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, verify, verify_statement,
+};
+pub use decision::{Candidate, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use layout::{Layout, LayoutError};
+pub use plain_file::{read_named, read_plain};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use statement::{STATEMENT_TYPE, Statement, Subject};
 pub use trust::{
-    AllowRule, Candidate, DenyRule, Trust, TrustDecision, TrustDocument, TrustError, TrustKind, TrustVersion,
-    TrustedTaskRules, UntrustedCause,
+    AllowRule, DenyRule, Trust, TrustDocument, TrustError, TrustKind, TrustVersion, TrustedTaskRules,
 };

@@ -1,12 +1,17 @@
-//! How a task in a registry is named.
+//! How a task in a registry is named, and which names mean the same.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::layout::{LayoutError, unreadable};
 
 /// The host part that stands for the layout Cofferdam itself publishes to.
 pub const EMBEDDED_HOST: &str = "cofferdam.local";
+
+/// The tag of what was published last.
+const LATEST: &str = "latest";
 
 /// A text that names no task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
@@ -43,8 +48,35 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Reads `NAME[:TAG][@sha256:..]`, the same after `cofferdam.local/`, or
-    /// `oci:PATH:NAME[:TAG][@sha256:..]`. A relative path is taken from `base`.
+    /// A task of the embedded registry; without a tag, the newest.
+    ///
+    /// # Errors
+    /// [`InvalidReference`] when name or tag is none.
+    pub fn embedded(name: &str, tag: Option<&str>) -> Result<Self, InvalidReference> {
+        let text = || tag.map_or_else(|| name.to_owned(), |tag| format!("{name}:{tag}"));
+        let tag = Some(tag.unwrap_or(LATEST).to_owned());
+        Self::checked(Location::Embedded, name.to_owned(), tag, None)
+            .map_err(|why| InvalidReference { text: text(), why })
+    }
+
+    fn checked(
+        location: Location,
+        name: String,
+        tag: Option<String>,
+        digest: Option<Digest>,
+    ) -> Result<Self, &'static str> {
+        if !is_repository(&name) {
+            return Err("a name has lower-case letters, digits, `.`, `_` and `-`");
+        }
+        if !tag.as_deref().is_none_or(is_tag) {
+            return Err("a tag has letters, digits, `.`, `_` and `-`, at most 128");
+        }
+        Ok(Self { location, name, tag, digest })
+    }
+
+    /// Reads `NAME[:TAG][@sha256:..]`, the same after `cofferdam.local/` or
+    /// `oci://cofferdam.local/`, or `oci:PATH:NAME[:TAG][@sha256:..]`. A relative
+    /// path is taken from `base`.
     ///
     /// # Errors
     /// [`InvalidReference`], also for registries over HTTP.
@@ -56,7 +88,12 @@ impl Reference {
             }
             None => (text, None),
         };
-        let (location, rest) = match rest.strip_prefix("oci:") {
+        // `oci://` is a host, as in the URIs of trust rules, and never a path.
+        let (host, rest) = match rest.strip_prefix("oci://") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        let (location, rest) = match rest.strip_prefix("oci:").filter(|_| !host) {
             Some(rest) => {
                 let (path, rest) = rest.split_once(':').ok_or_else(|| refuse("`oci:PATH` needs `:NAME`"))?;
                 if path.is_empty() {
@@ -65,8 +102,9 @@ impl Reference {
                 (Location::Layout(base.join(path)), rest)
             }
             None => {
-                let rest = rest.strip_prefix(EMBEDDED_HOST).and_then(|r| r.strip_prefix('/')).unwrap_or(rest);
-                if rest.contains('/') {
+                let embedded = rest.strip_prefix(EMBEDDED_HOST).and_then(|rest| rest.strip_prefix('/'));
+                let rest = embedded.unwrap_or(rest);
+                if rest.contains('/') || (host && embedded.is_none()) {
                     return Err(refuse("registries over HTTP are not read by this version"));
                 }
                 (Location::Embedded, rest)
@@ -76,14 +114,31 @@ impl Reference {
             Some((name, tag)) => (name, Some(tag.to_owned())),
             None => (rest, None),
         };
-        if !is_repository(name) {
-            return Err(refuse("a name has lower-case letters, digits, `.`, `_` and `-`"));
+        let tag = if tag.is_none() && digest.is_none() { Some(LATEST.to_owned()) } else { tag };
+        Self::checked(location, name.to_owned(), tag, digest).map_err(refuse)
+    }
+
+    /// The same task by the one name of its registry: a path without links,
+    /// `.` and `..`, and the embedded registry by its host. `embedded` is the
+    /// directory of that one.
+    ///
+    /// # Errors
+    /// [`LayoutError`] where the path leads to no layout.
+    pub fn canonical(&self, embedded: &Path) -> Result<Self, LayoutError> {
+        let Location::Layout(path) = &self.location else { return Ok(self.clone()) };
+        let found = path.canonicalize().and_then(|found| Ok((found.metadata()?, found)));
+        let (metadata, found) = found.map_err(unreadable(path))?;
+        let is = |other: std::fs::Metadata| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino());
+        if embedded.metadata().is_ok_and(is) {
+            return Ok(Self { location: Location::Embedded, ..self.clone() });
         }
-        if !tag.as_deref().is_none_or(is_tag) {
-            return Err(refuse("a tag has letters, digits, `.`, `_` and `-`, at most 128"));
+        // With a colon in it, the path of one registry and a name could be read
+        // as another's.
+        if found.to_str().is_none_or(|text| text.contains(':')) {
+            let why = "the path of a layout is UTF-8 without `:`".to_owned();
+            return Err(LayoutError::Corrupt { path: found, why });
         }
-        let tag = if tag.is_none() && digest.is_none() { Some("latest".to_owned()) } else { tag };
-        Ok(Self { location, name: name.to_owned(), tag, digest })
+        Ok(Self { location: Location::Layout(found), ..self.clone() })
     }
 
     /// The name a tag has inside a layout's index.
@@ -167,6 +222,11 @@ mod tests {
                 "cofferdam.local/sbom:0.1.0".to_owned(),
                 "oci://cofferdam.local/sbom:0.1.0",
             ),
+            (
+                "oci://cofferdam.local/sbom:0.1.0",
+                "cofferdam.local/sbom:0.1.0".to_owned(),
+                "oci://cofferdam.local/sbom:0.1.0",
+            ),
             ("oci:reg:sbom:1", "oci:/base/reg:sbom:1".to_owned(), "oci:/base/reg:sbom:1"),
             (
                 &format!("sbom@{digest}"),
@@ -178,9 +238,25 @@ mod tests {
             assert_eq!(reference.to_string(), printed);
             assert_eq!(reference.written_uri(), uri);
         }
-        for bad in
-            ["", ":x", "A", "a:", "a@sha256:1", "oci:x", "oci::a", "quay.io/a/b:1", "../a", "a:b:c", "a\nb"]
-        {
+        for bad in [
+            "",
+            ":x",
+            "A",
+            "a:",
+            "a@sha256:1",
+            "oci:x",
+            "oci::a",
+            "quay.io/a/b:1",
+            "../a",
+            "a:b:c",
+            "a\nb",
+            "oci://quay.io/a:1",
+            "oci://sbom:1",
+            "oci://cofferdam.local:80/sbom:1",
+            "oci://cofferdam.local/a/sbom:1",
+            "oci:///base/reg:sbom:1",
+            "oci://oci:/base/reg:sbom:1",
+        ] {
             assert!(Reference::parse(bad, Path::new("/")).is_err(), "{bad}");
         }
     }

@@ -11,10 +11,10 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{NoClaim, SIGNATURE_PREDICATE};
-use crate::bundle::{BundleError, verify_statement};
+use crate::decision::{Candidate, TrustDecision, UntrustedCause, signed_by};
 use crate::digest::Digest;
 use crate::key::{KeyError, PublicKey};
+use crate::pattern::matches;
 
 /// The text of `trust.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,11 +68,12 @@ pub struct AllowRule {
     pub effective_on: Option<String>,
 }
 
-/// Refuses the tasks whose URI fits.
+/// Refuses the tasks whose URI or digest fits, wherever they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DenyRule {
-    /// A task's URI; `*` stands for any characters.
+    /// A task's URI; `*` stands for any characters. Or `sha256:..` of a manifest
+    /// or a component, alone or after a URI and `@`.
     pub pattern: String,
     /// Why, for whoever wanted to run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,94 +129,6 @@ struct Deny {
     effective_on: Option<Timestamp>,
 }
 
-/// A task that is to be decided on.
-#[derive(Clone, Copy, Debug)]
-pub struct Candidate<'a> {
-    /// The URI with the version that the task's own manifest gives. Allow rules
-    /// are held against it alone.
-    pub uri: &'a str,
-    /// The URI as it was written. Deny rules are held against both, so that no
-    /// other spelling gets around one.
-    pub written: &'a str,
-    /// The digest that a signature must name.
-    pub digest: Digest,
-    /// The bundles found beside it.
-    pub bundles: &'a [Vec<u8>],
-}
-
-/// Whether a task is trusted, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verdict", rename_all = "camelCase")]
-pub enum TrustDecision {
-    /// A rule fits and its key signed.
-    Trusted {
-        /// The rule's label.
-        rule: String,
-        /// The key that signed.
-        key: String,
-    },
-    /// It runs, without anything beyond its inputs and outputs.
-    Untrusted {
-        /// Which condition did not hold.
-        cause: UntrustedCause,
-    },
-    /// It does not run.
-    Denied {
-        /// The rule's label.
-        rule: String,
-        /// The rule's own words.
-        message: Option<String>,
-    },
-}
-
-/// Which condition of trust did not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cause", rename_all = "camelCase")]
-pub enum UntrustedCause {
-    /// No allow rule's pattern fits.
-    NoRule,
-    /// The rule that fits does not count yet.
-    NotYetEffective {
-        /// The rule's label.
-        rule: String,
-    },
-    /// Nothing is signed.
-    Unsigned {
-        /// The rule that fits.
-        rule: String,
-    },
-    /// Signed by a key the rule does not name.
-    WrongKey {
-        /// The rule that fits.
-        rule: String,
-        /// The key that signed.
-        found: String,
-    },
-    /// The right key's signature does not hold for these bytes.
-    BadSignature {
-        /// The rule that fits.
-        rule: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-impl std::fmt::Display for UntrustedCause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoRule => f.write_str("no trust rule matches it"),
-            Self::NotYetEffective { rule } => write!(f, "the rule `{rule}` is not in effect yet"),
-            Self::Unsigned { rule } => write!(f, "the rule `{rule}` wants a signature and there is none"),
-            Self::WrongKey { rule, found } => {
-                write!(f, "it is signed by key {found}, which the rule `{rule}` does not name")
-            }
-            Self::BadSignature { rule, why } => {
-                write!(f, "the signature the rule `{rule}` wants does not hold: {why}")
-            }
-        }
-    }
-}
-
 impl Trust {
     /// Reads a trust document; `base` is the directory key files are relative to.
     ///
@@ -260,10 +173,7 @@ impl Trust {
     #[must_use]
     pub fn decide(&self, candidate: &Candidate<'_>, now: Timestamp) -> TrustDecision {
         let due = |on: Option<Timestamp>| on.is_none_or(|on| on <= now);
-        let denies = |rule: &&Deny| {
-            let fits = |uri| matches(&rule.pattern, uri);
-            due(rule.effective_on) && (fits(candidate.uri) || fits(candidate.written))
-        };
+        let denies = |rule: &&Deny| due(rule.effective_on) && rule.fits(candidate);
         if let Some(rule) = self.deny.iter().find(denies) {
             return TrustDecision::Denied { rule: rule.label.clone(), message: rule.message.clone() };
         }
@@ -273,7 +183,7 @@ impl Trust {
                 cause = UntrustedCause::NotYetEffective { rule: rule.label.clone() };
                 continue;
             }
-            match signed_by(rule, candidate.digest, candidate.bundles) {
+            match signed_by(&rule.key, candidate.digest, candidate.bundles, &rule.label) {
                 Ok(()) => return TrustDecision::Trusted { rule: rule.label.clone(), key: rule.key.id() },
                 Err(found) => cause = found,
             }
@@ -282,27 +192,22 @@ impl Trust {
     }
 }
 
-/// Whether one of the bundles is the rule's key signing exactly this digest.
-fn signed_by(rule: &Allow, digest: Digest, bundles: &[Vec<u8>]) -> Result<(), UntrustedCause> {
-    let label = || rule.label.clone();
-    let mut cause = UntrustedCause::Unsigned { rule: label() };
-    for bundle in bundles {
-        match verify_statement::<NoClaim>(bundle, &rule.key, SIGNATURE_PREDICATE) {
-            Ok(statement) if statement.subject.iter().any(|s| s.sha256() == Some(digest)) => return Ok(()),
-            Ok(_) => {
-                let why = "it was made for another artifact".to_owned();
-                cause = UntrustedCause::BadSignature { rule: label(), why };
-            }
-            // The gravest thing found is what is told.
-            Err(BundleError::WrongKey { found, .. }) => {
-                if matches!(cause, UntrustedCause::Unsigned { .. }) {
-                    cause = UntrustedCause::WrongKey { rule: label(), found };
-                }
-            }
-            Err(error) => cause = UntrustedCause::BadSignature { rule: label(), why: error.to_string() },
+impl Deny {
+    /// Whether the rule means a task, by any of its URIs or digests.
+    fn fits(&self, candidate: &Candidate<'_>) -> bool {
+        let uris = candidate.spellings.iter().map(String::as_str).chain([candidate.uri]);
+        if uris.clone().any(|uri| matches(&self.pattern, uri)) {
+            return true;
         }
+        // Held against any digest, `*:1*` would fit some by chance.
+        let Some((before, hex)) = self.pattern.split_once("sha256:") else { return false };
+        let pattern = format!("{before}sha256:{}", hex.to_ascii_lowercase());
+        let fits = |digest: Digest| {
+            matches(&pattern, &digest.to_string())
+                || uris.clone().any(|uri| matches(&pattern, &format!("{uri}@{digest}")))
+        };
+        fits(candidate.digest) || fits(candidate.component)
     }
-    Err(cause)
 }
 
 fn date(text: &str) -> Result<Timestamp, TrustError> {
@@ -312,69 +217,4 @@ fn date(text: &str) -> Result<Timestamp, TrustError> {
     };
     let moment = text.parse::<Timestamp>().ok().or_else(day);
     moment.ok_or_else(|| TrustError::Date { text: text.to_owned() })
-}
-
-/// Holds a text against a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (mut p, mut t) = (pattern.as_bytes(), text.as_bytes());
-    let mut retry: Option<(&[u8], &[u8])> = None;
-    loop {
-        match (p.split_first(), t.split_first()) {
-            (Some((b'*', rest)), _) => {
-                retry = Some((rest, t));
-                p = rest;
-            }
-            (Some((a, p_rest)), Some((b, t_rest))) if a == b => {
-                p = p_rest;
-                t = t_rest;
-            }
-            (None, None) => return true,
-            _ => match retry {
-                // Let the last `*` take one more byte.
-                Some((after, from)) => match from.split_first() {
-                    Some((_, shorter)) => {
-                        retry = Some((after, shorter));
-                        p = after;
-                        t = shorter;
-                    }
-                    None => return false,
-                },
-                None => return false,
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters_and_nothing_else_does() {
-        for (pattern, text, expected) in [
-            ("oci://cofferdam.local/*", "oci://cofferdam.local/sbom:1", true),
-            ("oci://cofferdam.local/*", "oci://cofferdam.locale/sbom:1", false),
-            ("oci://a/*:1", "oci://a/b/c:1", true),
-            ("oci://a/*:1", "oci://a/b:1:2", false),
-            ("*", "", true),
-            ("", "a", false),
-            ("a?", "ab", false),
-            ("a.b", "acb", false),
-            ("*a*b", "xxaxxaxb", true),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_pattern_without_a_star_matches_itself_alone(a in "[a-z:/.]{0,12}", b in "[a-z:/.]{0,12}") {
-            prop_assert!(matches(&a, &a));
-            prop_assert_eq!(matches(&a, &b), a == b);
-            let around = format!("*{a}*");
-            let within = format!("{b}{a}{b}");
-            prop_assert!(matches(&around, &within));
-        }
-    }
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_registry::{
-    Candidate, Digest, Layout, LayoutError, Reference, SigningKey, TaskArtifact, Trust, TrustDecision,
-    UntrustedCause,
+    Bundles, Candidate, Digest, Layout, LayoutError, NamedKey, Reference, SigningKey, TaskArtifact, Trust,
+    TrustDecision, UntrustedCause,
 };
 use jiff::Timestamp;
 
@@ -58,9 +58,10 @@ fn sbom() -> Reference {
 }
 
 /// Decides on version 0.1.0 of `sbom`, named by its tag.
-fn decide(trust: &Trust, digest: Digest, bundles: &[Vec<u8>]) -> TrustDecision {
-    let (uri, written) = (sbom().version_uri("0.1.0"), sbom().written_uri());
-    trust.decide(&Candidate { uri: &uri, written: &written, digest, bundles }, Timestamp::UNIX_EPOCH)
+fn decide(trust: &Trust, digest: Digest, bundles: &Bundles) -> TrustDecision {
+    let (uri, component) = (sbom().version_uri("0.1.0"), Digest::of(b"component"));
+    let candidate = Candidate { uri: &uri, spellings: &[], digest, component, bundles };
+    trust.decide(&candidate, Timestamp::UNIX_EPOCH)
 }
 
 fn cause(decision: TrustDecision) -> UntrustedCause {
@@ -77,7 +78,7 @@ fn a_signed_task_that_a_rule_names_is_trusted() {
     assert_eq!(world.publish(b"component"), digest, "publishing twice changes nothing");
     assert!(world.layout.sign(&sbom(), &world.key).unwrap());
     assert!(!world.layout.sign(&sbom(), &world.key).unwrap(), "signing twice changes nothing");
-    assert_eq!(world.layout.bundles(digest).unwrap().len(), 1);
+    assert_eq!(world.layout.bundles(digest).unwrap().sound.len(), 1);
     let decision = world.decide(&world.trust(ALLOW), digest);
     assert_eq!(decision, TrustDecision::Trusted { rule: "ours".into(), key: world.key.public().id() });
     let pulled = world.layout.pull(&sbom()).unwrap();
@@ -94,7 +95,7 @@ fn each_missing_condition_has_its_own_cause() {
 
     let other = SigningKey::generate(&world.directory.path().join("keys/other.key")).unwrap();
     world.layout.sign(&sbom(), &other).unwrap();
-    let found = other.public().id();
+    let found = Some(NamedKey::Key(other.public().id()));
     assert_eq!(cause(world.decide(&trust, digest)), UntrustedCause::WrongKey { rule: "ours".into(), found });
 
     let later = ALLOW.replace("test.pub}", "test.pub, effective_on: '2099-01-01'}");
@@ -120,8 +121,9 @@ fn no_spelling_gets_around_a_rule() {
     let bundles = world.layout.bundles(digest).unwrap();
     let decide = |trust: &Trust, reference: &str, version: &str| {
         let reference = Reference::parse(reference, Path::new("/")).unwrap();
-        let (uri, written) = (reference.version_uri(version), reference.written_uri());
-        let candidate = Candidate { uri: &uri, written: &written, digest, bundles: &bundles };
+        let (uri, spellings) = (reference.version_uri(version), [reference.written_uri()]);
+        let component = Digest::of(b"component");
+        let candidate = Candidate { uri: &uri, spellings: &spellings, digest, component, bundles: &bundles };
         trust.decide(&candidate, Timestamp::UNIX_EPOCH)
     };
     let deny = world.trust(&format!("{ALLOW}  deny:\n    old: [{{ pattern: '*/sbom:0.0.*' }}]\n"));
@@ -145,7 +147,7 @@ fn a_signature_does_not_move_to_another_artifact() {
     let trust = world.trust(ALLOW);
     let decision = decide(&trust, second, &stolen);
     assert!(
-        matches!(cause(decision), UntrustedCause::BadSignature { why, .. } if why.contains("another artifact"))
+        matches!(cause(decision), UntrustedCause::BadSignature { why: Some(why), .. } if why.contains("another artifact"))
     );
     assert_eq!(cause(world.decide(&trust, second)), UntrustedCause::Unsigned { rule: "ours".into() });
 }
@@ -155,7 +157,7 @@ fn a_changed_signature_is_told_from_a_foreign_one() {
     let world = World::new();
     let digest = world.publish(b"component");
     world.layout.sign(&sbom(), &world.key).unwrap();
-    let bundle = world.layout.bundles(digest).unwrap().remove(0);
+    let bundle = world.layout.bundles(digest).unwrap().sound.remove(0);
     let text = String::from_utf8(bundle).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let payload = value.pointer_mut("/dsseEnvelope/payload").unwrap();
@@ -164,8 +166,10 @@ fn a_changed_signature_is_told_from_a_foreign_one() {
     *payload = STANDARD.encode(signed.replace("sbom", "sbox")).into();
     let changed = value.to_string().into_bytes();
     let trust = world.trust(ALLOW);
-    let decision = decide(&trust, digest, &[changed]);
-    assert!(matches!(cause(decision), UntrustedCause::BadSignature { why, .. } if why.contains("changed")));
+    let decision = decide(&trust, digest, &Bundles { sound: vec![changed], damaged: None });
+    assert!(
+        matches!(cause(decision), UntrustedCause::BadSignature { why: Some(why), .. } if why.contains("changed"))
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Where things are on disk: the XDG directories, or all below `COFFERDAM_HOME`.
 
 use std::env;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError};
@@ -22,8 +24,18 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Finds the directories; makes none.
-    pub(crate) fn find() -> Result<Self, Failure> {
+    /// Finds the directories, and makes those that are missing, for their user
+    /// alone: they hold keys, sources and logs.
+    pub(crate) fn open() -> Result<Self, Failure> {
+        let home = Self::find()?;
+        for directory in [&home.config, &home.data, &home.cache] {
+            // One that cannot be made is said by whoever needs it.
+            let _ = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        }
+        Ok(home)
+    }
+
+    fn find() -> Result<Self, Failure> {
         let variable = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         if let Some(home) = variable("COFFERDAM_HOME") {
             let home = std::path::absolute(&home).unwrap_or(home);
@@ -84,6 +96,10 @@ impl Home {
     /// Opens the journal, making it where there is none.
     pub(crate) fn journal(&self) -> Result<Journal, Failure> {
         self.make(&self.data)?;
+        let path = self.history();
+        // SQLite gives the files beside it the same permissions.
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        file.map_err(|error| Failure::io("open", &path, &error))?;
         Ok(Journal::open(&self.history())?)
     }
 

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use cofferdam_registry::read_named;
 
 use commands::{Cli, Command, TaskCommand};
 use failure::Failure;
@@ -81,16 +82,21 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Completions(args) => completions::run(&args, printer),
         Command::Task(TaskCommand::Build(args)) => task_build::run(&args, printer),
         Command::Schema(args) => schema::run(&args, printer),
-        Command::Run(args) => run::run(&args, &Home::find()?, printer),
-        Command::Plan(args) => plan::run(&args, &Home::find()?, printer),
-        Command::Show(args) => show::run(&args, &Home::find()?, printer),
-        Command::Runs(args) => runs::run(&args, &Home::find()?, printer),
-        Command::Verify(args) => verify::run(&args, &Home::find()?, printer),
-        Command::Setup(args) => setup::run(&args, &Home::find()?, printer),
-        Command::Key(command) => key::run(&command, &Home::find()?, printer),
-        Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::find()?, printer),
-        Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::find()?, printer),
+        Command::Run(args) => run::run(&args, &Home::open()?, printer),
+        Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
+        Command::Show(args) => show::run(&args, &Home::open()?, printer),
+        Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
+        Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
+        Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
+        Command::Key(command) => key::run(&command, &Home::open()?, printer),
+        Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
+        Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::open()?, printer),
     }
+}
+
+/// Reads a file that the user named, of at most `max` bytes.
+fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
+    read_named(path, max).map_err(|error| Failure::unreadable(path, &error))
 }
 
 /// Writes a file whole or not at all.

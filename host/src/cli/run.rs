@@ -45,6 +45,7 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
 /// The source of a run, and what follows from it.
 struct Given {
     file: String,
+    file_in_source: bool,
     epoch: i64,
     source: Option<Source>,
 }
@@ -53,11 +54,12 @@ struct Given {
 fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
     let root = source::root(args.source.as_deref(), &args.pipeline.file)?;
     let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
-    Ok(Given {
-        file: source::recorded_name(&args.pipeline.file, &root),
-        epoch: source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?,
-        source: checkout.map(|checkout| checkout.acquire(store)).transpose()?,
-    })
+    let file = source::recorded_name(&args.pipeline.file, &root);
+    let epoch = source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?;
+    let source = checkout.map(|checkout| checkout.acquire(store)).transpose()?;
+    let found = source.as_ref().map(|source| store.find(source.tree.digest, Path::new(&file))).transpose()?;
+    let file_in_source = found.flatten() == Some(plan.file_digest);
+    Ok(Given { file, file_in_source, epoch, source })
 }
 
 fn execute(
@@ -87,6 +89,7 @@ fn execute(
         pipeline: plan.pipeline.clone(),
         file: given.file,
         file_digest: plan.file_digest,
+        file_in_source: given.file_in_source,
         params: plan.params.clone(),
         tasks: plan.tasks.iter().map(|task| task.name.to_string()).collect(),
         source_date_epoch: given.epoch,

@@ -30,8 +30,9 @@ impl RunDirectory {
         let gate = open(&root.join(GATE))?;
         flock(&gate, FlockOperation::LockExclusive)?;
         for entry in fs::read_dir(root)? {
-            let path = entry?.path();
-            if path.is_dir() && !locked(&path.join(LOCK)) {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() && !locked(&path.join(LOCK)) {
                 // What cannot be removed now is tried again by the next run.
                 let _ = remove_tree(&path);
             }
@@ -59,9 +60,13 @@ pub(crate) fn is_alive(root: &Path, run: &str) -> bool {
     locked(&root.join(run).join(LOCK))
 }
 
+/// Whether somebody holds a lock. What cannot be told counts as held: the
+/// directory of a run that is under way must not go.
 fn locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
+    match File::open(path) {
+        Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {

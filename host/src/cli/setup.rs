@@ -15,7 +15,7 @@ use super::task_publish::publish;
 const RULE: &str = "local";
 
 pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let (key, made) = key(home)?;
+    let (key, made) = key(home, printer)?;
     let key_line = if made { "made" } else { "have" };
     let trusts = trust(home)?;
     let layout = Layout::open_or_create(&home.registry())?;
@@ -45,10 +45,14 @@ pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8
     Ok(exit::OK)
 }
 
-fn key(home: &Home) -> Result<(SigningKey, bool), Failure> {
+fn key(home: &Home, printer: &Printer) -> Result<(SigningKey, bool), Failure> {
     let path = home.key_file();
     if path.exists() {
-        Ok((SigningKey::load(&path)?, false))
+        let key = SigningKey::load(&path)?;
+        if key.write_public(&path)? {
+            printer.note("the public half of the key was missing; it is written again");
+        }
+        Ok((key, false))
     } else {
         Ok((SigningKey::generate(&path)?, true))
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use cofferdam_manifest::Name;
+
 use super::commands::ShowArgs;
 use super::exit;
 use super::failure::Failure;
@@ -60,7 +62,7 @@ fn log_line(event: &Event) -> Option<String> {
     };
     let fields: String =
         fields.iter().map(|(name, value)| format!(" {}={}", visible(name), visible(value))).collect();
-    Some(format!("{} {task} {level} {}{fields}\n", event.at, visible(message)))
+    Some(format!("{} {} {level} {}{fields}\n", event.at, visible(task), visible(message)))
 }
 
 /// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, and
@@ -69,6 +71,11 @@ pub(crate) fn write_attestations(directory: &Path, stored: &[StoredAttestation])
     std::fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))?;
     for attestation in stored {
         let name = match &attestation.task {
+            // The database may have been changed by anyone; a name is no path.
+            Some(task) if Name::try_from(task.clone()).is_err() => {
+                let message = format!("`{}` is not the name of a task", visible(task));
+                return Err(Failure::invalid("journal/changed-name", message, "do not rely on this run"));
+            }
             Some(task) => format!("task-{task}.sigstore.json"),
             None => "run.sigstore.json".to_owned(),
         };

@@ -16,13 +16,14 @@ pub(crate) fn root(given: Option<&Path>, pipeline: &Path) -> Result<PathBuf, Fai
 }
 
 /// The pipeline file as provenance names it: relative to the source where it is
-/// in there, so that it reads the same on every machine.
+/// in there, else by its name alone. No path of this machine is signed.
 pub(crate) fn recorded_name(pipeline: &Path, root: &Path) -> String {
     let inside = || {
         let file = pipeline.canonicalize().ok()?;
         Some(file.strip_prefix(root.canonicalize().ok()?).ok()?.to_owned())
     };
-    inside().unwrap_or_else(|| pipeline.to_owned()).display().to_string()
+    let name = || PathBuf::from(pipeline.file_name().unwrap_or_default());
+    inside().unwrap_or_else(name).display().to_string()
 }
 
 /// The fixed time that tasks see, in seconds since 1970: `SOURCE_DATE_EPOCH`,

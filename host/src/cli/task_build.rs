@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cofferdam_manifest::Manifest;
-use cofferdam_registry::Digest;
+use cofferdam_registry::{Digest, MAX_COMPONENT};
 use serde::Serialize;
 
 use super::commands::TaskBuildArgs;
@@ -15,6 +15,8 @@ use crate::component::{Component, embed, inspect};
 use crate::report::bytes;
 
 const MANIFEST_FILE: &str = "task.yaml";
+/// It takes a person to write one.
+const MAX_MANIFEST: u64 = 1 << 20;
 
 /// What was made.
 #[derive(Debug, Serialize)]
@@ -29,14 +31,17 @@ struct Built<'a> {
 
 pub(crate) fn run(args: &TaskBuildArgs, printer: &Printer) -> Result<u8, Failure> {
     let path = args.path.join(MANIFEST_FILE);
-    let text = std::fs::read_to_string(&path).map_err(|error| Failure::unreadable(&path, &error))?;
+    let text = String::from_utf8(super::read_file(&path, MAX_MANIFEST)?).map_err(|_| {
+        let message = format!("{} is not UTF-8 text", path.display());
+        Failure::invalid("document/syntax", message, "save the file as UTF-8")
+    })?;
     let manifest = Manifest::parse(&text)
         .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
     let file = match &args.component {
         Some(file) => file.clone(),
         None => cargo_build::component(&args.path)?,
     };
-    let code = std::fs::read(&file).map_err(|error| Failure::unreadable(&file, &error))?;
+    let code = super::read_file(&file, MAX_COMPONENT)?;
     let name = file.display().to_string();
     check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
     let task = Component::read(&name, embed(&name, &code, &manifest)?)?;

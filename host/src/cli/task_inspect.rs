@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{Layout, Location, Reference, claimed_key};
+use cofferdam_registry::{Layout, Location, MAX_COMPONENT, Reference, claimed_key};
 use jiff::Timestamp;
 
 use super::commands::TaskInspectArgs;
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &TaskInspectArgs, home: &Home, printer: &Printer) -> Res
 }
 
 fn from_file(file: &Path) -> Result<TaskDescription, Failure> {
-    let bytes = std::fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+    let bytes = super::read_file(file, MAX_COMPONENT)?;
     let name = file.display().to_string();
     let component = Component::read(&name, bytes)?;
     Ok(TaskDescription::new(name, &component))
@@ -31,7 +31,7 @@ fn from_file(file: &Path) -> Result<TaskDescription, Failure> {
 
 fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure> {
     let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
-    let reference = Reference::parse(subject, &here)?;
+    let reference = Reference::parse(subject, &here)?.canonical(&home.registry())?;
     let found =
         RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), false).pull(&reference)?;
     let root = match &reference.location {
@@ -42,6 +42,6 @@ fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure>
     let mut described = TaskDescription::new(found.reference, &found.component);
     described.digest = Some(found.digest);
     described.trust = Some(found.trust);
-    described.signatures = bundles.iter().filter_map(|bundle| claimed_key(bundle)).collect();
+    described.signatures = bundles.sound.iter().filter_map(|bundle| claimed_key(bundle)).collect();
     Ok(described)
 }

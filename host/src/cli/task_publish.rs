@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{Digest, Layout, Location, Reference, SigningKey, TaskArtifact};
+use cofferdam_registry::{Digest, Layout, Location, MAX_COMPONENT, Reference, SigningKey, TaskArtifact};
 use serde::Serialize;
 
 use super::commands::TaskPublishArgs;
@@ -30,7 +30,8 @@ pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Res
     let key = if args.sign { Some(home.signing_key()?) } else { None };
     let location = match &args.to {
         None => Location::Embedded,
-        Some(to) => match to.strip_prefix("oci:").filter(|path| !path.is_empty() && !path.contains(':')) {
+        // `oci://` is a host, and no path.
+        Some(to) => match to.strip_prefix("oci:").filter(|path| is_path(path)) {
             Some(path) => Location::Layout(path.into()),
             None => {
                 let why = format!("`{to}` names no layout");
@@ -51,6 +52,10 @@ pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Res
     Ok(exit::OK)
 }
 
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains(':') && !text.starts_with("//")
+}
+
 /// Publishes the task in a file, and signs it with a key.
 pub(crate) fn publish(
     path: &Path,
@@ -58,7 +63,7 @@ pub(crate) fn publish(
     location: Location,
     key: Option<&SigningKey>,
 ) -> Result<Published, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+    let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
     let layout = match &location {
         Location::Embedded => Layout::open_or_create(&home.registry())?,

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use cofferdam_manifest::{Manifest, Value};
 
 use crate::event::TaskEnd;
-use crate::model::MAX_RESULT_BYTES;
-use crate::model::TaskRunReason;
+use crate::model::{MAX_PARAM_BYTES, MAX_RESULT_BYTES, TaskRunReason};
 use crate::plan::{Argument, Reference, Selector, Template, pick};
 
 /// Gives the TaskRun a task's name stands for, once it has ended.
@@ -18,36 +17,50 @@ pub(super) fn fill(
     end_of: EndOf<'_>,
 ) -> Result<BTreeMap<String, Value>, String> {
     let mut values = BTreeMap::new();
+    let mut left = MAX_PARAM_BYTES;
     for (name, argument) in arguments {
-        let value =
-            fill_one(argument, end_of).map_err(|why| format!("the param `{name}` has no value: {why}"))?;
+        let value = fill_one(argument, end_of, &mut left);
+        let value = value.map_err(|why| format!("the param `{name}` has no value: {why}"))?;
         values.insert(name.clone(), value);
     }
     Ok(values)
 }
 
-fn fill_one(argument: &Argument, end_of: EndOf<'_>) -> Result<Value, String> {
-    let text = |template: &Template| template.fill(|reference| read(reference, end_of));
+fn fill_one(argument: &Argument, end_of: EndOf<'_>, left: &mut usize) -> Result<Value, String> {
+    let text = |template: &Template, left: &mut usize| {
+        template.fill(|reference| spend(read(reference, end_of)?, left))
+    };
     match argument {
         Argument::Text(template) => match whole(template, end_of) {
             Some(value) => Ok(value.clone()),
-            None => text(template).map(Value::Text),
+            None => text(template, left).map(Value::Text),
         },
         Argument::Texts(items) => {
             let mut texts = Vec::new();
             for item in items {
                 match whole(item, end_of) {
-                    Some(Value::Texts(more)) => texts.extend(more.iter().cloned()),
-                    _ => texts.push(text(item)?),
+                    Some(Value::Texts(more)) => {
+                        for one in more {
+                            texts.push(spend(one.clone(), left)?);
+                        }
+                    }
+                    _ => texts.push(text(item, left)?),
                 }
             }
             Ok(Value::Texts(texts))
         }
         Argument::Fields(fields) => {
-            let filled = fields.iter().map(|(key, template)| Ok((key.clone(), text(template)?)));
+            let filled = fields.iter().map(|(key, template)| Ok((key.clone(), text(template, left)?)));
             filled.collect::<Result<_, String>>().map(Value::Fields)
         }
     }
+}
+
+/// Counts a result's bytes each time it is used: references multiply it.
+fn spend(text: String, left: &mut usize) -> Result<String, String> {
+    let rest = left.checked_sub(text.len() + 3);
+    *left = rest.ok_or_else(|| format!("all params together have more than {MAX_PARAM_BYTES} bytes"))?;
+    Ok(text)
 }
 
 /// The value a template stands for as a whole: `$(tasks.x.results.y[*])`.
@@ -77,7 +90,7 @@ pub(super) fn check_results(
     manifest: &Manifest,
     results: &BTreeMap<String, Value>,
 ) -> Result<(), (TaskRunReason, String)> {
-    let size: usize = results.iter().map(|(name, value)| name.len() + size(value)).sum();
+    let size: usize = results.iter().map(|(name, value)| name.len() + value.bytes()).sum();
     if size > MAX_RESULT_BYTES {
         let message = format!("its results have {size} bytes; at most {MAX_RESULT_BYTES} are kept");
         return Err((TaskRunReason::TaskRunResultLargerThanAllowedLimit, message));
@@ -99,14 +112,5 @@ pub(super) fn check_results(
             invalid(format!("it returned `{}`, which its manifest does not name", name.escape_debug()))
         }
         None => Ok(()),
-    }
-}
-
-/// The bytes of a value, and of what separates them: an empty string is kept, too.
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Text(text) => text.len(),
-        Value::Texts(texts) => texts.iter().map(|text| text.len() + 3).sum(),
-        Value::Fields(fields) => fields.iter().map(|(key, text)| key.len() + text.len() + 6).sum(),
     }
 }

@@ -78,6 +78,9 @@ pub struct RunStart {
     pub file: String,
     /// The digest of that file.
     pub file_digest: Digest,
+    /// Whether the source tree has exactly this file in this place.
+    #[serde(default)]
+    pub file_in_source: bool,
     /// Every param, defaults applied.
     pub params: BTreeMap<String, Value>,
     /// The tasks, in the order they are written.

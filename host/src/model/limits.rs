@@ -30,6 +30,11 @@ pub const DEFAULT_LIMITS: EffectiveLimits = EffectiveLimits {
 /// Bytes of all TaskResults of one TaskRun together.
 pub(crate) const MAX_RESULT_BYTES: usize = 1 << 20;
 
+/// Bytes of all params of one TaskRun together.
+pub(crate) const MAX_PARAM_BYTES: usize = 4 << 20;
+/// Bytes of all params that a plan holds: references to a long one multiply it.
+pub(crate) const MAX_PLAN_BYTES: usize = 64 << 20;
+
 impl EffectiveLimits {
     /// A manifest's limits, each lowered to the host's ceiling. A pipeline can
     /// shorten the time further.

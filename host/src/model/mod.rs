@@ -10,8 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use limits::MAX_RESULT_BYTES;
 pub use limits::{DEFAULT_LIMITS, EffectiveLimits};
+pub(crate) use limits::{MAX_PARAM_BYTES, MAX_PLAN_BYTES, MAX_RESULT_BYTES};
 pub use pipeline::{
     GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineSpec, PipelineTask,
     PipelineVersion, TaskRef, WiredInput,

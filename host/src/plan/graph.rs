@@ -10,7 +10,7 @@ use super::template::{Piece, Selector, pick};
 use super::{Argument, At, PlanError, PlannedTask, Reference, ResolvedTask, Template, Wire};
 use crate::capability::{GrantDecision, Import};
 use crate::event::TaskIdentity;
-use crate::model::{EffectiveLimits, Pipeline, PipelineTask};
+use crate::model::{EffectiveLimits, MAX_PARAM_BYTES, MAX_PLAN_BYTES, Pipeline, PipelineTask};
 
 /// Connects every task that was resolved, reporting whatever does not fit.
 pub(crate) fn connect(
@@ -30,10 +30,18 @@ pub(crate) fn connect(
     }
     let mut planned = Vec::new();
     let mut edges = Vec::new();
+    let mut left = MAX_PLAN_BYTES;
     for (index, task) in pipeline.spec.tasks.iter().enumerate() {
         let at = At { document, index };
-        let mut wiring =
-            Wiring { names: &names, resolved, params, at, errors: &mut *errors, after: Vec::new() };
+        let mut wiring = Wiring {
+            names: &names,
+            resolved,
+            params,
+            at,
+            errors: &mut *errors,
+            after: Vec::new(),
+            left: &mut left,
+        };
         wiring.order(task);
         match resolved.get(index) {
             Some(Some(found)) => {
@@ -108,9 +116,26 @@ struct Wiring<'a> {
     at: At<'a>,
     errors: &'a mut Vec<PlanError>,
     after: Vec<usize>,
+    /// Bytes that values may still have.
+    left: &'a mut usize,
 }
 
 impl Wiring<'_> {
+    /// Counts bytes of a value before they are put together.
+    fn spend(&mut self, bytes: usize, below: &str) -> Option<()> {
+        if let Some(left) = self.left.checked_sub(bytes) {
+            *self.left = left;
+            return Some(());
+        }
+        // Said once: what follows is not put together either.
+        if *self.left > 0 {
+            *self.left = 0;
+            let message = format!("the values of all params together have more than {MAX_PLAN_BYTES} bytes");
+            self.errors.push(PlanError::InvalidValue { message, place: self.at.place(below) });
+        }
+        None
+    }
+
     fn finish(mut self) -> Vec<usize> {
         self.after.sort_unstable();
         self.after.dedup();
@@ -194,7 +219,11 @@ impl Wiring<'_> {
             Value::Text(text) => {
                 let template = self.template(text, below)?;
                 match template.sole_reference() {
-                    Some(Reference::Param(name, Selector::Star)) => literal(&self.params.get(name)?.clone()),
+                    Some(Reference::Param(name, Selector::Star)) => {
+                        let value = self.params.get(name)?;
+                        self.spend(value.bytes(), below)?;
+                        literal(value)
+                    }
                     _ => Argument::Text(self.fill_params(template, below)?),
                 }
             }
@@ -204,7 +233,10 @@ impl Wiring<'_> {
                     let template = self.template(text, below)?;
                     match template.sole_reference() {
                         Some(Reference::Param(name, Selector::Star)) => match self.params.get(name)? {
-                            Value::Texts(texts) => items.extend(texts.iter().map(Template::text)),
+                            Value::Texts(texts) => {
+                                self.spend(texts.iter().map(|text| text.len() + 3).sum(), below)?;
+                                items.extend(texts.iter().map(Template::text));
+                            }
                             Value::Text(_) | Value::Fields(_) => {
                                 self.invalid_reference(
                                     &format!("params.{name}[*]"),
@@ -229,6 +261,9 @@ impl Wiring<'_> {
             }
         };
         let refusal = match known_value(&argument) {
+            Some(value) if value.bytes() > MAX_PARAM_BYTES => {
+                Some(format!("`{}` has more than {MAX_PARAM_BYTES} bytes", spec.name))
+            }
             Some(value) => spec.refusal(&value),
             None if argument_type(&argument).is_some_and(|found| found != spec.effective_type()) => {
                 Some(format!("`{}` takes a value of type {}", spec.name, spec.effective_type().as_str()))
@@ -315,7 +350,10 @@ impl Wiring<'_> {
             match piece {
                 Piece::Reference(Reference::Param(name, selector)) => {
                     match pick(self.params.get(&name)?, &selector) {
-                        Ok(text) => pieces.push(Piece::Text(text)),
+                        Ok(text) => {
+                            self.spend(text.len(), below)?;
+                            pieces.push(Piece::Text(text));
+                        }
                         Err(why) => {
                             self.invalid_reference(&format!("params.{name}"), why, below);
                             return None;

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cofferdam_registry::{Candidate, Digest, Layout, Location, Reference, Trust, TrustDecision};
+use cofferdam_registry::{
+    Bundles, Candidate, Digest, EMBEDDED_HOST, Layout, Location, MAX_COMPONENT, Reference, Trust,
+    TrustDecision, read_plain,
+};
 use jiff::Timestamp;
 
 use super::resolve::{ResolveError, ResolvedTask, Resolver};
@@ -35,23 +38,42 @@ impl RegistryResolver {
     ///
     /// # Errors
     /// [`ResolveError`].
-    pub fn pull(&self, reference: &Reference) -> Result<ResolvedTask, ResolveError> {
+    pub fn pull(&self, written: &Reference) -> Result<ResolvedTask, ResolveError> {
+        let reference = written.canonical(&self.embedded)?;
         let root = match &reference.location {
             Location::Embedded => &self.embedded,
             Location::Layout(path) => path,
         };
         let layout = Layout::open(root)?;
-        let pulled = layout.pull(reference)?;
+        let pulled = layout.pull(&reference)?;
         let bundles = layout.bundles(pulled.digest)?;
+        if let Some(why) = &bundles.damaged {
+            tracing::warn!("a signature beside {} is left out: {why}", reference.name);
+        }
         let component = Component::read(&reference.to_string(), pulled.component)?;
         let metadata = &component.manifest.metadata;
         if metadata.name.as_str() != reference.name {
-            let (name, found) = (reference.name.clone(), metadata.name.to_string());
+            let (name, found) = (reference.name, metadata.name.to_string());
             return Err(ResolveError::Renamed { name, found });
         }
-        let (uri, written) = (reference.version_uri(&metadata.version), reference.written_uri());
-        let (digest, bundles) = (pulled.digest, bundles.as_slice());
-        let trust = self.trust.decide(&Candidate { uri: &uri, written: &written, digest, bundles }, self.now);
+        let uri = reference.version_uri(&metadata.version);
+        let spellings = [
+            reference.written_uri(),
+            written.written_uri(),
+            written.version_uri(&metadata.version),
+            embedded_uri(&component),
+        ];
+        let (digest, component_digest) = (pulled.digest, pulled.component_digest);
+        let trust = self.trust.decide(
+            &Candidate {
+                uri: &uri,
+                spellings: &spellings,
+                digest,
+                component: component_digest,
+                bundles: &bundles,
+            },
+            self.now,
+        );
         let reference = reference.pinned(pulled.digest).to_string();
         Ok(ResolvedTask { reference, digest: pulled.digest, component: Arc::new(component), trust })
     }
@@ -60,25 +82,31 @@ impl RegistryResolver {
     fn read(&self, path: &str, base: &Path) -> Result<ResolvedTask, ResolveError> {
         let unreadable =
             |error: std::io::Error| ResolveError::File { path: path.to_owned(), why: error.to_string() };
-        let bytes = std::fs::read(base.join(path)).map_err(unreadable)?;
+        let file = base.join(path).canonicalize().map_err(unreadable)?;
+        let bytes = read_plain(&file, MAX_COMPONENT).map_err(unreadable)?;
         let digest = Digest::of(&bytes);
         let component = Component::read(path, bytes)?;
-        let uri = format!("file:{path}");
-        let trust =
-            self.trust.decide(&Candidate { uri: &uri, written: &uri, digest, bundles: &[] }, self.now);
-        Ok(ResolvedTask {
-            reference: format!("{uri}@{digest}"),
-            digest,
-            component: Arc::new(component),
-            trust,
-        })
+        let written = format!("file:{path}");
+        let reference = format!("{written}@{digest}");
+        let (uri, spellings) = (format!("file:{}", file.display()), [written, embedded_uri(&component)]);
+        let (component_digest, bundles) = (component.digest, Bundles::default());
+        let trust = self.trust.decide(
+            &Candidate {
+                uri: &uri,
+                spellings: &spellings,
+                digest,
+                component: component_digest,
+                bundles: &bundles,
+            },
+            self.now,
+        );
+        Ok(ResolvedTask { reference, digest, component: Arc::new(component), trust })
     }
 
     fn find(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
         match (&task.name, &task.bundle, &task.component) {
             (Some(name), None, None) => {
-                let tag = task.version.as_deref().unwrap_or("latest");
-                self.pull(&Reference::parse(&format!("{name}:{tag}"), base)?)
+                self.pull(&Reference::embedded(name.as_str(), task.version.as_deref())?)
             }
             (None, Some(bundle), None) if task.version.is_none() => {
                 self.pull(&Reference::parse(bundle, base)?)
@@ -87,6 +115,13 @@ impl RegistryResolver {
             _ => Err(ResolveError::Ambiguous),
         }
     }
+}
+
+/// What a task is called by its own manifest, wherever it lies: a deny rule for
+/// the embedded registry means every copy.
+fn embedded_uri(component: &Component) -> String {
+    let metadata = &component.manifest.metadata;
+    format!("oci://{EMBEDDED_HOST}/{}:{}", metadata.name, metadata.version)
 }
 
 impl Resolver for RegistryResolver {

@@ -12,7 +12,7 @@ use super::slsa::{
 };
 use super::tekton;
 use crate::event::{InputArtifact, RunRecord, RunStart, Source, TaskEnd, TaskStart};
-use crate::model::RunId;
+use crate::model::{RunId, Status};
 
 /// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
 pub const TASK_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/task-run/v1";
@@ -115,12 +115,16 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance>> {
         dependencies.push(task_dependency("task", task.start));
         dependencies.push(task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, *task)));
     }
-    let mut subjects: Vec<Subject> = tasks.iter().flat_map(|task| output_subjects(task.end)).collect();
+    let succeeded = reason.status() == Status::Succeeded;
+    let made = tasks.iter().filter(|_| succeeded).flat_map(|task| output_subjects(task.end));
+    let mut subjects: Vec<Subject> = made.collect();
     if subjects.is_empty() {
-        // A Statement is about something; a run without artifacts is about itself.
+        // A run without artifacts is about itself, and so is one that did not
+        // succeed: whoever looks for the provenance of an artifact must not
+        // find a run whose checks failed.
         subjects.push(Subject::new(record.id.to_string(), head));
     }
-    let hermetic = tasks.iter().all(|task| task.start.grants.hermetic());
+    let hermetic = !tasks.is_empty() && tasks.iter().all(|task| task.start.grants.hermetic());
     let untrusted: Vec<&str> = tasks.iter().filter(|t| !t.trusted()).map(|t| t.start.task.as_str()).collect();
     let provenance = Provenance {
         build_definition: BuildDefinition {
@@ -207,7 +211,7 @@ fn output_subjects(end: &TaskEnd) -> impl Iterator<Item = Subject> {
 
 fn task_dependency(name: &str, start: &TaskStart) -> ResourceDescriptor {
     let identity = &start.identity;
-    let uri = identity.reference.split('@').next().unwrap_or_default();
+    let uri = identity.reference.rsplit_once('@').map_or(identity.reference.as_str(), |(uri, _)| uri);
     let scheme = if uri.contains(':') && (uri.starts_with("oci:") || uri.starts_with("file:")) {
         ""
     } else {
@@ -239,13 +243,19 @@ fn commit_dependency(source: &Source) -> Option<ResourceDescriptor> {
     let algorithm = if commit.len() == 40 { "sha1" } else { "gitCommit" };
     let described = ResourceDescriptor::named("inputs/result").digest(algorithm, commit);
     Some(match &source.remote {
-        Some(remote) => described.uri(format!("git+{}.git", remote.trim_end_matches(".git"))),
+        // The host has seen the commit, and of the remote only its name.
+        Some(remote) => described.uri(format!("git+{}.git", remote.trim_end_matches(".git"))).annotation(
+            "uri",
+            "the remote that the checkout is configured with; nothing was fetched from it",
+        ),
         None => described,
     })
 }
 
+/// Where the pipeline is. A repository is named only for a file that is in the
+/// commit that was checked out: any other could be anything.
 fn workflow(record: &RunRecord) -> serde_json::Value {
-    let source = record.source.as_ref();
+    let source = record.source.as_ref().filter(|source| record.start.file_in_source && !source.dirty);
     json!({
         "path": record.start.file,
         "repository": source.and_then(|s| s.remote.as_ref()),

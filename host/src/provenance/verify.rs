@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::statement::outcome_digest;
 use super::{
-    PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, encode, run_statement, task_statement,
+    LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, encode, run_statement,
+    task_statement,
 };
-use crate::event::{Journal, JournalError, RunRecord, RunState, StoredAttestation};
+use crate::event::{Event, Fact, Journal, JournalError, RunRecord, RunState, StoredAttestation};
 use crate::model::RunId;
 use crate::store::{Store, StoreError};
 
@@ -72,12 +73,20 @@ pub fn verify_run(
         return Ok(report);
     };
     report.add("run", completeness(&record));
-    let stored: BTreeMap<Option<String>, StoredAttestation> = journal
-        .attestations(run)?
-        .into_iter()
-        .filter(|a| a.predicate_type == PREDICATE_TYPE)
-        .map(|a| (a.task.clone(), a))
-        .collect();
+    if let Err(why) = ending(&events) {
+        report.add("journal's end", Err(why));
+    }
+    let mut stored = BTreeMap::new();
+    for attestation in journal.attestations(run)? {
+        let task = attestation.task.clone();
+        if !record.attested.contains_key(&(task.clone(), attestation.predicate_type.clone())) {
+            let about = task.as_deref().unwrap_or("the run").escape_debug().to_string();
+            report
+                .add("attestations", Err(format!("the journal names none about {about}, and there is one")));
+        } else if attestation.predicate_type == PREDICATE_TYPE {
+            stored.insert(task, attestation);
+        }
+    }
     for facts in record.task_facts() {
         let name = &facts.start.task;
         let statement = task_statement(record.facts(), facts);
@@ -87,12 +96,29 @@ pub fn verify_run(
     if let Some(statement) = run_statement(&record) {
         report.add("provenance of the run", attestation(&record, None, &stored, &statement, key));
     }
+    if let Some(source) = &record.source {
+        report.add("source", artifact(store, source.tree.digest));
+    }
     for facts in record.task_facts() {
         for (name, tree) in &facts.end.outputs {
             report.add(format!("artifact {}/{name}", facts.start.task), artifact(store, tree.digest));
         }
     }
     Ok(report)
+}
+
+/// What follows the end of a run is signed by nothing, so it can only be what
+/// must follow: the run's own attestation, and the seal.
+fn ending(events: &[Event]) -> Result<(), String> {
+    let ended = events.iter().position(|event| matches!(event.fact, Fact::RunFinished { .. }));
+    let after: Vec<&Fact> =
+        ended.into_iter().flat_map(|at| events.iter().skip(at + 1)).map(|event| &event.fact).collect();
+    match after.as_slice() {
+        [] | [Fact::Attested { task: None, .. }] | [Fact::Attested { task: None, .. }, Fact::RunSealed] => {
+            Ok(())
+        }
+        _ => Err("events were added after the run had ended".to_owned()),
+    }
 }
 
 fn completeness(record: &RunRecord) -> Result<String, String> {
@@ -154,6 +180,28 @@ fn own_record(statement: &Statement<Provenance>) -> Option<Digest> {
     }
 }
 
+/// How what the Statement is about ended, and whether every task was trusted.
+/// A failed run is no evidence for what it made.
+fn outcome(statement: &Statement<Provenance>) -> Result<String, String> {
+    let Provenance { build_definition, run_details } = &statement.predicate;
+    let byproducts = run_details.byproducts.iter();
+    let found = byproducts.filter(|b| matches!(b.name.as_str(), "taskRun/outcome" | "pipelineRun/outcome"));
+    let outcome = found.last().and_then(|byproduct| byproduct.decode_json());
+    let reason = outcome.as_ref().and_then(|outcome| outcome.get("reason")?.as_str());
+    if reason != Some("Succeeded") {
+        return Err(format!("it ended with {}", reason.unwrap_or("no outcome")));
+    }
+    let internal = &build_definition.internal_parameters;
+    let verdict = internal.pointer("/trust/verdict").and_then(|verdict| verdict.as_str());
+    let untrusted = internal.get("untrustedTasks").and_then(|tasks| tasks.as_array()).map_or(0, Vec::len);
+    Ok(match (verdict, untrusted) {
+        (Some("trusted"), _) => "Succeeded; the task was trusted".to_owned(),
+        (Some(_), _) => "Succeeded; the task was NOT trusted".to_owned(),
+        (None, 0) => "Succeeded; every task was trusted".to_owned(),
+        (None, tasks) => format!("Succeeded; {tasks} of its tasks NOT trusted"),
+    })
+}
+
 /// Checks a bundle on its own: its signature, its Statement, and that every
 /// subject's bytes are in the store.
 #[must_use]
@@ -168,10 +216,18 @@ pub fn verify_bundle(bundle: &[u8], store: &Store, key: &PublicKey) -> Report {
     };
     report.add("signature", Ok(format!("by key {}; no log or timestamp says when", key.id())));
     let details = &statement.predicate.run_details;
+    let build_type = statement.predicate.build_definition.build_type.as_str();
+    let known =
+        matches!(build_type, TASK_RUN_TYPE | PIPELINE_RUN_TYPE) && details.builder.id == LOCAL_BUILDER;
     report.add(
         "statement",
-        Ok(format!("SLSA provenance by {}, {}", details.builder.id, details.metadata.finished_on)),
+        if known {
+            Ok(format!("SLSA provenance by {}, {}", details.builder.id, details.metadata.finished_on))
+        } else {
+            Err(format!("made by {} as {build_type}, which this version cannot judge", details.builder.id))
+        },
     );
+    report.add("outcome", outcome(&statement));
     for subject in &statement.subject {
         let finding = match subject.sha256() {
             Some(digest) if Some(digest) == own_record(&statement) => {

@@ -155,7 +155,8 @@ impl RunView {
             started: record.started,
             finished: finished.map(|(at, ..)| *at),
             duration_micros: finished.map(|(at, ..)| between(record.started, *at)),
-            hermetic: record.tasks.values().all(|task| task.start.is_none() || task.hermetic()),
+            hermetic: record.tasks.values().any(|task| task.start.is_some())
+                && record.tasks.values().all(|task| task.start.is_none() || task.hermetic()),
             params: record.start.params.clone(),
             source: record.source.clone(),
             builder: record.start.builder.clone(),

@@ -6,6 +6,7 @@
 //! - no hard links, which could give two outputs one changing file.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::async_trait;
@@ -174,7 +175,10 @@ impl HostDescriptor for Files<'_> {
         flags: types::DescriptorFlags,
     ) -> FsResult<Fd> {
         if open_flags.contains(types::OpenFlags::CREATE) {
-            self.count_entry()?;
+            let there = self.inner.stat_at(Resource::new_borrow(fd.rep()), path_flags, path.clone()).await;
+            if there.is_err() {
+                self.count_entry()?;
+            }
         }
         self.inner.open_at(fd, path_flags, path, open_flags, flags).await
     }
@@ -342,9 +346,17 @@ impl Pollable for MeteredStream {
 
 #[async_trait]
 impl OutputStream for MeteredStream {
+    /// Writes before it returns. The runtime's own way leaves the bytes to
+    /// another thread, and a task that ends without waiting for them would
+    /// change its output after it was hashed.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.count(bytes.len())?;
-        self.inner.write(bytes)
+        let mut done = self.inner.blocking_write_and_flush(bytes);
+        // File operations may block this thread, so there is nothing to wait for.
+        match done.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => done,
+            Poll::Pending => Err(StreamError::Trap(wasmtime::Error::msg("a write was left unfinished"))),
+        }
     }
 
     fn flush(&mut self) -> StreamResult<()> {

@@ -8,7 +8,10 @@ use gix::objs::{Kind, TreeRefIter};
 use rayon::prelude::*;
 
 use super::SourceError;
-use crate::store::{Entry, Store, Tree, TreeBuilder};
+use crate::store::{Entry, Store, StoreError, Tree, TreeBuilder};
+
+/// Files and directories of one commit.
+const MAX_ENTRIES: u64 = 2_000_000;
 
 /// Takes the tree of a commit, below a directory, into the store.
 pub(super) fn ingest(
@@ -32,11 +35,17 @@ pub(super) fn ingest(
         tree = found.map(|entry| entry.oid.to_owned()).ok_or_else(absent)?;
     }
     let mut leaves = Vec::new();
+    let mut seen = 0_u64;
     let mut pending = vec![(PathBuf::new(), tree)];
     while let Some((path, id)) = pending.pop() {
         let bytes = object(&local, id, Kind::Tree)?;
         for entry in TreeRefIter::from_bytes(&bytes, id.kind()) {
             let entry = entry.map_err(|error| failed(&local, &error))?;
+            // A few objects that name each other can stand for any number.
+            seen += 1;
+            if seen > MAX_ENTRIES {
+                return Err(StoreError::TooLarge { limit: MAX_ENTRIES, what: "files" }.into());
+            }
             let name = gix::path::from_bstr(entry.filename).map_err(|error| failed(&local, &error))?;
             let path = path.join(name);
             match entry.mode.kind() {

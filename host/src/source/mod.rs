@@ -6,6 +6,7 @@
 
 mod commit;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice as _;
@@ -118,11 +119,34 @@ impl Checkout {
     }
 }
 
+/// Opens the repository a directory is in.
+///
+/// What its configuration says is taken from a stranger: no filter, and no other
+/// program that it names, is ever run. One that belongs to another user is not
+/// read at all, as git itself refuses it.
+fn open(root: &Path) -> Result<Option<gix::Repository>, SourceError> {
+    let failed = |why: String| SourceError::Git { path: root.to_owned(), why };
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    let mut above = root.ancestors().take_while(|path| device(path) == device(root));
+    if !above.any(|path| path.join(".git").symlink_metadata().is_ok()) {
+        return Ok(None);
+    }
+    // From here on there is a repository, and one that cannot be read is an error.
+    let options = gix::open::Options::default().filter_config_section(|_| false).bail_if_untrusted(true);
+    let options = gix::sec::trust::Mapping { full: options.clone(), reduced: options };
+    let found =
+        gix::ThreadSafeRepository::discover_opts(root, gix::discover::upwards::Options::default(), options);
+    found.map(|repository| Some(repository.to_thread_local())).map_err(|error| failed(error.to_string()))
+}
+
 fn look(root: &Path) -> Result<Option<Git>, SourceError> {
     let failed = |why: String| SourceError::Git { path: root.to_owned(), why };
-    let Ok(repository) = gix::discover(root) else { return Ok(None) };
+    let Some(repository) = open(root)? else { return Ok(None) };
     let Some(top) = repository.workdir().and_then(|top| top.canonicalize().ok()) else { return Ok(None) };
-    let Ok(commit) = repository.head_commit() else { return Ok(None) };
+    if repository.head().map_err(|error| failed(error.to_string()))?.is_unborn() {
+        return Ok(None);
+    }
+    let commit = repository.head_commit().map_err(|error| failed(error.to_string()))?;
     let below = root.strip_prefix(&top).map_err(|error| failed(error.to_string()))?.to_owned();
     let seconds = commit.time().map_err(|error| failed(error.to_string()))?.seconds;
     let branch = repository.head_name().ok().flatten().map(|name| name.shorten().to_string());
@@ -141,8 +165,8 @@ fn look(root: &Path) -> Result<Option<Git>, SourceError> {
 /// The URL of `origin`. Whatever stands before an `@` is left out: it may be a
 /// password, and provenance is public.
 fn remote(repository: &gix::Repository) -> Option<String> {
-    let remote = repository.find_remote("origin").ok()?;
-    let mut url = remote.url(gix::remote::Direction::Fetch)?.clone();
+    let written = repository.config_snapshot().string("remote.origin.url")?;
+    let mut url = gix::url::parse(written.as_bstr()).ok()?;
     if url.scheme != gix::url::Scheme::Ssh {
         url.set_user(None);
     }

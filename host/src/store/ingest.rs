@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cofferdam_registry::{Digest, Hasher};
 use rayon::prelude::*;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::build::{below, check_extent};
 use super::{Entry, Store, StoreError, Tree, TreeBuilder, io_error};
@@ -45,7 +46,7 @@ impl Store {
     /// UTF-8 and links that lead out.
     pub fn ingest(&self, root: &Path) -> Result<Tree, StoreError> {
         let found = walk(root, SealLimits { bytes: u64::MAX, files: u64::MAX })?;
-        self.assemble(root, found, |store, path| store.copy_in(path))
+        self.assemble(root, found, Self::copy_in)
     }
 
     /// Copies some paths below a directory into the store. A path that leads
@@ -56,12 +57,18 @@ impl Store {
     pub fn ingest_paths(&self, root: &Path, paths: &[PathBuf]) -> Result<Tree, StoreError> {
         let mut found = Found::default();
         let mut known = HashMap::new();
-        for path in paths.iter().filter(|path| is_below(root, path, &mut known)) {
+        for path in paths {
+            if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+                return Err(StoreError::Unsuitable { path: path.clone(), why: "its path is not plain" });
+            }
+            if !is_below(root, path, &mut known) {
+                continue;
+            }
             let full = root.join(path);
             let metadata = fs::symlink_metadata(&full).map_err(io_error("read", &full))?;
             found.add(&full, &metadata)?;
         }
-        self.assemble(root, found, |store, path| store.copy_in(path))
+        self.assemble(root, found, Self::copy_in)
     }
 
     /// Moves a directory that nobody writes to any more into the store.
@@ -70,17 +77,18 @@ impl Store {
     /// As [`Store::ingest`], and [`StoreError::TooLarge`] before any file is read.
     pub fn seal(&self, root: &Path, limits: SealLimits) -> Result<Tree, StoreError> {
         let found = walk(root, limits)?;
-        self.assemble(root, found, |store, path| store.move_in(path))
+        self.assemble(root, found, Self::move_in)
     }
 
     fn assemble(
         &self,
         root: &Path,
         found: Found,
-        take: impl Fn(&Self, &Path) -> Result<(Digest, u64), StoreError> + Sync,
+        take: impl Fn(&Self, File, &Path) -> Result<(Digest, u64), StoreError> + Sync,
     ) -> Result<Tree, StoreError> {
+        let top = open_directory(root)?;
         let one = |(path, _, executable): &(PathBuf, u64, bool)| {
-            let (digest, size) = take(self, path)?;
+            let (digest, size) = take(self, open_plain(&top, root, path)?, path)?;
             Ok((path.clone(), Entry::File { digest, size, executable: *executable }))
         };
         // What cannot be part of a tree is found before any file is taken.
@@ -99,8 +107,7 @@ impl Store {
         builder.finish(self)
     }
 
-    fn copy_in(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
-        let mut file = open_plain(path)?;
+    fn copy_in(&self, mut file: File, path: &Path) -> Result<(Digest, u64), StoreError> {
         let length = file.metadata().map_err(io_error("read", path))?.len();
         if length > IN_MEMORY {
             return self.stream_in(path, file);
@@ -136,8 +143,7 @@ impl Store {
         Ok((digest, length))
     }
 
-    fn move_in(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
-        let file = open_plain(path)?;
+    fn move_in(&self, file: File, path: &Path) -> Result<(Digest, u64), StoreError> {
         let (digest, length) = Digest::of_reader(&file).map_err(io_error("read", path))?;
         if self.present(digest)? {
             fs::remove_file(path).map_err(io_error("remove", path))?;
@@ -163,10 +169,17 @@ fn is_below(root: &Path, path: &Path, known: &mut HashMap<PathBuf, bool>) -> boo
     below
 }
 
-/// Opens a file that a walk found to be one, even if it was replaced since.
-fn open_plain(path: &Path) -> Result<File, StoreError> {
+fn open_directory(root: &Path) -> Result<OwnedFd, StoreError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(root, flags, Mode::empty()).map_err(|error| io_error("open", root)(error.into()))
+}
+
+/// Opens a file that a walk found to be one. Whatever was replaced by a link
+/// since, also on the way to it, is not followed.
+fn open_plain(top: &OwnedFd, root: &Path, path: &Path) -> Result<File, StoreError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(path, flags, Mode::empty());
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(top, below(root, path), flags, Mode::empty(), inside);
     let file: File = file.map_err(|error| io_error("read", path)(error.into()))?.into();
     if file.metadata().map_err(io_error("read", path))?.is_file() {
         Ok(file)

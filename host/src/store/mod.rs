@@ -16,7 +16,7 @@ mod unpack;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -110,6 +110,9 @@ impl Store {
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let staging = root.join("staging");
         if !staging.is_dir() {
+            // For the user alone: it holds sources and whatever tasks made.
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+            made.map_err(io_error("create", root))?;
             fs::create_dir_all(&staging).map_err(io_error("create", &staging))?;
             for byte in 0..=u8::MAX {
                 let shard = root.join("sha256").join(format!("{byte:02x}"));

@@ -80,6 +80,32 @@ impl Store {
         Ok(())
     }
 
+    /// The digest of the file at a path of a tree; nothing, where there is none.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn find(&self, root: Digest, path: &Path) -> Result<Option<Digest>, StoreError> {
+        let mut digest = root;
+        let mut parts = path.iter().map(|part| part.to_str().unwrap_or_default()).peekable();
+        while let Some(part) = parts.next() {
+            let directory = self.directory(digest)?;
+            let found = if parts.peek().is_some() {
+                let below = directory.directories.iter().find(|node| node.name == part);
+                below.and_then(|node| WireDigest::read(node.digest.as_ref()))
+            } else {
+                let file = directory.files.iter().find(|node| node.name == part);
+                return Ok(file
+                    .and_then(|node| WireDigest::read(node.digest.as_ref()))
+                    .map(|(digest, _)| digest));
+            };
+            match found {
+                Some((below, _)) => digest = below,
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads a tree and checks every byte of it.
     ///
     /// # Errors

@@ -291,6 +291,18 @@ impl Value {
     }
 }
 
+impl Value {
+    /// The bytes of its text, and of what separates it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Texts(texts) => texts.iter().map(|text| text.len() + 3).sum(),
+            Self::Fields(fields) => fields.iter().map(|(key, text)| key.len() + text.len() + 6).sum(),
+        }
+    }
+}
+
 impl ValueType {
     /// The type's word in a document.
     #[must_use]
