@@ -205,7 +205,7 @@ fn the_embedded_registry_is_the_same_by_its_path_and_by_its_host() {
         let inspected = world.run(&["task", "inspect", reference]).ok().out;
         assert!(inspected.contains("cofferdam.local/echo:0.1.0@sha256:"), "{inspected}");
     }
-    for reference in ["oci://quay.io/echo:0.1.0", "oci:///tmp/registry:echo:0.1.0"] {
+    for reference in ["oci://registry.example/echo:0.1.0", "oci:///srv/registry:echo:0.1.0"] {
         let pipeline = use_task(&world, &format!("bundle: '{reference}'"));
         world.run(&["run", &pipeline]).refused(3, "registry/invalid-reference", "6:18").says("over HTTP");
     }

@@ -250,7 +250,7 @@ mod tests {
             "../a",
             "a:b:c",
             "a\nb",
-            "oci://quay.io/a:1",
+            "oci://registry.example/a:1",
             "oci://sbom:1",
             "oci://cofferdam.local:80/sbom:1",
             "oci://cofferdam.local/a/sbom:1",

@@ -5,12 +5,15 @@ use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError};
+use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError, read_named};
 
 use super::failure::Failure;
 use super::run_directory;
 use crate::event::Journal;
 use crate::store::Store;
+
+/// Larger trust rules are not read.
+const MAX_TRUST: u64 = 4 << 20;
 
 /// The public half of the user's own key, relative to `trust.yaml`.
 pub(crate) const PUBLIC_KEY: &str = "keys/cofferdam.pub";
@@ -141,8 +144,11 @@ impl Home {
     /// The user's trust rules; without a file, nothing is trusted.
     pub(crate) fn trust(&self) -> Result<Trust, Failure> {
         let path = self.trust_file();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let text = match read_named(&path, MAX_TRUST) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
+                let message = format!("{} is not UTF-8 text", path.display());
+                Failure::invalid("document/syntax", message, "save the file as UTF-8")
+            })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Trust::default()),
             Err(error) => return Err(Failure::io("read", &path, &error)),
         };

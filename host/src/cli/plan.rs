@@ -20,15 +20,15 @@ pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8,
     Ok(exit::OK)
 }
 
+/// Larger files are not read.
+const MAX_PIPELINE: u64 = 4 << 20;
+
 /// Plans a pipeline.
 pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
     let given = params::parse(&args.params)?;
-    let text = std::fs::read_to_string(&args.file).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::InvalidData {
-            let message = format!("{} is not UTF-8 text", args.file.display());
-            return Failure::invalid("document/syntax", message, "save the file as UTF-8");
-        }
-        Failure::unreadable(&args.file, &error)
+    let text = String::from_utf8(super::read_file(&args.file, MAX_PIPELINE)?).map_err(|_| {
+        let message = format!("{} is not UTF-8 text", args.file.display());
+        Failure::invalid("document/syntax", message, "save the file as UTF-8")
     })?;
     let base = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let base = std::path::absolute(base).map_err(|error| Failure::unreadable(base, &error))?;

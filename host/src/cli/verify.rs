@@ -11,13 +11,15 @@ use super::{exit, show};
 use crate::provenance::{Report, verify_bundle, verify_run};
 use crate::report::{Palette, visible};
 
+/// Larger bundles are not read.
+const MAX_BUNDLE: u64 = 64 << 20;
+
 pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let key = home.public_key(args.key.as_deref())?;
     let store = home.store()?;
     let report = match args.subject.as_deref() {
         Some(file) if Path::new(file).is_file() => {
-            let file = Path::new(file);
-            let bundle = std::fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
+            let bundle = super::read_file(Path::new(file), MAX_BUNDLE)?;
             verify_bundle(&bundle, &store, &key)
         }
         // No run has such a name.

@@ -34,7 +34,8 @@ impl RegistryResolver {
         Self { embedded: embedded.to_owned(), trust, now, require_trusted, known: RefCell::default() }
     }
 
-    /// Finds a task by its reference.
+    /// Finds a task by its reference, which decides nothing but where to look:
+    /// the rules are asked about what is found there.
     ///
     /// # Errors
     /// [`ResolveError`].
@@ -63,17 +64,14 @@ impl RegistryResolver {
             written.version_uri(&metadata.version),
             embedded_uri(&component),
         ];
-        let (digest, component_digest) = (pulled.digest, pulled.component_digest);
-        let trust = self.trust.decide(
-            &Candidate {
-                uri: &uri,
-                spellings: &spellings,
-                digest,
-                component: component_digest,
-                bundles: &bundles,
-            },
-            self.now,
-        );
+        let candidate = Candidate {
+            uri: &uri,
+            spellings: &spellings,
+            digest: pulled.digest,
+            component: pulled.component_digest,
+            bundles: &bundles,
+        };
+        let trust = self.trust.decide(&candidate, self.now);
         let reference = reference.pinned(pulled.digest).to_string();
         Ok(ResolvedTask { reference, digest: pulled.digest, component: Arc::new(component), trust })
     }
@@ -89,17 +87,10 @@ impl RegistryResolver {
         let written = format!("file:{path}");
         let reference = format!("{written}@{digest}");
         let (uri, spellings) = (format!("file:{}", file.display()), [written, embedded_uri(&component)]);
-        let (component_digest, bundles) = (component.digest, Bundles::default());
-        let trust = self.trust.decide(
-            &Candidate {
-                uri: &uri,
-                spellings: &spellings,
-                digest,
-                component: component_digest,
-                bundles: &bundles,
-            },
-            self.now,
-        );
+        let bundles = Bundles::default();
+        let candidate =
+            Candidate { uri: &uri, spellings: &spellings, digest, component: digest, bundles: &bundles };
+        let trust = self.trust.decide(&candidate, self.now);
         Ok(ResolvedTask { reference, digest, component: Arc::new(component), trust })
     }
 

@@ -184,9 +184,9 @@ fn own_record(statement: &Statement<Provenance>) -> Option<Digest> {
 /// A failed run is no evidence for what it made.
 fn outcome(statement: &Statement<Provenance>) -> Result<String, String> {
     let Provenance { build_definition, run_details } = &statement.predicate;
-    let byproducts = run_details.byproducts.iter();
-    let found = byproducts.filter(|b| matches!(b.name.as_str(), "taskRun/outcome" | "pipelineRun/outcome"));
-    let outcome = found.last().and_then(|byproduct| byproduct.decode_json());
+    let mut byproducts = run_details.byproducts.iter();
+    let found = byproducts.find(|b| matches!(b.name.as_str(), "taskRun/outcome" | "pipelineRun/outcome"));
+    let outcome = found.and_then(|byproduct| byproduct.decode_json());
     let reason = outcome.as_ref().and_then(|outcome| outcome.get("reason")?.as_str());
     if reason != Some("Succeeded") {
         return Err(format!("it ended with {}", reason.unwrap_or("no outcome")));
