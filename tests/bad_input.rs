@@ -86,7 +86,8 @@ fn an_artifact_from_a_task_that_makes_none_is_refused() {
 #[test]
 fn a_missing_param_says_how_to_give_it() {
     let world = World::with(ECHO);
-    let pipeline = world.pipeline_spec("  params: [{ name: level }]\n  tasks: []\n");
+    let pipeline =
+        world.pipeline_spec("  params: [{ name: level }]\n  tasks: [{ name: a, taskRef: { name: echo } }]\n");
     world.run(&["run", &pipeline]).refused(3, "plan/missing", "test.yaml:5:").says("--param level=VALUE");
     world.run(&["run", &pipeline, "-p", "lvl=1"]).refused(3, "plan/unknown-name", "").says("there is: level");
     world.run(&["run", &pipeline, "-p", "level"]).refused(2, "usage/invalid", "").says("has no `=`");
@@ -236,12 +237,16 @@ fn what_is_not_there_is_said() {
     world.run(&["show"]).refused(3, "journal/no-runs", "").says("cofferdam run");
     world.run(&["show", "x"]).refused(3, "journal/no-such-run", "");
     world.run(&["verify", "out/no.json"]).refused(3, "key/none", "");
-    world.run(&["task", "inspect", "nothing"]).refused(3, "registry/corrupt-layout", "");
+    world.run(&["task", "inspect", "nothing"]).refused(3, "registry/no-tasks", "");
     world.run(&["task", "build", "."]).refused(3, "io/unreadable", "task.yaml");
-    let pipeline = world.pipeline_spec("  tasks: []\n");
-    world.run(&["run", &pipeline]).refused(3, "key/none", "").says("cofferdam setup");
+    let pipeline =
+        world.pipeline("- { name: a, taskRef: { name: echo } }\n- { name: b, taskRef: { name: fail } }");
+    let none = world.run(&["run", &pipeline]).refused(3, "registry/no-tasks", "6:18").says("cofferdam setup");
+    assert_eq!(none.err.matches("error[").count(), 1, "{none:?}");
     world.run(&["setup"]).ok();
-    world.run(&["run", &pipeline, "--source", "no"]).ok();
+    world.run(&["run", &pipeline]).refused(3, "registry/not-found", "6:18");
+    let pipeline = world.pipeline_spec("  tasks: []\n");
+    world.run(&["run", &pipeline]).refused(3, "plan/invalid-value", "5:3").says("would prove nothing");
     world.run(&["frob"]);
     assert_eq!(world.run(&["frob"]).status, 2);
     assert_eq!(world.run(&["run"]).status, 2);
@@ -291,4 +296,69 @@ fn values_that_multiply_are_bounded() {
     let (status, run) = world.run_json(&[&pipeline]);
     assert_eq!(status, 1);
     assert_eq!(crate::harness::task(&run, "b")["reason"], "InvalidTaskResults");
+}
+
+#[test]
+fn what_a_new_user_gets_wrong_is_told_in_their_words() {
+    let world = World::with(&[Task::Test("stamp"), Task::Test("echo")]);
+    let stamp = |from: &str| {
+        world.pipeline(&format!(
+            "- {{ name: a, taskRef: {{ name: stamp }}, inputs: [{{ name: source, from: {from} }}] }}"
+        ))
+    };
+    world
+        .run(&["run", &stamp("source")])
+        .refused(3, "plan/invalid-value", "6:")
+        .says("`source` names no artifact");
+    world.write("tab.yaml", "apiVersion: cofferdam.dev/v1\n\tkind: Pipeline\n");
+    world.run(&["run", "tab.yaml"]).refused(3, "document/syntax", "tab.yaml:").says("indent with spaces");
+    world.write("empty.yaml", "");
+    world.run(&["run", "empty.yaml"]).refused(3, "document/syntax", "1:1").says("cofferdam schema pipeline");
+    world.run(&["task", "inspect", "./nope.wasm"]).refused(3, "io/unreadable", "nope.wasm");
+    world.run(&["verify", "."]).refused(3, "io/unreadable", "");
+
+    let spec = "  params: [{ name: list, type: array }, { name: level }]\n  tasks: [{ name: a, taskRef: { name: echo }, \
+                params: [{ name: list, value: ['$(params.list[*])'] }, { name: text, value: $(params.level) }] }]\n";
+    let pipeline = world.pipeline_spec(spec);
+    let missing = world.run(&["plan", &pipeline]).refused(3, "plan/missing", "5:");
+    assert_eq!(missing.err.matches("error[").count(), 2, "nothing follows from what is missing: {missing:?}");
+    let refused = world.run(&["plan", &pipeline, "-p", "level=x", "-p", "list=[\"a\", 1]"]);
+    refused.refused(3, "plan/invalid-value", "5:").says("begins like a JSON list of strings and is none");
+    world.run(&["plan", &pipeline, "-p", "level=x", "-p", "list=[\"a\"]"]).ok();
+}
+
+#[test]
+fn output_that_cannot_be_written_is_no_success() {
+    let world = World::with(ECHO);
+    let pipeline = world.pipeline("- { name: a, taskRef: { name: echo } }");
+    world.run(&["run", &pipeline]).ok();
+    for command in
+        [&["show"][..], &["verify"], &["runs"], &["completions", "bash"], &["run", "--quiet", &pipeline]]
+    {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut program = world.command(command);
+        let output = program.stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"), "{command:?}");
+    }
+}
+
+#[test]
+fn a_directory_for_results_is_checked_before_the_run() {
+    let world = World::with(ECHO);
+    let pipeline = world.pipeline("- { name: a, taskRef: { name: echo } }");
+    world.write("full/x", "");
+    world.write("file", "");
+    for flag in ["--outputs", "--attestations"] {
+        world.run(&["run", &pipeline, flag, "full"]).refused(3, "io/not-empty", "full");
+        world.run(&["run", &pipeline, flag, "file"]).refused(3, "io/not-empty", "is no directory");
+    }
+    assert!(world.runs().is_empty());
+    let run = world.run(&["run", &pipeline]).ok().out;
+    assert!(run.ends_with("ms\n") && run.contains("\nSucceeded: test of 1 task in "), "{run}");
+    world.run(&["run", &pipeline]).ok();
+    world.run(&["show", "test"]).refused(3, "journal/ambiguous-run", "").says("fits 2 runs: test-");
+    world.run(&["show", "--outputs", "again"]).ok();
+    assert!(world.project().join("again/a/copy/text.txt").exists());
 }

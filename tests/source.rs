@@ -52,6 +52,20 @@ fn a_clean_checkout_is_its_commit_and_a_changed_one_is_not() {
 }
 
 #[test]
+fn what_git_keeps_for_itself_is_never_part_of_the_source() {
+    let (world, pipeline) = world();
+    // A repository without a commit, and then one with, taken as plain files.
+    let git =
+        std::process::Command::new("git").args(["init", "--quiet"]).current_dir(world.project()).status();
+    assert!(git.unwrap().success());
+    let (_, run) = world.run_json(&[&pipeline]);
+    assert_eq!(listing(&run), ".cofferdam a.txt");
+    world.commit("first");
+    let (_, run) = world.run_json(&[&pipeline, "--no-git"]);
+    assert_eq!(listing(&run), ".cofferdam a.txt");
+}
+
+#[test]
 fn a_commit_whose_objects_were_changed_is_never_claimed() {
     let (world, pipeline) = world();
     world.commit("first");
@@ -149,6 +163,7 @@ fn a_repository_of_another_user_is_not_read() {
 
 /// The statement of the newest run.
 fn statement(world: &World) -> Value {
+    let _ = fs::remove_dir_all(world.project().join("att"));
     world.run(&["show", "--attestations", "att"]).ok();
     let text = fs::read_to_string(world.project().join("att/run.sigstore.json")).unwrap();
     let bundle: Value = serde_json::from_str(&text).unwrap();

@@ -59,7 +59,7 @@ pub enum KeyError {
     },
     /// The file system refused.
     #[error("cannot {action} {}: {source}", path.display())]
-    #[diagnostic(code("key/io"))]
+    #[diagnostic(code("key/io"), help("check the path and its permissions"))]
     Io {
         /// What was being done.
         action: &'static str,

@@ -124,13 +124,16 @@ pub(crate) struct PlanArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam show                 the newest run\n  \
     cofferdam show inspect-7dk     the run whose name begins or ends so\n  \
-    cofferdam show --attestations out/")]
+    cofferdam show --outputs out/ --attestations att/")]
 pub(crate) struct ShowArgs {
     /// The run; left out, the newest.
     pub(crate) run: Option<String>,
     /// Print the log lines of all tasks, too.
     #[arg(long)]
     pub(crate) logs: bool,
+    /// Copy every output to DIRECTORY/TASK/OUTPUT.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) outputs: Option<PathBuf>,
     /// Write the run's signed attestations to this directory.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) attestations: Option<PathBuf>,
@@ -140,13 +143,13 @@ pub(crate) struct ShowArgs {
 #[command(after_help = "Example:\n  cofferdam runs --limit 5 --format json")]
 pub(crate) struct RunsArgs {
     /// How many to list, newest first.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) limit: u16,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam verify inspect-7dkm2vqx4h\n  \
-    cofferdam verify out/sbom.sigstore.json --key builder.pub")]
+    cofferdam verify out/task-sbom.sigstore.json --key builder.pub")]
 pub(crate) struct VerifyArgs {
     /// A run, or the file of an attestation; left out, the newest run.
     #[arg(value_name = "RUN|FILE")]

@@ -105,14 +105,14 @@ fn at(file: &str, place: Place, code: &str, message: String, help: Option<String
 
 fn status_of(code: &str) -> u8 {
     match code.split('/').next().unwrap_or_default() {
-        "journal" if code.ends_with("no-runs") || code.ends_with("no-such-run") => exit::INVALID_INPUT,
+        "journal" if code.ends_with("-run") || code.ends_with("-runs") => exit::INVALID_INPUT,
         "usage" => exit::USAGE,
         "trust" => exit::REFUSED,
         "engine" | "journal" | "store" | "provenance" => exit::RUN_FAILED,
         "bug" => exit::BUG,
         _ => match code {
             "plan/not-granted" | "plan/forbidden-import" | "registry/digest-mismatch" => exit::REFUSED,
-            "io/refused" | "key/io" | "registry/io" => exit::RUN_FAILED,
+            "io/refused" | "registry/io" => exit::RUN_FAILED,
             _ => exit::INVALID_INPUT,
         },
     }

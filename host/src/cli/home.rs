@@ -135,7 +135,7 @@ impl Home {
             Err(KeyError::Io { .. }) if file.is_none() => Err(Failure::invalid(
                 "key/none",
                 format!("there is no public key at {}", path.display()),
-                "name the key that signed: --key FILE",
+                "name the key that signed: --key FILE; your own is made by `cofferdam setup`",
             )),
             other => Ok(other?),
         }

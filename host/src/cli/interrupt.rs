@@ -1,4 +1,4 @@
-//! Ctrl-C and `kill`: the first cancels the run and lets it end in order, the
+//! Ctrl-C, `kill` and a lost terminal: the first cancels the run and lets it end in order, the
 //! second ends the process.
 
 use std::io::Write;
@@ -12,10 +12,10 @@ use crate::sandbox::CancelToken;
 pub(crate) fn cancel_on_signal(cancel: &CancelToken) -> std::io::Result<()> {
     let cancel = cancel.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut hangup) = {
         // Registered here, so that no signal after this call is missed.
         let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
     };
     let wait = move || {
         runtime.block_on(async {
@@ -23,6 +23,7 @@ pub(crate) fn cancel_on_signal(cancel: &CancelToken) -> std::io::Result<()> {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
                 }
                 if first {
                     let words = "\nstopping: running tasks are cancelled; once more to stop at once";

@@ -4,6 +4,7 @@
 mod cargo_build;
 mod commands;
 mod completions;
+mod export;
 mod failure;
 mod home;
 mod interrupt;
@@ -67,7 +68,7 @@ pub fn main() -> ExitCode {
     };
     start_tracing();
     let printer = Printer::new(cli.format, cli.color);
-    match dispatch(cli, &printer) {
+    match dispatch(cli, &printer).and_then(|code| printer.finish().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             printer.failure(&failure);

@@ -1,6 +1,7 @@
 //! Everything that is printed: results on standard output, the rest on
 //! standard error.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(crate) struct Printer {
     err: Palette,
     moving: bool,
     program: String,
+    /// Why standard output could not be written, if it could not.
+    unwritten: RefCell<Option<io::Error>>,
 }
 
 impl Printer {
@@ -40,6 +43,7 @@ impl Printer {
             out: Palette::new(wanted(io::stdout().is_terminal())),
             err: Palette::new(wanted(terminal)),
             moving: terminal && !dumb && std::env::var_os("CI").is_none(),
+            unwritten: RefCell::default(),
             program: std::env::args().next().unwrap_or_else(|| "cofferdam".to_owned()),
         }
     }
@@ -61,10 +65,20 @@ impl Printer {
     }
 
     /// Prints text to standard output. Whoever reads it may stop reading.
-    #[expect(clippy::unused_self, reason = "all output goes through the printer")]
     pub(crate) fn text(&self, text: &str) {
         let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.unwritten.borrow_mut().get_or_insert(error);
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Whether everything that was printed was also written.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        let unwritten = self.unwritten.borrow_mut().take();
+        unwritten.map_or(Ok(()), |error| Err(Failure::io("write", Path::new("standard output"), &error)))
     }
 
     /// Prints a remark to standard error.

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::run_directory::RunDirectory;
-use super::{exit, interrupt, plan, show, source};
+use super::{exit, export, interrupt, plan, source};
 use crate::engine::{self, Engine, EngineError};
 use crate::event::{Builder, Fact, Recorder, RunRecord, RunStart, Source};
 use crate::model::{RunId, Status};
@@ -22,19 +22,24 @@ use crate::source::Checkout;
 use crate::store::Store;
 
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    if let Some(directory) = &args.outputs {
-        must_be_new(directory)?;
+    for directory in [&args.outputs, &args.attestations].into_iter().flatten() {
+        export::make_new(directory)?;
     }
     let plan = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
     let record = execute(args, home, &plan, &store, printer)?;
-    if let Some(directory) = &args.outputs {
-        copy_outputs(&record, &store, directory)?;
-    }
     let view = RunView::new(&record, false);
     let history = home.history();
     let here = printer.surroundings(&history);
     printer.result(&view, |palette| run_text(&view, Detail::Summary, here, palette));
+    // The summary first: what goes wrong from here on is not the run's.
+    if let Some(directory) = &args.outputs {
+        export::outputs(&record, &store, directory)?;
+    }
+    if let Some(directory) = &args.attestations {
+        let journal = home.journal()?;
+        export::attestations(&journal.attestations(&record.id)?, directory)?;
+    }
     Ok(match record.finished.map(|(_, reason, _)| reason.status()) {
         Some(Status::Succeeded) => exit::OK,
         Some(Status::Cancelled) => exit::INTERRUPTED,
@@ -104,7 +109,7 @@ fn execute(
         recorder.record(Fact::SourceAcquired(source.clone()))?;
     }
     let source = given.source.clone();
-    let attestor = Attestor::new(&key, &recorder, start, source, args.attestations.is_some());
+    let attestor = Attestor::new(&key, &recorder, start, source);
     let engine = Engine {
         sandbox: &sandbox,
         store,
@@ -119,9 +124,6 @@ fn execute(
     };
     engine.run(plan, &prepared, given.source.as_ref(), &attest)?;
     seal(&recorder, &attestor)?;
-    if let Some(directory) = &args.attestations {
-        show::write_attestations(directory, &attestor.kept())?;
-    }
     recorder.so_far().ok_or_else(no_events)
 }
 
@@ -145,31 +147,4 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let filled = getrandom::fill(&mut bytes);
     filled.map_err(|error| Failure::invalid("bug/no-randomness", error.to_string(), "check /dev/urandom"))?;
     Ok(bytes)
-}
-
-/// Refuses a directory that holds something: nothing of the user's is mixed
-/// with, or replaced by, what a run makes.
-fn must_be_new(directory: &Path) -> Result<(), Failure> {
-    let empty = match std::fs::read_dir(directory) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-        Err(error) => return Err(Failure::io("use", directory, &error)),
-    };
-    let full = || {
-        let message = format!("the directory {} is not empty", directory.display());
-        Failure::invalid("io/not-empty", message, "give a new directory to --outputs, or remove that one")
-    };
-    empty.then_some(()).ok_or_else(full)
-}
-
-fn copy_outputs(record: &RunRecord, store: &Store, directory: &Path) -> Result<(), Failure> {
-    for (name, task) in record.tasks_in_order() {
-        let Some((_, end)) = &task.end else { continue };
-        for (output, tree) in &end.outputs {
-            let below = directory.join(name);
-            std::fs::create_dir_all(&below).map_err(|error| Failure::io("create", &below, &error))?;
-            store.copy_out(tree.digest, &below.join(output))?;
-        }
-    }
-    Ok(())
 }

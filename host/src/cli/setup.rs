@@ -38,8 +38,12 @@ pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8
         );
         for task in &tasks {
             text +=
-                &format!("have task {}@{}, signed\n", palette.strong.apply_to(&task.reference), task.digest);
+                &format!("published {}@{}, signed\n", palette.strong.apply_to(&task.reference), task.digest);
         }
+        text += match tasks.as_slice() {
+            [] => "next: publish tasks with `cofferdam setup TASK.wasm..`\n",
+            _ => "next: cofferdam run PIPELINE\n",
+        };
         text
     });
     Ok(exit::OK)

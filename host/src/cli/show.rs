@@ -1,15 +1,11 @@
 //! `cofferdam show`: what happened in a run, in words.
 
-use std::path::Path;
-
-use cofferdam_manifest::Name;
-
 use super::commands::ShowArgs;
-use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use crate::event::{Event, Fact, Journal, LogLevel, RunRecord, StoredAttestation};
+use super::{exit, export};
+use crate::event::{Event, Fact, Journal, LogLevel, RunRecord};
 use crate::model::RunId;
 use crate::report::{Detail, RunView, run_text, visible};
 
@@ -17,9 +13,15 @@ pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8,
     let journal = home.journal()?;
     let run = find(&journal, args.run.as_deref())?;
     if let Some(directory) = &args.attestations {
+        export::make_new(directory)?;
         let stored = journal.attestations(&run)?;
-        write_attestations(directory, &stored)?;
+        export::attestations(&stored, directory)?;
         printer.note(&format!("wrote {} attestations to {}", stored.len(), directory.display()));
+    }
+    if let Some(directory) = &args.outputs {
+        export::make_new(directory)?;
+        export::outputs(&record(&journal, &run)?, &home.store()?, directory)?;
+        printer.note(&format!("wrote the outputs to {}", directory.display()));
     }
     let view = view(home, &journal, &run)?;
     let lines = if args.logs { journal.events(&run)? } else { Vec::new() };
@@ -45,11 +47,14 @@ pub(crate) fn find(journal: &Journal, name: Option<&str>) -> Result<RunId, Failu
 
 /// The view of a run that is in the journal.
 pub(crate) fn view(home: &Home, journal: &Journal, run: &RunId) -> Result<RunView, Failure> {
-    let record = RunRecord::fold(&journal.events(run)?).ok_or_else(|| {
+    Ok(RunView::new(&record(journal, run)?, home.is_alive(run.as_str())))
+}
+
+fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {
+    RunRecord::fold(&journal.events(run)?).ok_or_else(|| {
         let message = format!("the journal of run {run} does not begin with its start");
         Failure::invalid("journal/changed", message, "do not rely on this run; run the pipeline again")
-    })?;
-    Ok(RunView::new(&record, home.is_alive(run.as_str())))
+    })
 }
 
 fn log_line(event: &Event) -> Option<String> {
@@ -63,24 +68,4 @@ fn log_line(event: &Event) -> Option<String> {
     let fields: String =
         fields.iter().map(|(name, value)| format!(" {}={}", visible(name), visible(value))).collect();
     Some(format!("{} {} {level} {}{fields}\n", event.at, visible(task), visible(message)))
-}
-
-/// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, and
-/// `run.sigstore.json` for the run itself.
-pub(crate) fn write_attestations(directory: &Path, stored: &[StoredAttestation]) -> Result<(), Failure> {
-    std::fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))?;
-    for attestation in stored {
-        let name = match &attestation.task {
-            // The database may have been changed by anyone; a name is no path.
-            Some(task) if Name::try_from(task.clone()).is_err() => {
-                let message = format!("`{}` is not the name of a task", visible(task));
-                return Err(Failure::invalid("journal/changed-name", message, "do not rely on this run"));
-            }
-            Some(task) => format!("task-{task}.sigstore.json"),
-            None => "run.sigstore.json".to_owned(),
-        };
-        let path = directory.join(name);
-        super::write_file(&path, attestation.bundle.as_bytes())?;
-    }
-    Ok(())
 }

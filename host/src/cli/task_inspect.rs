@@ -17,7 +17,12 @@ use crate::report::{TaskDescription, task_text};
 
 pub(crate) fn run(args: &TaskInspectArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let file = Path::new(&args.subject);
-    let described = if file.exists() { from_file(file)? } else { from_registry(&args.subject, home)? };
+    let described =
+        if file.exists() || args.subject.starts_with(['/', '.']) || args.subject.ends_with(".wasm") {
+            from_file(file)?
+        } else {
+            from_registry(&args.subject, home)?
+        };
     printer.result(&described, |palette| task_text(&described, palette));
     Ok(exit::OK)
 }

@@ -1,7 +1,10 @@
 //! `cofferdam verify`: says in words what holds of a run or an attestation, and
 //! what does not.
 
+use std::io::Read;
 use std::path::Path;
+
+use serde_json::json;
 
 use super::commands::VerifyArgs;
 use super::failure::Failure;
@@ -22,10 +25,11 @@ pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u
             let bundle = super::read_file(Path::new(file), MAX_BUNDLE)?;
             verify_bundle(&bundle, &store, &key)
         }
-        // No run has such a name.
-        Some(file) if file.contains(['/', '.']) => {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(Failure::unreadable(Path::new(file), &missing));
+        // No run has such a name, and a directory is no attestation.
+        Some(file) if file.contains(['/', '.']) || Path::new(file).is_dir() => {
+            let error = std::fs::File::open(file).and_then(|mut file| file.read(&mut [0]));
+            let error = error.err().unwrap_or_else(|| std::io::Error::other("it is no plain file"));
+            return Err(Failure::unreadable(Path::new(file), &error));
         }
         run => {
             let journal = home.journal()?;
@@ -33,7 +37,8 @@ pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u
             verify_run(&journal, &store, &run, &key)?
         }
     };
-    printer.result(&report, |palette| words(&report, palette));
+    let verdict = json!({ "holds": report.holds(), "checks": report.checks });
+    printer.result(&verdict, |palette| words(&report, palette));
     Ok(if report.holds() { exit::OK } else { exit::RUN_FAILED })
 }
 

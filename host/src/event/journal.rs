@@ -67,6 +67,17 @@ pub enum JournalError {
         /// What does not fit.
         why: &'static str,
     },
+    /// Several runs would fit.
+    #[error("`{name}` fits {count} runs: {some}")]
+    #[diagnostic(code("journal/ambiguous-run"), help("give more of the name"))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// How many runs fit.
+        count: usize,
+        /// The newest of them.
+        some: String,
+    },
     /// No such run.
     #[error("there is no run `{run}`")]
     #[diagnostic(code("journal/no-such-run"), help("list them with `cofferdam runs`"))]
@@ -157,7 +168,7 @@ impl Journal {
     /// The run of a name, or of the only run whose name begins or ends so.
     ///
     /// # Errors
-    /// [`JournalError::NoSuchRun`], also when several would fit.
+    /// [`JournalError::NoSuchRun`], or [`JournalError::Ambiguous`].
     pub fn find(&self, name: &str) -> Result<RunId, JournalError> {
         let no_such_run = || JournalError::NoSuchRun { run: name.to_owned() };
         let query = || -> rusqlite::Result<Option<String>> {
@@ -168,10 +179,16 @@ impl Journal {
             return run.parse().map_err(|_| no_such_run());
         }
         let fits = |run: &RunId| run.as_str().starts_with(name) || run.as_str().ends_with(name);
-        let mut fitting = self.runs(usize::from(u16::MAX))?.into_iter().filter(fits);
-        match (fitting.next(), fitting.next()) {
-            (Some(run), None) if !name.is_empty() => Ok(run),
-            _ => Err(no_such_run()),
+        let mut fitting = self.runs(usize::from(u16::MAX))?;
+        fitting.retain(|run| !name.is_empty() && fits(run));
+        match fitting.as_slice() {
+            [] => Err(no_such_run()),
+            [run] => Ok(run.clone()),
+            several => {
+                let some: Vec<&str> = several.iter().take(3).map(RunId::as_str).collect();
+                let (name, count, some) = (name.to_owned(), several.len(), some.join(", "));
+                Err(JournalError::Ambiguous { name, count, some })
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Connects the tasks: params, inputs, order. Finds what does not fit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cofferdam_manifest::{Document, ParamSpec, Value, ValueType};
 use cofferdam_registry::TrustDecision;
@@ -31,10 +31,12 @@ pub(crate) fn connect(
     let mut planned = Vec::new();
     let mut edges = Vec::new();
     let mut left = MAX_PLAN_BYTES;
+    let declared = pipeline.spec.params.iter().map(|spec| spec.name.as_str()).collect();
     for (index, task) in pipeline.spec.tasks.iter().enumerate() {
         let at = At { document, index };
         let mut wiring = Wiring {
             names: &names,
+            declared: &declared,
             resolved,
             params,
             at,
@@ -114,6 +116,7 @@ struct Wiring<'a> {
     resolved: &'a [Option<ResolvedTask>],
     params: &'a BTreeMap<String, Value>,
     at: At<'a>,
+    declared: &'a HashSet<&'a str>,
     errors: &'a mut Vec<PlanError>,
     after: Vec<usize>,
     /// Bytes that values may still have.
@@ -292,6 +295,8 @@ impl Wiring<'_> {
         for reference in template.references() {
             match reference {
                 Reference::Param(name, _) if self.params.contains_key(name) => {}
+                // One without a value has been reported already.
+                Reference::Param(name, _) if self.declared.contains(name.as_str()) => return None,
                 Reference::Param(name, _) => {
                     let known: Vec<&str> = self.params.keys().map(String::as_str).collect();
                     let help = known_names(&known, "the pipeline takes no params");
@@ -426,8 +431,9 @@ impl Wiring<'_> {
                 None
             }
             Some(Reference::Param(..) | Reference::Result(..)) | None => {
-                let why = "an input takes $(source) or $(tasks.NAME.outputs.NAME)";
-                self.invalid_reference(from.trim_start_matches("$(").trim_end_matches(')'), why, below);
+                let message =
+                    format!("`{from}` names no artifact: write $(source) or $(tasks.NAME.outputs.NAME)");
+                self.errors.push(PlanError::InvalidValue { message, place: self.at.place(below) });
                 None
             }
         }

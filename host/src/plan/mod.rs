@@ -127,11 +127,22 @@ impl Plan {
         let params = params::bind(&pipeline, request.given, &document, &mut errors);
         let mut tasks = Vec::new();
         let mut uses_source = false;
+        let mut no_tasks = false;
+        if pipeline.spec.tasks.is_empty() {
+            let message = "`tasks` is empty: a run of nothing would prove nothing".to_owned();
+            errors.push(PlanError::InvalidValue { message, place: document.place("/spec/tasks") });
+        }
         for (index, task) in pipeline.spec.tasks.iter().enumerate() {
             let at = At { document: &document, index };
             match resolver.resolve(&task.task_ref, request.base) {
                 Ok(resolved) => tasks.push(Some(resolved)),
                 Err(source) => {
+                    // Said once: no other task is there either.
+                    if no_tasks {
+                        tasks.push(None);
+                        continue;
+                    }
+                    no_tasks = matches!(source, ResolveError::NoTasks);
                     errors.push(PlanError::Unresolved {
                         task: task.name.to_string(),
                         source,

@@ -25,7 +25,14 @@ pub(crate) fn bind(
             continue;
         }
         let value = match (given.get(name), &spec.default) {
-            (Some(value), _) => coerce(value, spec.effective_type()),
+            (Some(value), _) => match coerce(value, spec.effective_type()) {
+                Ok(value) => value,
+                Err(why) => {
+                    let message = format!("`{name}` {why}");
+                    errors.push(PlanError::InvalidValue { message, place });
+                    continue;
+                }
+            },
             (None, Some(value)) => value.clone(),
             (None, None) => {
                 let message = format!("the param `{name}` has no value");
@@ -50,16 +57,20 @@ pub(crate) fn bind(
     bound
 }
 
-/// A string where a list or an object is wanted is read as JSON, if it is that;
-/// any other string where a list is wanted is a list of one.
-fn coerce(value: &Value, wanted: ValueType) -> Value {
-    let Value::Text(text) = value else { return value.clone() };
-    let json = || serde_json::from_str(text).ok().filter(|value: &Value| value.value_type() == wanted);
-    match wanted {
-        ValueType::String => value.clone(),
-        ValueType::Array => json().unwrap_or_else(|| Value::Texts(vec![text.clone()])),
-        ValueType::Object => json().unwrap_or_else(|| value.clone()),
+/// A string where a list or an object is wanted is JSON if it begins as that
+/// does; any other where a list is wanted is a list of one.
+fn coerce(value: &Value, wanted: ValueType) -> Result<Value, String> {
+    let Value::Text(text) = value else { return Ok(value.clone()) };
+    let (opening, what) = match wanted {
+        ValueType::String => return Ok(value.clone()),
+        ValueType::Array => ('[', "a JSON list of strings"),
+        ValueType::Object => ('{', "a JSON object of strings"),
+    };
+    if text.trim_start().starts_with(opening) {
+        let read = serde_json::from_str(text).ok().filter(|value: &Value| value.value_type() == wanted);
+        return read.ok_or_else(|| format!("begins like {what} and is none"));
     }
+    Ok(if wanted == ValueType::Array { Value::Texts(vec![text.clone()]) } else { value.clone() })
 }
 
 /// A sentence that lists names, for messages.

@@ -45,6 +45,9 @@ impl RegistryResolver {
             Location::Embedded => &self.embedded,
             Location::Layout(path) => path,
         };
+        if reference.location == Location::Embedded && !root.exists() {
+            return Err(ResolveError::NoTasks);
+        }
         let layout = Layout::open(root)?;
         let pulled = layout.pull(&reference)?;
         let bundles = layout.bundles(pulled.digest)?;

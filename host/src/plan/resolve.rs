@@ -58,6 +58,9 @@ pub enum ResolveError {
         /// What the system said.
         why: String,
     },
+    /// Nothing was ever published on this machine.
+    #[error("this machine has no tasks yet")]
+    NoTasks,
     /// The registry has it under a name that is not its own.
     #[error("what the registry has as `{name}` calls itself `{found}`")]
     Renamed {
@@ -94,6 +97,7 @@ impl ResolveError {
             Self::Registry(error) => own(error.code()),
             Self::Component(error) => own(error.code()),
             Self::File { .. } => "plan/unreadable-component".into(),
+            Self::NoTasks => "registry/no-tasks".into(),
             Self::Renamed { .. } => "trust/renamed".into(),
             Self::Denied { .. } => "trust/denied".into(),
             Self::NotTrusted { .. } => "trust/not-trusted".into(),
@@ -104,6 +108,11 @@ impl ResolveError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
+            Self::NoTasks => Some(
+                "publish and sign some: cofferdam setup TASK.wasm..; `make run` in Cofferdam's own repository does it \
+                 for the built-in ones"
+                    .to_owned(),
+            ),
             Self::Ambiguous => Some("write for example taskRef: { name: sbom }".to_owned()),
             Self::Reference(error) => error.help().map(|help| help.to_string()),
             Self::Registry(error) => error.help().map(|help| help.to_string()),

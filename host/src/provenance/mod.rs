@@ -8,7 +8,7 @@ mod statement;
 mod tekton;
 mod verify;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cofferdam_registry::{Digest, KeyError, SigningKey, Statement, sign};
 
@@ -45,22 +45,18 @@ pub struct Attestor<'a> {
     recorder: &'a Arc<Recorder>,
     start: RunStart,
     source: Option<Source>,
-    /// The bundles made so far, for whoever wants them as files.
-    kept: Option<Mutex<Vec<StoredAttestation>>>,
 }
 
 impl<'a> Attestor<'a> {
-    /// For a run that has begun; with `keep`, its bundles are also held for
-    /// [`Attestor::kept`].
+    /// For a run that has begun.
     #[must_use]
     pub fn new(
         key: &'a SigningKey,
         recorder: &'a Arc<Recorder>,
         start: RunStart,
         source: Option<Source>,
-        keep: bool,
     ) -> Self {
-        Self { key, recorder, start, source, kept: keep.then(Mutex::default) }
+        Self { key, recorder, start, source }
     }
 
     /// Attests a TaskRun, from the event of its start and that of its end.
@@ -92,18 +88,9 @@ impl<'a> Attestor<'a> {
         let run = self.recorder.run().clone();
         let stored =
             StoredAttestation { run, task: task.clone(), predicate_type: predicate_type.clone(), bundle };
-        if let Some(kept) = &self.kept {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(stored.clone());
-        }
         self.recorder.attest(stored)?;
         self.recorder.record(Fact::Attested { task, predicate_type, bundle: digest })?;
         Ok(())
-    }
-
-    /// The bundles made so far.
-    #[must_use]
-    pub fn kept(self) -> Vec<StoredAttestation> {
-        self.kept.map(|kept| kept.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default()
     }
 }
 

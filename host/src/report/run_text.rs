@@ -46,7 +46,7 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     }
     row(&mut out, palette, "pipeline", &format!("{} ({})", view.pipeline, visible(&view.file)));
     if let Some(source) = &view.source {
-        row(&mut out, palette, "source", &source_words(source));
+        row(&mut out, palette, "source", &shortened(&source_words(source), detail));
     }
     let hermetic = if view.hermetic { "yes: no task could see anything but its inputs" } else { "no" };
     row(&mut out, palette, "hermetic", hermetic);
@@ -60,6 +60,12 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     tasks(&mut out, view, detail, here, palette);
     out.push('\n');
     attestations(&mut out, view, detail, here, palette);
+    if detail == Detail::Summary {
+        // Again at the end, where the eye is.
+        let count = view.tasks.len();
+        let tasks = if count == 1 { "task" } else { "tasks" };
+        let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{took}", view.pipeline);
+    }
     out
 }
 
@@ -112,19 +118,24 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
         }
     }
     if let Some(identity) = &task.identity {
-        row(out, palette, "task", &visible(&identity.reference));
+        row(out, palette, "task", &visible(&shortened(&identity.reference, detail)));
     }
     if let Some(trust) = task.trust() {
         row(out, palette, "trust", &visible(&trust));
     }
     for input in &task.inputs {
-        row(out, palette, "read", &format!("{} = {}", input.name, input_words(input)));
+        let words = format!("{} = {}", input.name, input_words(input));
+        row(out, palette, "read", &shortened(&words, detail));
     }
     for (name, tree) in &task.outputs {
-        row(out, palette, "produced", &format!("{name} = {}", tree_words(tree)));
+        row(out, palette, "produced", &shortened(&format!("{name} = {}", tree_words(tree)), detail));
     }
     for (name, value) in &task.results {
         row(out, palette, "result", &format!("{name} = {}", value_words(value, detail)));
+        if let Some(verdict) = test_verdict(name, value) {
+            let style = palette.verdict(&verdict);
+            row(out, palette, "found", &style.apply_to(visible(&verdict)).to_string());
+        }
     }
     if detail == Detail::Full {
         full(out, task, palette);
@@ -173,7 +184,13 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, here: Surround
             }
         }
         row(out, palette, "kept in", &here.history.display().to_string());
-        row(out, palette, "as files", &format!("{} show {run} --attestations DIRECTORY", here.program));
+        let program = here.program;
+        row(
+            out,
+            palette,
+            "as files",
+            &format!("{program} show {run} --outputs DIRECTORY --attestations DIRECTORY"),
+        );
     }
     if view.sealed {
         row(out, palette, "verify", &format!("{} verify {run}", here.program));
@@ -185,6 +202,35 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, here: Surround
 
 fn row(out: &mut String, palette: &Palette, label: &str, text: &str) {
     let _ = writeln!(out, "  {} {text}", palette.faint.apply_to(format!("{label:<9}")));
+}
+
+/// Digests as far as people compare them; all of each where everything is told.
+fn shortened(text: &str, detail: Detail) -> String {
+    const SHOWN: usize = 12;
+    if detail == Detail::Full {
+        return text.to_owned();
+    }
+    let mut pieces = text.split("sha256:");
+    let mut short = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.chars().take_while(char::is_ascii_hexdigit).count();
+        let (digest, rest) = piece.split_at_checked(digits).unwrap_or((piece, ""));
+        let (shown, more) = digest.split_at_checked(SHOWN).unwrap_or((digest, ""));
+        short += &format!("sha256:{shown}{}{rest}", if more.is_empty() { "" } else { ".." });
+    }
+    short
+}
+
+/// The verdict in a result of Konflux's shape for tests, in words.
+fn test_verdict(name: &str, value: &Value) -> Option<String> {
+    let Value::Text(text) = value else { return None };
+    if name != "TEST_OUTPUT" {
+        return None;
+    }
+    let output: serde_json::Value = serde_json::from_str(text).ok()?;
+    let count = |name: &str| output.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let result = output.get("result")?.as_str()?;
+    Some(format!("{result}: {} failures, {} warnings", count("failures"), count("warnings")))
 }
 
 fn source_words(source: &crate::event::Source) -> String {

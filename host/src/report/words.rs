@@ -34,6 +34,16 @@ impl Palette {
         }
     }
 
+    /// The style of a verdict such as `FAILURE: 2 failures, 0 warnings`.
+    #[must_use]
+    pub fn verdict(&self, verdict: &str) -> &Style {
+        match verdict.split(':').next() {
+            Some("SUCCESS") => &self.good,
+            Some("FAILURE" | "ERROR") => &self.bad,
+            _ => &self.caution,
+        }
+    }
+
     /// The style of a status such as `Succeeded`.
     #[must_use]
     pub fn status(&self, status: &str) -> &Style {

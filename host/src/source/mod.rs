@@ -102,7 +102,7 @@ impl Checkout {
     /// [`SourceError`].
     pub fn acquire(&self, store: &Store) -> Result<Source, SourceError> {
         let Some(git) = &self.git else {
-            let tree = store.ingest(&self.root)?;
+            let tree = store.ingest_but(&self.root, ".git")?;
             return Ok(Source { tree, commit: None, remote: None, branch: None, dirty: true });
         };
         let tree = match &git.changed {

@@ -45,7 +45,16 @@ impl Store {
     /// [`StoreError::Unsuitable`] for devices, sockets, names that are not
     /// UTF-8 and links that lead out.
     pub fn ingest(&self, root: &Path) -> Result<Tree, StoreError> {
-        let found = walk(root, SealLimits { bytes: u64::MAX, files: u64::MAX })?;
+        self.ingest_but(root, "")
+    }
+
+    /// Copies a directory into the store, but nothing of one name, wherever in
+    /// it that is.
+    ///
+    /// # Errors
+    /// As [`Store::ingest`].
+    pub fn ingest_but(&self, root: &Path, name: &str) -> Result<Tree, StoreError> {
+        let found = walk(root, SealLimits { bytes: u64::MAX, files: u64::MAX }, name)?;
         self.assemble(root, found, Self::copy_in)
     }
 
@@ -76,7 +85,7 @@ impl Store {
     /// # Errors
     /// As [`Store::ingest`], and [`StoreError::TooLarge`] before any file is read.
     pub fn seal(&self, root: &Path, limits: SealLimits) -> Result<Tree, StoreError> {
-        let found = walk(root, limits)?;
+        let found = walk(root, limits, "")?;
         self.assemble(root, found, Self::move_in)
     }
 
@@ -188,13 +197,16 @@ fn open_plain(top: &OwnedFd, root: &Path, path: &Path) -> Result<File, StoreErro
     }
 }
 
-fn walk(root: &Path, limits: SealLimits) -> Result<Found, StoreError> {
+fn walk(root: &Path, limits: SealLimits, but: &str) -> Result<Found, StoreError> {
     let mut found = Found::default();
     let mut pending = vec![root.to_owned()];
     while let Some(directory) = pending.pop() {
         let entries = fs::read_dir(&directory).map_err(io_error("list", &directory))?;
         for entry in entries {
             let entry = entry.map_err(io_error("list", &directory))?;
+            if !but.is_empty() && entry.file_name() == but {
+                continue;
+            }
             let path = entry.path();
             let metadata = entry.metadata().map_err(io_error("read", &path))?;
             // Before going down: the system opens no path of any length.

@@ -1,6 +1,7 @@
 //! The `unicode-check` task: finds text that reads differently from what it
 //! means (CVE-2021-42574, CVE-2021-42694). It reads every text file of a tree
-//! and changes none. A finding is data: the task succeeds and says what it saw.
+//! and changes none. A finding is data: the task succeeds and says what it saw,
+//! unless it was asked to fail on one.
 
 mod allow;
 mod character;
@@ -43,6 +44,16 @@ fn run(ctx: &Context, params: Params, inputs: Inputs, outputs: Outputs) -> Resul
     std::fs::write(outputs.findings.path().join("findings.sarif"), sarif::render(&survey))?;
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     ctx.info("looked through the tree", &[("summary", &survey.summary())]);
+    let (errors, warnings) = (survey.count(Level::Error), survey.count(Level::Warning));
+    let failing = match params.fail_on {
+        FailOn::Never => 0,
+        FailOn::Error => errors,
+        FailOn::Warning => errors + warnings,
+    };
+    if failing > 0 {
+        let remedy = "the log names each; remove it, or list what is meant under `allow`";
+        return Err(Failure::new("DeceptiveText", survey.summary()).remedy(remedy));
+    }
     Ok(Results { test_output: verdict::render(&survey, seconds) })
 }
 

@@ -184,7 +184,15 @@ impl<'a> Reader<'a> {
             Some(Err(error)) => {
                 let mark = error.marker();
                 let place = Place { line: mark.line().max(1), column: mark.col() + 1 };
-                Err(Fault::new(FaultKind::Syntax, place, format!("not valid YAML: {}", error.info())))
+                let fault = Fault::new(FaultKind::Syntax, place, format!("not valid YAML: {}", error.info()));
+                let info = error.info();
+                Err(if info.contains("tab") {
+                    fault.help("indent with spaces")
+                } else if info.contains("anchor or alias") {
+                    fault.help("put a value with `*` in it, such as $(params.list[*]), in quotes")
+                } else {
+                    fault
+                })
             }
             None => Err(Fault::new(FaultKind::Syntax, self.ended, "the file ends too early")),
         }
@@ -197,6 +205,7 @@ impl<'a> Reader<'a> {
                 (Event::StreamEnd, place) => {
                     return root.ok_or_else(|| {
                         Fault::new(FaultKind::Syntax, place, "the file holds no YAML document")
+                            .help("see what belongs in it: cofferdam schema pipeline")
                     });
                 }
                 (Event::DocumentStart(_), place) => {

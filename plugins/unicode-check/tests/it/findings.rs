@@ -1,6 +1,8 @@
 //! What is found in a tree, what is allowed, and how the verdict follows.
 
 use cofferdam_sdk::Level;
+use cofferdam_sdk::harness::Harness;
+use cofferdam_unicode_check::Contract;
 use serde_json::json;
 
 use crate::trees::{places, run, tree, trojan, verdict};
@@ -37,6 +39,21 @@ fn the_verdict_counts_files_and_findings() {
                      1 invalid-utf8; skipped 1 file with binary content",
         })
     );
+}
+
+#[test]
+fn the_task_fails_on_a_finding_when_it_was_asked_to() {
+    let warning = tree(&[("a.py", "ad\u{200b}min = 1\n".as_bytes())]);
+    let error = trojan();
+    for (directory, fail_on, fails) in [
+        (error.path(), "error", true),
+        (warning.path(), "error", false),
+        (warning.path(), "warning", true),
+        (warning.path(), "never", false),
+    ] {
+        let run = Harness::<Contract>::new().param("fail-on", fail_on).input("source", directory).run();
+        assert_eq!(run.outcome.is_err(), fails, "{fail_on}");
+    }
 }
 
 #[test]

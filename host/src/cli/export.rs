@@ -1,0 +1,57 @@
+//! What a run made, as files for whoever wants to keep them: artifacts and
+//! attestations. Nothing of the user's is replaced by it, or mixed with it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use cofferdam_manifest::Name;
+
+use super::failure::Failure;
+use crate::event::{RunRecord, StoredAttestation};
+use crate::report::visible;
+use crate::store::Store;
+
+/// Makes a directory, and refuses one that holds something.
+pub(crate) fn make_new(directory: &Path) -> Result<(), Failure> {
+    let refuse = |why: &str| {
+        let message = format!("{} {why}", directory.display());
+        Failure::invalid("io/not-empty", message, "give a new directory, or remove that one")
+    };
+    match fs::read_dir(directory) {
+        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(refuse("is not empty"))),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(refuse("is no directory")),
+        Err(_) => fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error)),
+    }
+}
+
+/// Copies every output to `DIRECTORY/TASK/OUTPUT`.
+pub(crate) fn outputs(record: &RunRecord, store: &Store, directory: &Path) -> Result<(), Failure> {
+    for (name, task) in record.tasks_in_order() {
+        let Some((_, end)) = &task.end else { continue };
+        for (output, tree) in &end.outputs {
+            let below = directory.join(name);
+            fs::create_dir_all(&below).map_err(|error| Failure::io("create", &below, &error))?;
+            store.copy_out(tree.digest, &below.join(output))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, and
+/// `run.sigstore.json` for the run itself.
+pub(crate) fn attestations(stored: &[StoredAttestation], directory: &Path) -> Result<(), Failure> {
+    for attestation in stored {
+        let name = match &attestation.task {
+            // The database may have been changed by anyone; a name is no path.
+            Some(task) if Name::try_from(task.clone()).is_err() => {
+                let message = format!("`{}` is not the name of a task", visible(task));
+                return Err(Failure::invalid("journal/changed-name", message, "do not rely on this run"));
+            }
+            Some(task) => format!("task-{task}.sigstore.json"),
+            None => "run.sigstore.json".to_owned(),
+        };
+        super::write_file(&directory.join(name), attestation.bundle.as_bytes())?;
+    }
+    Ok(())
+}
