@@ -167,3 +167,24 @@ fn the_same_task_builds_to_the_same_digest() {
     let text = String::from_utf8_lossy(&bytes("one.wasm")).into_owned();
     assert!(!text.contains(&format!("{home}/.cargo")), "a path of this machine is in the component");
 }
+
+#[test]
+fn a_task_is_recorded_by_the_version_that_was_signed_and_by_no_path_of_this_machine() {
+    let world = World::with(ECHO);
+    let file = crate::harness::task_file(Task::Test("echo"));
+    world.run(&["task", "publish", file.to_str().unwrap(), "--to", "oci:vendor/registry"]).ok();
+    let pipeline = world.pipeline(
+        "- { name: near, taskRef: { name: echo } }
+- { name: far, taskRef: { bundle: 'oci:../vendor/registry:echo:latest' } }",
+    );
+    let (_, run) = world.run_json(&[&pipeline]);
+    let reference = |name: &str| task(&run, name)["identity"]["reference"].as_str().unwrap().to_owned();
+    assert!(reference("near").starts_with("cofferdam.local/echo:0.1.0@sha256:"), "{}", reference("near"));
+    assert!(
+        reference("far").starts_with("oci:../vendor/registry:echo:0.1.0@sha256:"),
+        "{}",
+        reference("far")
+    );
+    assert_eq!(task(&run, "far")["identity"]["trust"]["verdict"], "untrusted");
+    world.run(&["verify", &name(&run)]).ok();
+}

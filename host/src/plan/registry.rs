@@ -75,7 +75,9 @@ impl RegistryResolver {
             bundles: &bundles,
         };
         let trust = self.trust.decide(&candidate, self.now);
-        let reference = reference.pinned(pulled.digest).to_string();
+        // Recorded with the version that was signed, not with a tag that moves.
+        let tag = Some(metadata.version.clone());
+        let reference = Reference { tag, digest: Some(pulled.digest), ..reference }.to_string();
         Ok(ResolvedTask { reference, digest: pulled.digest, component: Arc::new(component), trust })
     }
 
@@ -103,7 +105,15 @@ impl RegistryResolver {
                 self.pull(&Reference::embedded(name.as_str(), task.version.as_deref())?)
             }
             (None, Some(bundle), None) if task.version.is_none() => {
-                self.pull(&Reference::parse(bundle, base)?)
+                let mut found = self.pull(&Reference::parse(bundle, base)?)?;
+                if let Some((path, _)) = bundle.strip_prefix("oci:").and_then(|rest| rest.split_once(':'))
+                    && !path.starts_with("//")
+                {
+                    // As it was written: where that is on this machine is nobody's business.
+                    let task = found.component.manifest.metadata.clone();
+                    found.reference = format!("oci:{path}:{}:{}@{}", task.name, task.version, found.digest);
+                }
+                Ok(found)
             }
             (None, None, Some(path)) if task.version.is_none() => self.read(path, base),
             _ => Err(ResolveError::Ambiguous),
