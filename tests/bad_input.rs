@@ -191,7 +191,11 @@ fn on_another_disk(world: &World, mount: &str, args: &str) -> Done {
     let script = format!("set -e; mkdir -p \"$COFFERDAM_HOME\"; {mount}; exec \"$0\" {args}",);
     let mut command = world.command(&[]);
     let mut inside = Command::new("unshare");
-    inside.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+    // Whoever is root already needs no namespace in which to be root.
+    if !rustix::process::geteuid().is_root() {
+        inside.args(["--user", "--map-root-user"]);
+    }
+    inside.args(["--mount", "sh", "-c", &script]);
     inside.arg(command.get_program()).current_dir(world.project()).env_clear();
     for (name, value) in command.get_envs() {
         if let Some(value) = value {

@@ -3,6 +3,8 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
+
 use crate::harness::{Task, World, name, task};
 
 fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -16,9 +18,8 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     panic!("waited in vain for {what}");
 }
 
-fn signal(child: &Child, signal: &str) {
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+fn signal(child: &Child, signal: Signal) {
+    rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// A run of a task that never ends, once that task has begun.
@@ -41,7 +42,7 @@ fn world() -> World {
 
 #[test]
 fn ctrl_c_cancels_in_order_and_is_recorded() {
-    for number in ["-INT", "-TERM"] {
+    for number in [Signal::INT, Signal::TERM, Signal::HUP] {
         let world = world();
         let child = spinning(&world);
         signal(&child, number);
@@ -60,7 +61,7 @@ fn ctrl_c_cancels_in_order_and_is_recorded() {
 fn a_killed_run_shows_as_interrupted_and_the_next_command_works() {
     let world = world();
     let mut child = spinning(&world);
-    signal(&child, "-KILL");
+    signal(&child, Signal::KILL);
     child.wait().unwrap();
     let run = world.runs().remove(0);
     assert_eq!((&run["status"], &run["sealed"]), (&"Interrupted".into(), &false.into()));
