@@ -1,6 +1,6 @@
 //! Runs that are stopped: with Ctrl-C, with `kill -9`, by another run beside them.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -22,13 +22,35 @@ fn signal(child: &Child, signal: Signal) {
     rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
 }
 
+/// A process that goes with the test, however that ends.
+struct Running(Option<Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Running {
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
 /// A run of a task that never ends, once that task has begun.
-fn spinning(world: &World) -> Child {
+fn spinning(world: &World) -> Running {
     let pipeline = world.pipeline(
-        "- { name: forever, taskRef: { name: spin } }\n- { name: after, taskRef: { name: echo }, runAfter: [forever] }",
+        "- { name: forever, taskRef: { name: spin }, timeout: 2m }\n- { name: after, taskRef: { name: echo }, runAfter: [forever] }",
     );
     let mut command = world.command(&["run", &pipeline, "--format", "json"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let child = Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()));
     wait_for("the task to begin", || {
         let runs = world.runs();
         (runs.first()?["tasks"].get(0)?["status"] == "Running").then_some(())
@@ -44,9 +66,9 @@ fn world() -> World {
 fn ctrl_c_cancels_in_order_and_is_recorded() {
     for number in [Signal::INT, Signal::TERM, Signal::HUP] {
         let world = world();
-        let child = spinning(&world);
-        signal(&child, number);
-        let output = child.wait_with_output().unwrap();
+        let mut running = spinning(&world);
+        signal(running.child(), number);
+        let output = running.output();
         assert_eq!(output.status.code(), Some(130));
         let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((&run["status"], &run["sealed"]), (&"Cancelled".into(), &true.into()));
@@ -60,9 +82,9 @@ fn ctrl_c_cancels_in_order_and_is_recorded() {
 #[test]
 fn a_killed_run_shows_as_interrupted_and_the_next_command_works() {
     let world = world();
-    let mut child = spinning(&world);
-    signal(&child, Signal::KILL);
-    child.wait().unwrap();
+    let mut running = spinning(&world);
+    signal(running.child(), Signal::KILL);
+    running.child().wait().unwrap();
     let run = world.runs().remove(0);
     assert_eq!((&run["status"], &run["sealed"]), (&"Interrupted".into(), &false.into()));
     assert_eq!(task(&run, "forever")["status"], "Interrupted");
