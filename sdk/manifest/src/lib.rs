@@ -5,19 +5,27 @@
 //! author's build refuses exactly what a run would refuse. It reads text it is
 //! given; it opens no file.
 
+mod address;
+mod capabilities;
 mod document;
 mod fault;
+mod host;
 mod manifest;
 mod name;
 mod quantity;
 mod shape;
 
+pub use address::{AddressRange, InvalidRange};
+pub use capabilities::{
+    Capabilities, ExecAsk, Method, NetworkRule, RealOnly, Scheme, SecretAsk, SecretUse, TcpRule, contradictions,
+};
 pub use document::{Document, Node, NodeKind, Place};
 pub use fault::{Fault, FaultKind};
 pub use manifest::{
-    ArtifactSpec, Capabilities, ExecAsk, Limits, Manifest, ManifestKind, Metadata, NetworkAsk, ParamSpec,
-    Property, RealOnly, ResultSpec, SecretAsk, SecretUse, Spec, TASK_API_VERSION, Value, ValueType,
+    ArtifactSpec, Limits, Manifest, ManifestKind, Metadata, ParamSpec, Property, ResultSpec, Spec,
+    TASK_API_VERSION, Value, ValueType,
 };
+pub use host::{Host, HostPattern, InvalidHost, InvalidPath, PathPrefix};
 pub use name::{Identifier, InvalidName, Name};
 pub use quantity::{InvalidQuantity, Quantity, Span};
 pub use shape::{decode, schema};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::capabilities::Capabilities;
 use crate::document::Document;
 use crate::fault::{Fault, FaultKind};
 use crate::name::{Identifier, Name};
@@ -175,75 +176,6 @@ pub struct ArtifactSpec {
     pub description: String,
 }
 
-/// What a task asks for. Asking grants nothing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Capabilities {
-    /// Hosts to reach over HTTP.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub network: Vec<NetworkAsk>,
-    /// Native tools to run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub exec: Vec<ExecAsk>,
-    /// The real time instead of the run's fixed time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clock: Option<RealOnly>,
-    /// Real randomness instead of numbers seeded from the inputs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub random: Option<RealOnly>,
-}
-
-/// One host a task asks to reach.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkAsk {
-    /// A host name, or `*.` and a suffix.
-    pub host: String,
-    /// HTTP methods; left out, `GET` and `HEAD`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub methods: Vec<String>,
-    /// A secret the host adds to each request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<SecretAsk>,
-}
-
-/// A secret, by name: the task never sees its value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SecretAsk {
-    /// The name it is stored under.
-    pub name: Identifier,
-    /// How the host adds it.
-    #[serde(rename = "as")]
-    pub usage: SecretUse,
-}
-
-/// How the host adds a secret to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SecretUse {
-    /// `Authorization: Bearer`.
-    Bearer,
-    /// `Authorization: Basic`.
-    Basic,
-}
-
-/// One native tool a task asks to run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ExecAsk {
-    /// The tool's name.
-    pub tool: String,
-}
-
-/// Asks for the real thing; leaving the key out asks for the fixed one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RealOnly {
-    /// Not reproducible, and recorded as such.
-    Real,
-}
-
 /// How much a task may use. What is left out takes the host's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -263,14 +195,6 @@ pub struct Limits {
     /// Bytes of log lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<Quantity>,
-}
-
-impl Capabilities {
-    /// Whether nothing is asked for.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl Limits {
@@ -425,6 +349,9 @@ impl Manifest {
                 found.push((format!("/spec/params/{index}/enum"), message));
             }
         }
+        for (below, message) in spec.capabilities.contradictions() {
+            found.push((format!("/spec/capabilities{below}"), message));
+        }
         found
     }
 }
@@ -467,7 +394,8 @@ spec:
   inputs: [{ name: source }]
   outputs: [{ name: deps }]
   capabilities:
-    network: [{ host: '*.example.org', methods: [GET], secret: { name: token, as: bearer } }]
+    network: [{ host: '*.example.org', methods: [GET], path: /simple/, secret: { name: token, as: bearer } }]
+    tcp: [{ host: clamd.example.org, port: 3310, addresses: [10.0.0.0/8] }]
     exec: [{ tool: cargo }]
     clock: real
   limits: { memory: 512Mi, timeout: 10m }
