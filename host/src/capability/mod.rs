@@ -5,20 +5,23 @@
 //! asks for; trust and the pipeline what it is granted. Everything not named
 //! here is refused.
 
+mod address;
 mod clock;
 mod files;
+mod grants;
 mod log;
+mod network;
 mod random;
 
 use cofferdam_manifest::Capabilities;
-use serde::Serialize;
 
-use crate::event::Grants;
-use crate::model::GrantSpec;
-
+pub(crate) use address::check_address;
 pub(crate) use clock::FixedClock;
 pub(crate) use files::{FileMeter, FileOverrun};
+pub(crate) use grants::network_words;
+pub use grants::{Deciders, GrantDecision, GrantLine};
 pub(crate) use log::{LogMeter, cut};
+pub(crate) use network::{Target, find_rule, rule_for};
 pub(crate) use random::SeededRandom;
 
 /// What an import gives a task.
@@ -53,16 +56,12 @@ impl Import {
             Some(("cofferdam:task", "types")) if version == "0.1.0" => Self::Inert,
             Some(("cofferdam:task", "log")) if version == "0.1.0" => Self::Log,
             Some(("cofferdam:task", "exec")) => Self::Exec,
-            Some((package, _)) if !version.starts_with("0.2.") => match package {
-                "wasi:http" => Self::Network,
-                "wasi:sockets" => Self::Sockets,
-                _ => Self::Unknown,
-            },
+            Some(_) if !version.starts_with("0.2.") => Self::Unknown,
             Some(("wasi:cli" | "wasi:io", _)) => Self::Inert,
             Some(("wasi:filesystem", _)) => Self::Files,
             Some(("wasi:clocks", _)) => Self::Clock,
             Some(("wasi:random", _)) => Self::Random,
-            Some(("wasi:http", _)) => Self::Network,
+            Some(("wasi:http", "types" | "outgoing-handler")) => Self::Network,
             Some(("wasi:sockets", _)) => Self::Sockets,
             Some(_) | None => Self::Unknown,
         }
@@ -77,8 +76,10 @@ impl Import {
                 Some("its manifest does not ask for `capabilities.network`")
             }
             Self::Exec if asked.exec.is_empty() => Some("its manifest does not ask for `capabilities.exec`"),
-            Self::Network | Self::Exec => None,
-            Self::Sockets => Some("raw sockets are never linked"),
+            Self::Sockets if asked.tcp.is_empty() => {
+                Some("its manifest does not ask for `capabilities.tcp`")
+            }
+            Self::Network | Self::Sockets | Self::Exec => None,
             Self::Unknown => Some("this host has no such interface"),
         }
     }
@@ -87,89 +88,22 @@ impl Import {
     #[must_use]
     pub fn unavailable(self) -> Option<&'static str> {
         match self {
-            Self::Inert | Self::Log | Self::Files | Self::Clock | Self::Random => None,
-            Self::Network => Some("this version links no network"),
+            Self::Inert
+            | Self::Log
+            | Self::Files
+            | Self::Clock
+            | Self::Random
+            | Self::Network
+            | Self::Sockets => None,
             Self::Exec => Some("this version runs no native tools"),
-            Self::Sockets => Some("raw sockets are never linked"),
             Self::Unknown => Some("this host has no such interface"),
         }
     }
 }
 
-/// One capability: asked for or not, granted or not, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GrantLine {
-    /// The capability, with its detail.
-    pub capability: String,
-    /// Whether the manifest asks for it.
-    pub asked: bool,
-    /// Whether it is granted.
-    pub granted: bool,
-    /// Why, or why not.
-    pub why: String,
-}
-
-/// What one task is granted: asked, and allowed by trust or by the pipeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrantDecision {
-    /// What the sandbox enforces.
-    pub grants: Grants,
-    /// Every capability the task asks for.
-    pub lines: Vec<GrantLine>,
-}
-
-impl GrantDecision {
-    /// Decides. A trusted task gets what it asks for; an untrusted one what the
-    /// pipeline names besides.
-    #[must_use]
-    pub fn new(asked: &Capabilities, trusted: bool, pipeline: Option<&GrantSpec>) -> Self {
-        let mut lines = Vec::new();
-        let mut decide = |capability: &str, asked: bool, named: bool| {
-            let granted = asked && (trusted || named);
-            if asked {
-                let why = match (trusted, named) {
-                    (true, _) => "the task is trusted".to_owned(),
-                    (false, true) => "the pipeline grants it".to_owned(),
-                    (false, false) => {
-                        format!("the task is not trusted; grants: {{ {capability}: real }} allows it")
-                    }
-                };
-                lines.push(GrantLine { capability: capability.to_owned(), asked, granted, why });
-            }
-            granted
-        };
-        let grants = Grants {
-            real_clock: decide("clock", asked.clock.is_some(), pipeline.is_some_and(|p| p.clock.is_some())),
-            real_random: decide(
-                "random",
-                asked.random.is_some(),
-                pipeline.is_some_and(|p| p.random.is_some()),
-            ),
-        };
-        for ask in &asked.network {
-            lines.push(unavailable(format!("network {}", ask.host), Import::Network));
-        }
-        for ask in &asked.exec {
-            lines.push(unavailable(format!("exec {}", ask.tool), Import::Exec));
-        }
-        Self { grants, lines }
-    }
-
-    /// What was asked for and not granted.
-    pub fn refused(&self) -> impl Iterator<Item = &GrantLine> {
-        self.lines.iter().filter(|line| line.asked && !line.granted)
-    }
-}
-
-fn unavailable(capability: String, import: Import) -> GrantLine {
-    let why = import.unavailable().unwrap_or("not granted").to_owned();
-    GrantLine { capability, asked: true, granted: false, why }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_manifest::{ExecAsk, RealOnly};
 
     #[test]
     fn only_what_is_named_here_can_be_imported() {
@@ -178,7 +112,8 @@ mod tests {
             ("wasi:clocks/wall-clock@0.2.0", Import::Clock),
             ("wasi:sockets/tcp@0.2.6", Import::Sockets),
             ("wasi:http/outgoing-handler@0.2.6", Import::Network),
-            ("wasi:http/client@0.3.0", Import::Network),
+            ("wasi:http/incoming-handler@0.2.6", Import::Unknown),
+            ("wasi:http/client@0.3.0", Import::Unknown),
             ("wasi:filesystem/types@0.3.0", Import::Unknown),
             ("wasi:filesystem/types", Import::Unknown),
             ("cofferdam:task/log@0.1.0", Import::Log),
@@ -188,25 +123,5 @@ mod tests {
         ] {
             assert_eq!(Import::of(name), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn trust_or_the_pipeline_grants_what_is_asked_and_nothing_else() {
-        let asked = Capabilities { clock: Some(RealOnly::Real), ..Capabilities::default() };
-        let all = GrantSpec { clock: Some(RealOnly::Real), random: Some(RealOnly::Real) };
-        for (trusted, pipeline, clock) in
-            [(true, None, true), (false, None, false), (false, Some(&all), true), (true, Some(&all), true)]
-        {
-            let decision = GrantDecision::new(&asked, trusted, pipeline);
-            assert_eq!(decision.grants, Grants { real_clock: clock, real_random: false });
-            assert_eq!(decision.refused().count(), usize::from(!clock));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_provided_is_refused_even_to_a_trusted_task() {
-        let asked =
-            Capabilities { exec: vec![ExecAsk { tool: "cargo".to_owned() }], ..Capabilities::default() };
-        assert_eq!(GrantDecision::new(&asked, true, None).refused().count(), 1);
     }
 }

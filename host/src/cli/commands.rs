@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::Override;
+
 /// Runs pipelines of sandboxed, signed tasks, and proves what they did.
 #[derive(Debug, Parser)]
 #[command(
@@ -86,11 +88,25 @@ pub(crate) struct PipelineArgs {
     /// Refuse to run a task that is not trusted.
     #[arg(long)]
     pub(crate) require_trusted: bool,
+    /// Grant nothing that sees more than its inputs, to any task.
+    #[arg(long)]
+    pub(crate) hermetic: bool,
+    /// Refuse a capability, whoever grants it: network, tcp, secrets, clock, random.
+    #[arg(long, value_name = "[TASK=]CAPABILITY[:HOST]")]
+    pub(crate) deny: Vec<Override>,
+    /// Grant a task that is not trusted what it asks for; recorded in provenance.
+    #[arg(long, value_name = "[TASK=]CAPABILITY[:HOST]")]
+    pub(crate) allow: Vec<Override>,
+    /// The change is somebody else's: give no secrets. Found out by itself for
+    /// pull requests from forks.
+    #[arg(long)]
+    pub(crate) untrusted_source: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam run .cofferdam/build.yaml\n  \
-    cofferdam run build.yaml --source . --param level=strict --attestations out/")]
+    cofferdam run build.yaml --source . --param level=strict --attestations out/\n  \
+    cofferdam run build.yaml --deny network --allow fetch=clock")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
@@ -173,6 +189,8 @@ pub(crate) enum TaskCommand {
     Build(TaskBuildArgs),
     /// Show a task's contract, imports, size, digest and signatures.
     Inspect(TaskInspectArgs),
+    /// Show what a version of a task asks for that another does not.
+    Diff(TaskDiffArgs),
     /// Store a task in a registry.
     Publish(TaskPublishArgs),
 }
@@ -198,6 +216,18 @@ pub(crate) struct TaskInspectArgs {
     /// A file, or a reference.
     #[arg(value_name = "FILE|REF")]
     pub(crate) subject: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task diff sbom:0.1.0 sbom:0.2.0\n  \
+    cofferdam task diff sbom sbom.wasm\n\nExit status 1 where the second asks for more.")]
+pub(crate) struct TaskDiffArgs {
+    /// A file, or a reference.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: String,
+    /// A file, or a reference.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: String,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod failure;
 mod home;
 mod interrupt;
 mod key;
+mod origin;
 mod params;
 mod plan;
 mod printer;
@@ -20,6 +21,7 @@ mod setup;
 mod show;
 mod source;
 mod task_build;
+mod task_diff;
 mod task_inspect;
 mod task_publish;
 mod verify;
@@ -91,6 +93,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
+        Command::Task(TaskCommand::Diff(args)) => task_diff::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::open()?, printer),
     }
 }

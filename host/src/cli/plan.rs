@@ -8,8 +8,8 @@ use super::commands::{PipelineArgs, PlanArgs};
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::{exit, params};
-use crate::model::DEFAULT_LIMITS;
+use super::{exit, origin, params};
+use crate::model::{DEFAULT_LIMITS, Overrides};
 use crate::plan::{Plan, PlanRequest, RegistryResolver};
 use crate::report::{PlanView, plan_text};
 
@@ -40,6 +40,26 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
         text: &text,
         given: &given,
         ceiling: &DEFAULT_LIMITS,
+        overrides: &overrides(args)?,
     };
-    Ok(Plan::build(&request, &resolver)?)
+    let plan = Plan::build(&request, &resolver)?;
+    for word in args.deny.iter().chain(&args.allow) {
+        // A word for no task would protect nothing.
+        if !plan.tasks.iter().any(|task| word.names_task(&task.name)) {
+            let names: Vec<&str> = plan.tasks.iter().map(|task| &*task.name).collect();
+            let help = format!("the pipeline has: {}", names.join(", "));
+            return Err(Failure::usage(format!("`{word}` names no task of the pipeline"), help));
+        }
+    }
+    Ok(plan)
+}
+
+fn overrides(args: &PipelineArgs) -> Result<Overrides, Failure> {
+    let untrusted_source = if args.untrusted_source {
+        Some("the change is somebody else's (--untrusted-source)".to_owned())
+    } else {
+        origin::foreign_change()?
+    };
+    let (deny, allow) = (args.deny.clone(), args.allow.clone());
+    Ok(Overrides { hermetic: args.hermetic, untrusted_source, deny, allow })
 }

@@ -96,6 +96,7 @@ fn execute(
         file_digest: plan.file_digest,
         file_in_source: given.file_in_source,
         params: plan.params.clone(),
+        overrides: plan.overrides.clone(),
         tasks: plan.tasks.iter().map(|task| task.name.to_string()).collect(),
         source_date_epoch: given.epoch,
         builder: Builder {

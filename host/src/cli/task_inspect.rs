@@ -16,15 +16,19 @@ use crate::plan::RegistryResolver;
 use crate::report::{TaskDescription, task_text};
 
 pub(crate) fn run(args: &TaskInspectArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let file = Path::new(&args.subject);
-    let described =
-        if file.exists() || args.subject.starts_with(['/', '.']) || args.subject.ends_with(".wasm") {
-            from_file(file)?
-        } else {
-            from_registry(&args.subject, home)?
-        };
+    let described = describe(&args.subject, home)?;
     printer.result(&described, |palette| task_text(&described, palette));
     Ok(exit::OK)
+}
+
+/// A task in a file or a registry.
+pub(crate) fn describe(subject: &str, home: &Home) -> Result<TaskDescription, Failure> {
+    let file = Path::new(subject);
+    if file.exists() || subject.starts_with(['/', '.']) || subject.ends_with(".wasm") {
+        from_file(file)
+    } else {
+        from_registry(subject, home)
+    }
 }
 
 fn from_file(file: &Path) -> Result<TaskDescription, Failure> {

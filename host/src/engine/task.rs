@@ -41,7 +41,7 @@ impl Run<'_> {
             identity: task.identity.clone(),
             params,
             inputs,
-            grants: task.grants,
+            grants: task.grants.clone(),
             limits: task.limits,
         };
         let seed = seed(&start, self.engine.epoch);
@@ -128,7 +128,7 @@ impl Run<'_> {
             inputs,
             outputs: directory.outputs.clone(),
             scratch: directory.scratch.clone(),
-            grants: task.grants,
+            grants: task.grants.clone(),
             limits: task.limits,
             epoch: self.engine.epoch,
             seed,

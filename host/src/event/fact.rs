@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use cofferdam_manifest::Value;
+use cofferdam_manifest::{NetworkRule, TcpRule, Value};
 use cofferdam_registry::{Digest, TrustDecision};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EffectiveLimits, RunReason, SkipReason, TaskRunReason};
+use super::contact::{Connection, Denial, Exchange};
+use crate::model::{EffectiveLimits, Overrides, RunReason, SkipReason, TaskRunReason};
 use crate::store::Tree;
 
 /// Something that happened.
@@ -35,6 +36,12 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         fields: Vec<(String, String)>,
     },
+    /// A task's request was answered, or came to nothing.
+    RequestFinished(Box<Exchange>),
+    /// A task's raw connection ended.
+    ConnectionFinished(Box<Connection>),
+    /// A task tried something it is not granted.
+    CapabilityDenied(Box<Denial>),
     /// A task ended.
     TaskFinished(Box<TaskEnd>),
     /// A task was not run.
@@ -83,6 +90,9 @@ pub struct RunStart {
     pub file_in_source: bool,
     /// Every param, defaults applied.
     pub params: BTreeMap<String, Value>,
+    /// What the command line said about grants.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
     /// The tasks, in the order they are written.
     pub tasks: Vec<String>,
     /// The fixed time that tasks see, in seconds since 1970.
@@ -179,9 +189,15 @@ pub struct InputArtifact {
 }
 
 /// What a task could do beyond reading its inputs and writing its outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Grants {
+    /// The HTTP requests it could make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<NetworkRule>,
+    /// The services it could connect to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tcp: Vec<TcpRule>,
     /// The real time instead of the run's fixed one.
     pub real_clock: bool,
     /// Real randomness instead of seeded numbers.
@@ -239,6 +255,23 @@ pub struct Usage {
     pub written: u64,
     /// Bytes it logged.
     pub logged: u64,
+    /// HTTP requests it made, refused ones among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub requests: u64,
+    /// Bytes it sent over the network: headers are not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sent: u64,
+    /// Bytes it received over the network.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub received: u64,
+    /// What it tried and was not granted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub denials: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How much a log line matters.

@@ -1,5 +1,6 @@
 //! What happened, in order, in a form that cannot be changed unnoticed.
 
+mod contact;
 mod fact;
 mod journal;
 mod record;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::RunId;
 
+pub use contact::{Connection, Contacts, Denial, Exchange, Transfer};
 pub use fact::{
     Builder, Fact, Grants, InputArtifact, LogLevel, RunStart, Source, TaskEnd, TaskFailure, TaskIdentity,
     TaskStart, Usage,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
 
+use super::contact::{Connection, Contacts, Denial, Exchange};
 use super::{Event, Fact, RunStart, Source, TaskEnd, TaskStart};
 use crate::model::{RunId, RunReason, SkipReason, Status};
 
@@ -28,6 +29,8 @@ pub struct TaskRecord {
     pub start: Option<(Timestamp, TaskStart)>,
     /// When it ended, and how.
     pub end: Option<(Timestamp, TaskEnd)>,
+    /// What it had to do with the world outside.
+    pub contacts: Contacts,
     /// Why it was not run.
     pub skipped: Option<SkipReason>,
 }
@@ -98,6 +101,15 @@ impl RunRecord {
                 let task = self.tasks.entry(start.task.clone()).or_default();
                 task.start = Some((event.at, TaskStart::clone(start)));
             }
+            Fact::RequestFinished(exchange) => {
+                self.contacts(&exchange.task).exchanges.push(Exchange::clone(exchange));
+            }
+            Fact::ConnectionFinished(connection) => {
+                self.contacts(&connection.task).connections.push(Connection::clone(connection));
+            }
+            Fact::CapabilityDenied(denial) => {
+                self.contacts(&denial.task).denials.push(Denial::clone(denial));
+            }
             Fact::TaskFinished(end) => {
                 let task = self.tasks.entry(end.task.clone()).or_default();
                 task.end = Some((event.at, TaskEnd::clone(end)));
@@ -114,6 +126,10 @@ impl RunRecord {
             }
             Fact::RunSealed => self.sealed = true,
         }
+    }
+
+    fn contacts(&mut self, task: &str) -> &mut Contacts {
+        &mut self.tasks.entry(task.to_owned()).or_default().contacts
     }
 
     /// How the run stands, as far as its events say.
@@ -143,7 +159,13 @@ impl TaskRecord {
 impl super::Grants {
     /// Whether a task with these grants depends on its inputs alone.
     #[must_use]
-    pub fn hermetic(self) -> bool {
-        !self.real_clock && !self.real_random
+    pub fn hermetic(&self) -> bool {
+        !self.real_clock && !self.real_random && !self.reaches_out()
+    }
+
+    /// Whether it can reach anything over the network.
+    #[must_use]
+    pub fn reaches_out(&self) -> bool {
+        !self.network.is_empty() || !self.tcp.is_empty()
     }
 }

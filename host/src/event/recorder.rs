@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
 
+use super::contact::Contacts;
 use super::journal::{JournalError, JournalWriter, StoredAttestation};
 use super::record::RunRecord;
 use super::{Event, Fact, chain, genesis};
@@ -122,6 +123,14 @@ impl Recorder {
     #[must_use]
     pub fn so_far(&self) -> Option<RunRecord> {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).record.clone()
+    }
+
+    /// What a task has had to do with the world outside so far.
+    #[must_use]
+    pub fn contacts(&self, task: &str) -> Contacts {
+        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = head.record.as_ref().and_then(|record| record.tasks.get(task));
+        found.map(|task| task.contacts.clone()).unwrap_or_default()
     }
 
     /// Waits until everything recorded so far is on disk.

@@ -2,6 +2,7 @@
 //! No I/O and nothing asynchronous.
 
 mod limits;
+mod overrides;
 mod pipeline;
 mod reason;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use limits::{DEFAULT_LIMITS, EffectiveLimits};
 pub(crate) use limits::{MAX_PARAM_BYTES, MAX_PLAN_BYTES, MAX_RESULT_BYTES};
+pub use overrides::{CapabilityKind, InvalidOverride, Override, Overrides};
 pub use pipeline::{
     GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineSpec, PipelineTask,
     PipelineVersion, TaskRef, WiredInput,

@@ -1,7 +1,7 @@
 //! A pipeline file, in Tekton v1's shape: what may be written, as types.
 //! Whether it makes sense is the plan's business.
 
-use cofferdam_manifest::{Identifier, Name, ParamSpec, RealOnly, Span, Value};
+use cofferdam_manifest::{Identifier, Name, NetworkRule, ParamSpec, RealOnly, Span, TcpRule, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +82,8 @@ pub struct PipelineTask {
     /// The longest it may run; the manifest's own limit holds besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
-    /// What an untrusted task may have of what it asks for.
+    /// What it may have of what it asks for. Left out, a trusted task has all
+    /// of it, and an untrusted one must not ask for anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<GrantSpec>,
 }
@@ -126,10 +127,16 @@ pub struct WiredInput {
     pub from: String,
 }
 
-/// What an untrusted task may have of what it asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What a task may have of what it asks for; what is left out is refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrantSpec {
+    /// Hosts to reach over HTTP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<NetworkRule>,
+    /// Services to reach over a raw TCP connection.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tcp: Vec<TcpRule>,
     /// The real time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<RealOnly>,

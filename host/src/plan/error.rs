@@ -103,7 +103,7 @@ pub enum PlanError {
         place: Place,
     },
     /// The task asks for something it is not granted.
-    #[error("task `{task}` asks for {capability}, which it is not granted")]
+    #[error("task `{task}` asks for {capability}, which nothing grants: {why}")]
     NotGranted {
         /// The task.
         task: String,
@@ -111,6 +111,8 @@ pub enum PlanError {
         capability: String,
         /// Why not.
         why: String,
+        /// The YAML that would grant it.
+        remedy: Option<String>,
         /// Where.
         place: Place,
     },
@@ -144,7 +146,9 @@ impl PlanError {
                 Some(help.clone())
             }
             Self::Unresolved { source, .. } => source.help(),
-            Self::NotGranted { why, .. } => Some(why.clone()),
+            Self::NotGranted { remedy, .. } => remedy.as_ref().map(|yaml| {
+                format!("to allow it, add under this task: {yaml}; to run it without, add grants: {{}}")
+            }),
             Self::Cycle { .. } => {
                 Some("remove one of these from `runAfter`, `inputs` or `params`".to_owned())
             }

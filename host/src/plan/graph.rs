@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cofferdam_manifest::{Document, ParamSpec, Value, ValueType};
+use cofferdam_manifest::{Document, ParamSpec, Value, ValueType, contradictions};
 use cofferdam_registry::TrustDecision;
 
 use super::params::known_names;
 use super::template::{Piece, Selector, pick};
-use super::{Argument, At, PlanError, PlannedTask, Reference, ResolvedTask, Template, Wire};
-use crate::capability::{GrantDecision, Import};
+use super::{Argument, At, PlanError, PlanRequest, PlannedTask, Reference, ResolvedTask, Template, Wire};
+use crate::capability::{Deciders, GrantDecision, Import};
 use crate::event::TaskIdentity;
 use crate::model::{EffectiveLimits, MAX_PARAM_BYTES, MAX_PLAN_BYTES, Pipeline, PipelineTask};
 
@@ -17,7 +17,7 @@ pub(crate) fn connect(
     pipeline: &Pipeline,
     resolved: &[Option<ResolvedTask>],
     params: &BTreeMap<String, Value>,
-    ceiling: &EffectiveLimits,
+    request: &PlanRequest<'_>,
     document: &Document,
     errors: &mut Vec<PlanError>,
 ) -> Vec<PlannedTask> {
@@ -51,7 +51,7 @@ pub(crate) fn connect(
                 let inputs = wiring.inputs(task, found);
                 let after = wiring.finish();
                 edges.push(after.clone());
-                planned.push(assemble(task, found, arguments, inputs, after, ceiling, at, errors));
+                planned.push(assemble(task, found, arguments, inputs, after, request, at, errors));
             }
             _ => edges.push(wiring.finish()),
         }
@@ -71,7 +71,7 @@ fn assemble(
     params: BTreeMap<String, Argument>,
     inputs: BTreeMap<String, Wire>,
     after: Vec<usize>,
-    ceiling: &EffectiveLimits,
+    request: &PlanRequest<'_>,
     at: At<'_>,
     errors: &mut Vec<PlanError>,
 ) -> PlannedTask {
@@ -86,10 +86,22 @@ fn assemble(
         }
     }
     let trusted = matches!(found.trust, TrustDecision::Trusted { .. });
-    let decision = GrantDecision::new(asked, trusted, task.grants.as_ref());
-    for line in decision.refused() {
-        let (capability, why) = (line.capability.clone(), line.why.clone());
-        errors.push(PlanError::NotGranted { task: name(), capability, why, place: at.place("taskRef") });
+    let pipeline = task.grants.as_ref();
+    let deciders =
+        Deciders { task: task.name.as_str(), trusted, pipeline, overrides: request.overrides };
+    let decision = GrantDecision::new(asked, deciders);
+    for line in decision.undecided() {
+        let (capability, why, remedy) = (line.asked.clone(), line.why.clone(), line.remedy.clone());
+        errors.push(PlanError::NotGranted { task: name(), capability, why, remedy, place: at.place("taskRef") });
+    }
+    for (below, rule) in &decision.unasked {
+        let message = format!("`grants` has {rule}, and the task asks for no such thing");
+        errors.push(PlanError::InvalidValue { message, place: at.place(&format!("grants{below}")) });
+    }
+    if let Some(spec) = pipeline {
+        for (below, message) in contradictions(&spec.network, &spec.tcp) {
+            errors.push(PlanError::InvalidValue { message, place: at.place(&format!("grants{below}")) });
+        }
     }
     PlannedTask {
         name: task.name.as_str().into(),
@@ -107,7 +119,7 @@ fn assemble(
         after,
         grants: decision.grants,
         grant_lines: decision.lines,
-        limits: EffectiveLimits::new(&manifest.spec.limits, ceiling, task.timeout),
+        limits: EffectiveLimits::new(&manifest.spec.limits, request.ceiling, task.timeout),
     }
 }
 

@@ -22,7 +22,7 @@ use cofferdam_registry::Digest;
 use crate::capability::GrantLine;
 use crate::component::Component;
 use crate::event::{Grants, TaskIdentity};
-use crate::model::{EffectiveLimits, Pipeline};
+use crate::model::{EffectiveLimits, Overrides, Pipeline};
 
 pub use error::{Place, PlanError, PlanErrors};
 pub use registry::RegistryResolver;
@@ -40,6 +40,8 @@ pub struct Plan {
     pub file_digest: Digest,
     /// Every param, defaults applied.
     pub params: BTreeMap<String, Value>,
+    /// What the command line said about grants.
+    pub overrides: Overrides,
     /// The tasks, in the order they are written.
     pub tasks: Vec<PlannedTask>,
     /// Whether any task reads the source tree.
@@ -107,6 +109,8 @@ pub struct PlanRequest<'a> {
     pub given: &'a BTreeMap<String, Value>,
     /// The most that any task may use.
     pub ceiling: &'a EffectiveLimits,
+    /// What the command line says about grants.
+    pub overrides: &'a Overrides,
 }
 
 impl Plan {
@@ -152,7 +156,7 @@ impl Plan {
                 }
             }
         }
-        let planned = graph::connect(&pipeline, &tasks, &params, request.ceiling, &document, &mut errors);
+        let planned = graph::connect(&pipeline, &tasks, &params, request, &document, &mut errors);
         for task in &planned {
             uses_source |= task.inputs.values().any(|wire| *wire == Wire::Source);
         }
@@ -164,6 +168,7 @@ impl Plan {
             file: request.file.to_owned(),
             file_digest: Digest::of(request.text.as_bytes()),
             params,
+            overrides: request.overrides.clone(),
             tasks: planned,
             uses_source,
         })

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::slsa::{
     BuildDefinition, BuilderDescription, Metadata, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
 };
-use super::tekton;
-use crate::event::{InputArtifact, RunRecord, RunStart, Source, TaskEnd, TaskStart};
+use super::{contacts, tekton};
+use crate::event::{Contacts, InputArtifact, RunRecord, RunStart, Source, TaskEnd, TaskStart};
 use crate::model::{RunId, Status};
 
 /// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
@@ -44,6 +44,8 @@ pub struct TaskFacts<'a> {
     pub finished: Timestamp,
     /// How.
     pub end: &'a TaskEnd,
+    /// What it had to do with the world outside.
+    pub contacts: &'a Contacts,
 }
 
 /// The Statement about one TaskRun.
@@ -56,7 +58,9 @@ pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Prove
     if start.inputs.iter().any(|input| input.task.is_none()) {
         dependencies.extend(run.source.and_then(commit_dependency));
     }
+    dependencies.extend(contacts::fetched(task.contacts));
     let mut byproducts = vec![ResourceDescriptor::named("taskRun/outcome").json(&outcome(end))];
+    byproducts.extend(contacts::byproduct(task.contacts));
     byproducts.extend(
         end.results
             .iter()
@@ -69,6 +73,7 @@ pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Prove
                 "pipelineRun": run.id,
                 "pipelineTask": start.task,
                 "params": start.params,
+                "overrides": run.start.overrides,
             }),
             internal_parameters: json!({
                 "task": { "name": identity.name, "version": identity.version, "component": identity.component },
@@ -114,6 +119,7 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance>> {
     for task in &tasks {
         dependencies.push(task_dependency("task", task.start));
         dependencies.push(task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, *task)));
+        dependencies.extend(contacts::fetched(task.contacts));
     }
     let succeeded = reason.status() == Status::Succeeded;
     let made = tasks.iter().filter(|_| succeeded).flat_map(|task| output_subjects(task.end));
@@ -132,6 +138,7 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance>> {
             external_parameters: json!({
                 "workflow": workflow(record),
                 "params": start.params,
+                "overrides": start.overrides,
             }),
             internal_parameters: json!({
                 "pipeline": start.pipeline,
@@ -178,7 +185,7 @@ impl RunRecord {
         self.tasks_in_order().filter_map(|(_, task)| {
             let (started, start) = task.start.as_ref()?;
             let (finished, end) = task.end.as_ref()?;
-            Some(TaskFacts { started: *started, start, finished: *finished, end })
+            Some(TaskFacts { started: *started, start, finished: *finished, end, contacts: &task.contacts })
         })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::words::{Palette, duration, visible};
-use crate::event::{Event, Fact, LiveSink, LogLevel, TaskEnd, TaskStart};
+use crate::event::{Denial, Event, Exchange, Fact, LiveSink, LogLevel, TaskEnd, TaskStart};
 use crate::model::Status;
 
 /// Plain lines, each complete and each written at once.
@@ -86,6 +86,9 @@ impl LiveSink for TerminalLines {
             Fact::RunStarted(_)
             | Fact::SourceAcquired(_)
             | Fact::TaskLogged { .. }
+            | Fact::RequestFinished(_)
+            | Fact::ConnectionFinished(_)
+            | Fact::CapabilityDenied(_)
             | Fact::TaskSkipped { .. }
             | Fact::RunFinished { .. }
             | Fact::Attested { .. }
@@ -143,11 +146,16 @@ fn line(fact: &Fact, palette: &Palette, terminal: bool) -> Option<String> {
             }
             Some(logged(task, *level, message, fields, palette))
         }
+        Fact::RequestFinished(exchange) => (!terminal).then(|| exchanged(exchange, palette)),
+        Fact::CapabilityDenied(denial) => Some(denied(denial, palette)),
         Fact::TaskFinished(end) => Some(finished(end, palette)),
         Fact::TaskSkipped { task, reason } => {
             Some(format!("{} {} ({})", palette.faint.apply_to("Skipped"), task, reason.as_str()))
         }
-        Fact::RunFinished { .. } | Fact::Attested { .. } | Fact::RunSealed => None,
+        Fact::ConnectionFinished(_)
+        | Fact::RunFinished { .. }
+        | Fact::Attested { .. }
+        | Fact::RunSealed => None,
     }
 }
 
@@ -157,6 +165,16 @@ fn plural(count: usize) -> &'static str {
 
 fn started(start: &TaskStart, palette: &Palette) -> String {
     format!("{} {}", palette.faint.apply_to("started"), start.task)
+}
+
+fn exchanged(exchange: &Exchange, palette: &Palette) -> String {
+    let what = super::contacts::exchange_words(exchange);
+    format!("{} {} {what}", palette.strong.apply_to(&exchange.task), palette.faint.apply_to("request"))
+}
+
+fn denied(denial: &Denial, palette: &Palette) -> String {
+    let what = super::contacts::denial_words(denial);
+    format!("{} {} {what}", palette.strong.apply_to(&denial.task), palette.bad.apply_to("denied"))
 }
 
 fn logged(

@@ -4,6 +4,8 @@
 //! a task said is shown with its control characters escaped: a log line must
 //! not be able to move the cursor of whoever reads it.
 
+mod contacts;
+mod difference;
 mod live;
 mod plan;
 mod run;
@@ -13,6 +15,7 @@ mod task;
 mod tests;
 mod words;
 
+pub use difference::{TaskDifference, difference_text};
 pub use live::{PlainLines, TerminalLines};
 pub use plan::{PlanView, plan_text};
 pub use run::{AttestationView, RunView, TaskState, TaskView};

@@ -146,12 +146,11 @@ fn task_text(out: &mut String, task: &TaskPlanView, palette: &Palette) {
     for (name, value) in &task.params {
         row("param", &format!("{name} = {}", shown(value)));
     }
-    for line in &task.grants {
-        let verdict = if line.granted { "granted" } else { "refused" };
-        row(verdict, &format!("{}: {}", visible(&line.capability), line.why));
-    }
     if task.grants.is_empty() {
         row("granted", "nothing: it asks for nothing beyond its inputs and outputs");
+    }
+    for line in grant_table(&task.grants) {
+        row("", &line);
     }
     row("hermetic", if task.hermetic { "yes" } else { "no" });
     let limits = &task.limits;
@@ -160,6 +159,32 @@ fn task_text(out: &mut String, task: &TaskPlanView, palette: &Palette) {
         limits.memory, limits.timeout, limits.output, limits.files, limits.log
     );
     row("limits", &words);
+}
+
+/// What is asked for, what is granted of it, and why, in columns.
+fn grant_table(lines: &[GrantLine]) -> Vec<String> {
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![["ASKED".to_owned(), "GRANTED".to_owned(), "WHY".to_owned()]];
+    for line in lines {
+        let asked = visible(&line.asked).into_owned();
+        let why = match &line.remedy {
+            Some(yaml) => format!("{}; to grant it: {}", line.why, visible(yaml)),
+            None => line.why.clone(),
+        };
+        match line.granted.as_slice() {
+            [] => rows.push([asked, "nothing".to_owned(), why]),
+            [first, rest @ ..] => {
+                let first = if *first == line.asked { "all of it".to_owned() } else { visible(first).into_owned() };
+                rows.push([asked, first, why]);
+                rows.extend(rest.iter().map(|more| [String::new(), visible(more).into_owned(), String::new()]));
+            }
+        }
+    }
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
+    rows.iter().map(|[asked, granted, why]| format!("{asked:<first$}  {granted:<second$}  {why}")).collect()
 }
 
 fn shown(value: &Value) -> String {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::{
-    Builder, Grants, InputArtifact, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
+    Builder, Connection, Denial, Exchange, Grants, InputArtifact, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
 };
 use crate::model::EffectiveLimits;
 use crate::store::Tree;
@@ -112,6 +112,15 @@ pub struct TaskView {
     pub outputs: BTreeMap<String, Tree>,
     /// What it returned.
     pub results: BTreeMap<String, Value>,
+    /// Its HTTP requests, each attempt for itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exchanges: Vec<Exchange>,
+    /// Its raw connections.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub connections: Vec<Connection>,
+    /// What it tried and was not granted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Denial>,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -200,13 +209,16 @@ impl TaskView {
             failure: end.and_then(|end| end.failure.clone()),
             identity: start.map(|(_, start)| start.identity.clone()),
             hermetic: task.hermetic(),
-            grants: start.map(|(_, start)| start.grants),
+            grants: start.map(|(_, start)| start.grants.clone()),
             limits: start.map(|(_, start)| start.limits),
             usage: end.map(|end| end.usage),
             params: start.map(|(_, start)| start.params.clone()).unwrap_or_default(),
             inputs: start.map(|(_, start)| start.inputs.clone()).unwrap_or_default(),
             outputs: end.map(|end| end.outputs.clone()).unwrap_or_default(),
             results: end.map(|end| end.results.clone()).unwrap_or_default(),
+            exchanges: task.contacts.exchanges.clone(),
+            connections: task.contacts.connections.clone(),
+            denials: task.contacts.denials.clone(),
             started: start.map(|(at, _)| *at),
             duration_micros: duration,
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cofferdam_manifest::Value;
 
+use super::contacts::{connection_words, denial_words, exchange_words, grant_words};
 use super::run::{RunView, TaskState, TaskView};
 use super::words::{Palette, bytes, duration, visible};
 use crate::event::InputArtifact;
@@ -29,10 +30,13 @@ pub struct Surroundings<'a> {
     pub history: &'a Path,
 }
 
+const NOT_HERMETIC: &str = "no: a task could reach more than its inputs";
 /// A longer value is cut in a summary.
 const SHORT_VALUE: usize = 72;
 /// Only this many tasks that succeeded are described one by one in a summary.
 const MANY: usize = 40;
+/// Only this many requests of a task are told one by one in a summary.
+const FEW: usize = 5;
 
 /// A run in words.
 #[must_use]
@@ -48,7 +52,7 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     if let Some(source) = &view.source {
         row(&mut out, palette, "source", &shortened(&source_words(source), detail));
     }
-    let hermetic = if view.hermetic { "yes: no task could see anything but its inputs" } else { "no" };
+    let hermetic = if view.hermetic { "yes: no task could see anything but its inputs" } else { NOT_HERMETIC };
     row(&mut out, palette, "hermetic", hermetic);
     if detail == Detail::Full {
         row(&mut out, palette, "started", &view.started.to_string());
@@ -127,6 +131,7 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
         let words = format!("{} = {}", input.name, input_words(input));
         row(out, palette, "read", &shortened(&words, detail));
     }
+    contact_rows(out, task, detail, palette);
     for (name, tree) in &task.outputs {
         row(out, palette, "produced", &shortened(&format!("{name} = {}", tree_words(tree)), detail));
     }
@@ -146,14 +151,11 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
     for (name, value) in &task.params {
         row(out, palette, "param", &format!("{name} = {}", value_words(value, Detail::Full)));
     }
-    if let Some(grants) = task.grants {
-        let granted = [(grants.real_clock, "the real time"), (grants.real_random, "real randomness")];
-        let granted: Vec<&str> = granted.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect();
-        let words = match granted.as_slice() {
-            [] => "nothing beyond its inputs and outputs: hermetic".to_owned(),
-            some => some.join(", "),
-        };
-        row(out, palette, "granted", &words);
+    if let Some(grants) = &task.grants {
+        match grant_words(grants).as_slice() {
+            [] => row(out, palette, "granted", "nothing beyond its inputs and outputs: hermetic"),
+            some => some.iter().for_each(|words| row(out, palette, "granted", words)),
+        }
     }
     if let (Some(usage), Some(limits)) = (task.usage, task.limits) {
         let words = format!(
@@ -168,6 +170,26 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
             limits.log,
         );
         row(out, palette, "used", &words);
+    }
+}
+
+/// What it fetched and reached, and what it was denied.
+fn contact_rows(out: &mut String, task: &TaskView, detail: Detail, palette: &Palette) {
+    let shown = if detail == Detail::Full { usize::MAX } else { FEW };
+    for exchange in task.exchanges.iter().take(shown) {
+        row(out, palette, "request", &shortened(&exchange_words(exchange), detail));
+    }
+    if let Some(more) = task.exchanges.len().checked_sub(shown).filter(|more| *more > 0) {
+        row(out, palette, "", &format!("and {more} more requests"));
+    }
+    for connection in &task.connections {
+        row(out, palette, "connected", &shortened(&connection_words(connection), detail));
+    }
+    for denial in task.denials.iter().take(shown) {
+        row(out, palette, "denied", &denial_words(denial));
+    }
+    if let Some(more) = task.denials.len().checked_sub(shown).filter(|more| *more > 0) {
+        row(out, palette, "", &format!("and {more} more denials"));
     }
 }
 

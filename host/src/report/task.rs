@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::run::trust_words;
 use super::words::{Palette, bytes, visible};
-use crate::capability::Import;
+use crate::capability::{Import, network_words};
 use crate::component::Component;
 
 /// A task as it is shown.
@@ -91,7 +91,11 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
     for result in &spec.results {
         row("result", &describe(result.name.as_str(), result.value_type, &result.description, ""));
     }
-    for ask in asked(&task.manifest) {
+    let asks = asked(&task.manifest);
+    if asks.is_empty() {
+        row("asks for", "nothing beyond its inputs and outputs");
+    }
+    for ask in asks {
         row("asks for", &visible(&ask));
     }
     let (inert, other): (Vec<&String>, Vec<&String>) =
@@ -113,16 +117,15 @@ fn with_description(name: &str, description: &str) -> String {
     if description.is_empty() { name.to_owned() } else { format!("{name} - {}", visible(description)) }
 }
 
-fn asked(manifest: &Manifest) -> Vec<String> {
+/// What a task asks for, a line for each.
+pub(super) fn asked(manifest: &Manifest) -> Vec<String> {
     let capabilities = &manifest.spec.capabilities;
     let mut asked: Vec<String> =
-        capabilities.network.iter().map(|ask| format!("network {}", ask.host)).collect();
+        capabilities.network.iter().map(|rule| format!("network {}", network_words(rule))).collect();
+    asked.extend(capabilities.tcp.iter().map(|rule| format!("tcp {}:{}", rule.host, rule.port)));
     asked.extend(capabilities.exec.iter().map(|ask| format!("exec {}", ask.tool)));
     asked.extend(capabilities.clock.map(|_| "the real time".to_owned()));
     asked.extend(capabilities.random.map(|_| "real randomness".to_owned()));
-    if asked.is_empty() {
-        asked.push("nothing beyond its inputs and outputs".to_owned());
-    }
     asked
 }
 
@@ -133,8 +136,8 @@ fn import_words(import: Import) -> &'static str {
         Import::Files => "its inputs, outputs and scratch",
         Import::Clock => "the time, fixed unless granted",
         Import::Random => "random numbers, seeded unless granted",
-        Import::Network => "HTTP, never linked by this version",
-        Import::Sockets => "raw sockets, never linked",
+        Import::Network => "HTTP requests, where granted",
+        Import::Sockets => "TCP connections, where granted",
         Import::Exec => "native tools, not run by this version",
         Import::Unknown => "unknown to this host",
     }
