@@ -16,6 +16,8 @@ const TRUST: &str = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rul
     effective_on: '2026-01-31' }]\n";
 const INDEX: &str = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"org.opencontainers.image.ref.name":"sbom:latest"}}]}"#;
 const BUNDLE: &str = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"ngAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}},"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"e30=","keyid":""}]}}"#;
+const REDACTION: &[u8] =
+    b"\x17build-bot:p\"a/s<s+word=.. build-bot:p\"a/s<s+word= YnVpbGQtYm90OnAiYS9zPHMrd29yZD0= p%22a%2Fs%3Cs%2Bword%3D ..";
 const TREE: &[u8] =
     b"\x0a\x47\x0a\x01a\x12\x42\x0a\x40e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -54,6 +56,7 @@ proptest! {
         parsers::trust(&mutate(TRUST.as_bytes(), &changes));
         parsers::bundle(&mutate(BUNDLE.as_bytes(), &changes));
         parsers::reference(&mutate(b"oci:some/path:name:tag", &changes));
+        parsers::redaction(&mutate(REDACTION, &changes));
     }
 
     #[test]
@@ -64,7 +67,7 @@ proptest! {
 
     #[test]
     fn no_noise_makes_a_reader_panic(bytes: Vec<u8>) {
-        for parse in [parsers::pipeline, parsers::manifest, parsers::trust, parsers::bundle, parsers::component, parsers::reference] {
+        for parse in [parsers::pipeline, parsers::manifest, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
             parse(&bytes);
         }
     }
@@ -85,6 +88,9 @@ fn the_seeds_are_sound() {
     assert!(cofferdam_manifest::Manifest::parse(MANIFEST).is_ok());
     assert!(cofferdam_registry::Trust::parse(TRUST, std::path::Path::new("/")).is_ok());
     assert!(cofferdam_registry::claimed_key(BUNDLE.as_bytes()).is_some_and(|key| BUNDLE.contains(&key)));
+    let secret = cofferdam::model::SecretValue::new(REDACTION[1..=23].to_vec()).unwrap();
+    let redactor = cofferdam::capability::Redactor::new([secret]);
+    assert_eq!(redactor.bytes(&REDACTION[24..]).iter().filter(|byte| **byte == b'*').count(), 23 + 32 + 23);
     let directory = tempfile::tempdir().unwrap();
     let store = cofferdam::store::Store::open(directory.path()).unwrap();
     store.put(b"").unwrap();

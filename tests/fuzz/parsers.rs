@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bytes::Bytes;
+use cofferdam::capability::Redactor;
 use cofferdam::component::{Component, embed, inspect};
-use cofferdam::model::{DEFAULT_LIMITS, TaskRef};
+use cofferdam::model::{DEFAULT_LIMITS, SecretValue, TaskRef};
 use cofferdam::plan::{Plan, PlanRequest, ResolveError, ResolvedTask, Resolver, Template};
 use cofferdam::store::Store;
 use cofferdam_manifest::Manifest;
@@ -90,4 +92,30 @@ pub(crate) fn tree(bytes: &[u8]) {
     let Ok(digest) = store.put(bytes) else { return };
     let _ = store.check_tree(digest);
     let _ = store.copy_out(digest, &directory.path().join("out"));
+}
+
+/// A secret, then a body that comes in pieces: what is let through is the same
+/// however it is cut, as long as before, and without the secret.
+pub(crate) fn redaction(bytes: &[u8]) {
+    let Some((length, rest)) = bytes.split_first() else { return };
+    let Some((value, body)) = rest.split_at_checked(usize::from(*length)) else { return };
+    // A value that looks masked already cannot be told from a masked one.
+    if value.contains(&b'*') {
+        return;
+    }
+    let Ok(value) = SecretValue::new(value.to_vec()) else { return };
+    let redactor = Redactor::new([value]);
+    let whole = redactor.bytes(body);
+    assert_eq!(whole.len(), body.len());
+    assert!(!redactor.contains(&whole));
+    let (mut stream, mut through) = (redactor.stream(), Vec::new());
+    let (mut rest, mut cuts) = (body, body.iter().cycle());
+    while !rest.is_empty() {
+        let cut = cuts.next().map_or(1, |cut| usize::from(cut % 16) + 1);
+        let (piece, later) = rest.split_at(cut.min(rest.len()));
+        through.extend(stream.push(Bytes::copy_from_slice(piece)));
+        rest = later;
+    }
+    through.extend(stream.finish());
+    assert!(whole == through);
 }

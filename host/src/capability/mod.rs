@@ -12,6 +12,7 @@ mod grants;
 mod log;
 mod network;
 mod random;
+mod redact;
 
 use cofferdam_manifest::Capabilities;
 
@@ -23,6 +24,7 @@ pub use grants::{Deciders, GrantDecision, GrantLine};
 pub(crate) use log::{LogMeter, cut};
 pub(crate) use network::{Target, find_rule, rule_for};
 pub(crate) use random::SeededRandom;
+pub use redact::{RedactedStream, Redactor};
 
 /// What an import gives a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod limits;
 mod overrides;
 mod pipeline;
 mod reason;
+mod secret;
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,6 +20,7 @@ pub use pipeline::{
     PipelineVersion, TaskRef, WiredInput,
 };
 pub use reason::{RunReason, SkipReason, Status, TaskRunReason};
+pub use secret::{InvalidSecretHost, InvalidSecretValue, SecretHost, SecretValue};
 
 /// The name of a PipelineRun: the pipeline's name, a dash and ten characters
 /// that make it unique on this machine.
