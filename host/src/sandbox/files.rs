@@ -61,7 +61,7 @@ fn view(state: &mut TaskState) -> Files<'_> {
         meter: &state.files,
         seen: &mut state.seen_objects,
         listed: &mut state.listed,
-        fixed_epoch: state.fixed_epoch,
+        fixed_epoch: state.clock.as_ref().map(|clock| clock.fixed.wall().as_secs()),
         trip: &state.trip,
     }
 }

@@ -5,6 +5,7 @@
 
 mod cache;
 mod cancel;
+mod clock;
 mod compile;
 mod files;
 mod link;
@@ -23,11 +24,12 @@ use wasmtime::component::{Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
-use crate::capability::{FileMeter, LogMeter};
+use crate::capability::{FileMeter, FixedClock, LogMeter};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
 use crate::model::{EffectiveLimits, TaskRunReason};
 use cache::CodeCache;
+use clock::{TaskClock, Waiting};
 use compile::{MAX_COMPILE, compile};
 use speech::Spoken;
 use state::{MemoryLimiter, TaskState, Trip, Voice};
@@ -225,7 +227,7 @@ impl Sandbox {
                     files: Arc::clone(&files),
                     seen_objects: HashMap::new(),
                     listed: 0,
-                    fixed_epoch: (!job.grants.real_clock).then(|| u64::try_from(job.epoch).unwrap_or(0)),
+                    clock: clock(job),
                     voice,
                     trip: trip.clone(),
                 };
@@ -312,7 +314,7 @@ fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
     // Each TaskRun has a thread of its own, so its file operations may block it.
     wasi.allow_blocking_current_thread(true);
     wasi.max_random_size(MAX_RANDOM);
-    link::set_time_and_chance(&mut wasi, job);
+    link::set_chance(&mut wasi, job);
     for (name, path) in job.inputs.iter().filter_map(|(name, path)| Some((name, path.as_ref()?))) {
         wasi.preopened_dir(path, format!("/inputs/{name}"), FsPerms::ReadOnly)?;
     }
@@ -323,6 +325,15 @@ fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
         wasi.preopened_dir(path, "/scratch", FsPerms::ReadWrite)?;
     }
     Ok(wasi.build())
+}
+
+/// The task's own clock, unless it was granted the real one.
+fn clock(job: &Job) -> Option<TaskClock> {
+    // Whatever can wait for the world outside must do so in real time.
+    let waits_really = job.grants.real_clock;
+    let waiting = if waits_really { Waiting::Real } else { Waiting::Virtual };
+    let fixed = || TaskClock { fixed: Arc::new(FixedClock::new(job.epoch)), waiting };
+    (!job.grants.real_clock).then(fixed)
 }
 
 fn exit(reason: TaskRunReason) -> Exit {
