@@ -9,6 +9,7 @@ mod clock;
 mod files;
 mod log;
 mod random;
+mod reads;
 
 use cofferdam_manifest::Capabilities;
 use serde::Serialize;
@@ -20,6 +21,7 @@ pub(crate) use clock::FixedClock;
 pub(crate) use files::{FileMeter, FileOverrun};
 pub(crate) use log::{LogMeter, cut};
 pub(crate) use random::SeededRandom;
+pub(crate) use reads::InputFiles;
 
 /// What an import gives a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

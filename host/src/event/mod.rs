@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::RunId;
 
 pub use fact::{
-    Builder, Fact, Grants, InputArtifact, LogLevel, RunStart, Source, TaskEnd, TaskFailure, TaskIdentity,
-    TaskStart, Usage,
+    Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, RunStart, Source, TaskEnd, TaskFailure,
+    TaskIdentity, TaskStart, Usage,
 };
 pub use journal::{Journal, JournalError, StoredAttestation};
 pub use record::{RunRecord, RunState, TaskRecord};

@@ -124,8 +124,13 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
         row(out, palette, "trust", &visible(&trust));
     }
     for input in &task.inputs {
-        let words = format!("{} = {}", input.name, input_words(input));
+        let reads = task.reads.get(&input.name);
+        let opened = reads.map(|reads| opened_words(reads.reads.files)).unwrap_or_default();
+        let words = format!("{} = {}{opened}", input.name, input_words(input));
         row(out, palette, "read", &shortened(&words, detail));
+        for path in reads.and_then(|reads| reads.paths.as_ref()).into_iter().flatten() {
+            row(out, palette, "", &visible(path));
+        }
     }
     for (name, tree) in &task.outputs {
         row(out, palette, "produced", &shortened(&format!("{name} = {}", tree_words(tree)), detail));
@@ -253,6 +258,15 @@ fn input_words(input: &InputArtifact) -> String {
         _ => " from the source".to_owned(),
     };
     tree_words(&input.tree) + &from
+}
+
+fn opened_words(files: u64) -> String {
+    let files = match files {
+        0 => "no file".to_owned(),
+        1 => "1 file".to_owned(),
+        more => format!("{more} files"),
+    };
+    format!("; {files} opened")
 }
 
 fn value_words(value: &Value, detail: Detail) -> String {

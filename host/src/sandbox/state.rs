@@ -8,7 +8,7 @@ use wasmtime::{Error, ResourceLimiter};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clock::TaskClock;
-use crate::capability::{FileMeter, FileOverrun, LogMeter};
+use crate::capability::{FileMeter, FileOverrun, InputFiles, LogMeter};
 use crate::event::Recorder;
 use crate::model::{EffectiveLimits, TaskRunReason};
 
@@ -45,6 +45,7 @@ pub(crate) struct TaskState {
     pub(crate) table: ResourceTable,
     pub(crate) memory: MemoryLimiter,
     pub(crate) files: Arc<FileMeter>,
+    pub(crate) inputs: InputFiles,
     pub(crate) seen_objects: HashMap<(u64, u64), u64>,
     /// Bytes of the directory listings it has open.
     pub(crate) listed: usize,
