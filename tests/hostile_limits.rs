@@ -15,20 +15,61 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn a_task_that_never_ends_is_stopped_wherever_it_waits() {
     let world = world();
-    for how in ["loop", "sleep", "poll", "naps", "calls", "many-polls"] {
+    let real = ", timeout: 1s, grants: { clock: real }";
+    for (task, how, more) in [
+        ("stall", "loop", ", timeout: 1s"),
+        ("stall", "naps", ", timeout: 1s"),
+        ("stall", "calls", ", timeout: 1s"),
+        ("stall", "many-polls", ", timeout: 1s"),
+        ("patience", "sleep", real),
+        ("patience", "poll", real),
+        ("patience", "naps", real),
+    ] {
         let started = Instant::now();
-        let a = attack(&world, "stall", &[("how", how)], ", timeout: 1s");
+        let a = attack(&world, task, &[("how", how)], more);
         ended(&a, "TaskRunTimeout", "longer than its timeout of 1s");
-        assert!(started.elapsed() < LONG, "{how} took {:?}", started.elapsed());
+        assert!(started.elapsed() < LONG, "{task} {how} took {:?}", started.elapsed());
     }
-    ended(&attack(&world, "stall", &[("how", "brief")], ", timeout: 30s"), "Succeeded", "");
+    let brief = attack(&world, "patience", &[("how", "brief")], ", timeout: 30s, grants: { clock: real }");
+    ended(&brief, "Succeeded", "");
+    assert!(brief["usage"]["wallMicros"].as_u64().unwrap() >= 10_000, "{brief:#}");
+}
+
+#[test]
+fn sleep_takes_no_time_of_a_task_that_has_only_the_fixed_clock() {
+    let world = world();
+    for how in ["sleep", "poll", "brief"] {
+        ended(&attack(&world, "stall", &[("how", how)], ", timeout: 30s"), "Succeeded", "");
+    }
 }
 
 #[test]
 fn a_timer_that_is_left_behind_holds_nothing_up() {
     let started = Instant::now();
-    ended(&attack(&world(), "stall", &[("how", "leave-timer")], ""), "Succeeded", "");
+    let world = world();
+    ended(&attack(&world, "stall", &[("how", "leave-timer")], ""), "Succeeded", "");
+    let real = ", grants: { clock: real }";
+    ended(&attack(&world, "patience", &[("how", "leave-timer")], real), "Succeeded", "");
     assert!(started.elapsed() < LONG);
+}
+
+#[test]
+fn time_that_is_not_granted_cannot_be_measured() {
+    let world = world();
+    let told = |work: &str| {
+        let a = attack(&world, "stopwatch", &[("work", work)], "");
+        ended(&a, "Succeeded", "");
+        (a["results"]["told"].clone(), a["usage"]["wallMicros"].as_u64().unwrap())
+    };
+    let (quick, slow) = (told("1"), told("30000000"));
+    assert!(slow.1 > quick.1, "{slow:?} was not slower than {quick:?}");
+    assert_eq!(quick.0, slow.0);
+    // An hour, and the one look that began it.
+    assert_eq!(quick.0[1], "an hour 3600000001000");
+    let order: Vec<&str> =
+        (4..7).map(|n| quick.0[n].as_str().unwrap().split(" at").next().unwrap()).collect();
+    assert_eq!(order, ["timer 1", "timer 2", "timer 0"]);
+    assert_eq!(quick.0[7], "far [399]");
 }
 
 fn exhausting() -> World {

@@ -21,6 +21,7 @@ mod hostile_speech;
 mod interruption;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
+mod reads;
 mod registry_attacks;
 mod robustness;
 mod runs;

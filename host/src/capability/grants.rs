@@ -100,7 +100,9 @@ impl GrantDecision {
             }
             for (index, rule) in spec.tcp.iter().enumerate() {
                 if !asked.tcp.iter().any(|ask| intersect_tcp(ask, rule).is_some()) {
-                    decision.unasked.push((format!("/tcp/{index}"), format!("tcp {}:{}", rule.host, rule.port)));
+                    decision
+                        .unasked
+                        .push((format!("/tcp/{index}"), format!("tcp {}:{}", rule.host, rule.port)));
                 }
             }
         }
@@ -303,7 +305,12 @@ mod tests {
         .unwrap()
     }
 
-    fn decide(trusted: bool, pipeline: Option<serde_json::Value>, deny: &[&str], allow: &[&str]) -> GrantDecision {
+    fn decide(
+        trusted: bool,
+        pipeline: Option<serde_json::Value>,
+        deny: &[&str],
+        allow: &[&str],
+    ) -> GrantDecision {
         let pipeline: Option<GrantSpec> = pipeline.map(|spec| serde_json::from_value(spec).unwrap());
         let parse = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
         let overrides = Overrides { deny: parse(deny), allow: parse(allow), ..Overrides::default() };

@@ -12,6 +12,7 @@ mod grants;
 mod log;
 mod network;
 mod random;
+mod reads;
 mod redact;
 
 use cofferdam_manifest::Capabilities;
@@ -24,6 +25,7 @@ pub use grants::{Deciders, GrantDecision, GrantLine};
 pub(crate) use log::{LogMeter, cut};
 pub(crate) use network::{Target, find_rule, rule_for};
 pub(crate) use random::SeededRandom;
+pub(crate) use reads::InputFiles;
 pub use redact::{RedactedStream, Redactor};
 
 /// What an import gives a task.
@@ -78,9 +80,7 @@ impl Import {
                 Some("its manifest does not ask for `capabilities.network`")
             }
             Self::Exec if asked.exec.is_empty() => Some("its manifest does not ask for `capabilities.exec`"),
-            Self::Sockets if asked.tcp.is_empty() => {
-                Some("its manifest does not ask for `capabilities.tcp`")
-            }
+            Self::Sockets if asked.tcp.is_empty() => Some("its manifest does not ask for `capabilities.tcp`"),
             Self::Network | Self::Sockets | Self::Exec => None,
             Self::Unknown => Some("this host has no such interface"),
         }

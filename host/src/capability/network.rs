@@ -32,9 +32,11 @@ impl Target {
         let host = authority.host().parse::<Host>().map_err(|error| error.to_string())?;
         let port = match authority.as_str().rsplit_once(':') {
             // The rest of an IPv6 address in brackets is no port.
-            Some((_, port)) if !port.ends_with(']') => {
-                port.parse().ok().filter(|port| *port != 0).ok_or("the URL's port is no number from 1 to 65535")?
-            }
+            Some((_, port)) if !port.ends_with(']') => port
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or("the URL's port is no number from 1 to 65535")?,
             Some(_) | None => scheme.default_port(),
         };
         let path = if uri.path().is_empty() { "/" } else { uri.path() };
@@ -156,7 +158,8 @@ fn flow(value: &serde_json::Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::String(text) => {
             let plain = |c: char| c.is_ascii_alphanumeric() || "./-_".contains(c);
-            let bare = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && text.chars().all(plain);
+            let bare =
+                text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && text.chars().all(plain);
             if bare { text.clone() } else { value.to_string() }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
@@ -261,7 +264,8 @@ mod tests {
             "secret": { "name": "token", "as": "bearer" },
         }));
         let both = |allowed: serde_json::Value| intersect_network(&asked, &rule(allowed));
-        let common = both(json!({ "host": "x.example.org", "methods": ["POST", "PUT"], "path": "/a/b" })).unwrap();
+        let common =
+            both(json!({ "host": "x.example.org", "methods": ["POST", "PUT"], "path": "/a/b" })).unwrap();
         assert_eq!(
             serde_json::to_value(common).unwrap(),
             json!({ "host": "x.example.org", "methods": ["POST"], "path": "/a/b" })
@@ -280,6 +284,9 @@ mod tests {
     fn the_rule_to_add_can_be_pasted() {
         let yaml = rule_for(&target("http://[::1]:8080/x").unwrap(), "POST").unwrap();
         assert_eq!(yaml, r#"{ host: "[::1]", scheme: http, port: 8080, methods: [POST] }"#);
-        assert_eq!(rule_for(&target("https://a.example.org/").unwrap(), "GET").unwrap(), "{ host: a.example.org }");
+        assert_eq!(
+            rule_for(&target("https://a.example.org/").unwrap(), "GET").unwrap(),
+            "{ host: a.example.org }"
+        );
     }
 }

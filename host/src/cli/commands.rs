@@ -147,6 +147,9 @@ pub(crate) struct ShowArgs {
     /// Print the log lines of all tasks, too.
     #[arg(long)]
     pub(crate) logs: bool,
+    /// List the files of each input that a task opened, too.
+    #[arg(long)]
+    pub(crate) reads: bool,
     /// Copy every output to DIRECTORY/TASK/OUTPUT.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) outputs: Option<PathBuf>,

@@ -18,8 +18,7 @@ const MAX_EVENT: u64 = 16 << 20;
 pub(crate) fn foreign_change() -> Result<Option<String>, Failure> {
     // GitLab, "Predefined CI/CD variables".
     let project = |name: &str| env::var(name).ok().filter(|id| !id.is_empty());
-    let (from, to) =
-        (project("CI_MERGE_REQUEST_SOURCE_PROJECT_ID"), project("CI_MERGE_REQUEST_PROJECT_ID"));
+    let (from, to) = (project("CI_MERGE_REQUEST_SOURCE_PROJECT_ID"), project("CI_MERGE_REQUEST_PROJECT_ID"));
     if from.is_some() && from != to {
         return Ok(Some("a merge request from a fork".to_owned()));
     }
@@ -36,7 +35,8 @@ pub(crate) fn foreign_change() -> Result<Option<String>, Failure> {
     };
     let path = env::var_os("GITHUB_EVENT_PATH").map(PathBuf::from);
     let path = path.ok_or_else(|| unknown("GITHUB_EVENT_PATH is not set".to_owned()))?;
-    let event = super::read_file(&path, MAX_EVENT).map_err(|_| unknown(format!("{} cannot be read", path.display())))?;
+    let event = super::read_file(&path, MAX_EVENT)
+        .map_err(|_| unknown(format!("{} cannot be read", path.display())))?;
     let event: Value =
         serde_json::from_slice(&event).map_err(|error| unknown(format!("{}: {error}", path.display())))?;
     Ok(is_from_fork(&event).then(|| "a pull request from a fork".to_owned()))
@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn a_change_whose_repository_is_not_known_to_be_ours_is_foreign() {
-        let event = |head, base| json!({ "pull_request": { "head": { "repo": head }, "base": { "repo": base } } });
+        let event =
+            |head, base| json!({ "pull_request": { "head": { "repo": head }, "base": { "repo": base } } });
         assert!(!is_from_fork(&event(json!({ "id": 1 }), json!({ "id": 1 }))));
         assert!(is_from_fork(&event(json!({ "id": 2 }), json!({ "id": 1 }))));
         assert!(is_from_fork(&event(json!(null), json!({ "id": 1 }))));

@@ -8,6 +8,7 @@ use super::{exit, export};
 use crate::event::{Event, Fact, Journal, LogLevel, RunRecord};
 use crate::model::RunId;
 use crate::report::{Detail, RunView, run_text, visible};
+use crate::store::Store;
 
 pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let journal = home.journal()?;
@@ -23,7 +24,10 @@ pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8,
         export::outputs(&record(&journal, &run)?, &home.store()?, directory)?;
         printer.note(&format!("wrote the outputs to {}", directory.display()));
     }
-    let view = view(home, &journal, &run)?;
+    let mut view = view(home, &journal, &run)?;
+    if args.reads {
+        list_reads(&mut view, &home.store()?)?;
+    }
     let lines = if args.logs { journal.events(&run)? } else { Vec::new() };
     let history = home.history();
     let here = printer.surroundings(&history);
@@ -48,6 +52,24 @@ pub(crate) fn find(journal: &Journal, name: Option<&str>) -> Result<RunId, Failu
 /// The view of a run that is in the journal.
 pub(crate) fn view(home: &Home, journal: &Journal, run: &RunId) -> Result<RunView, Failure> {
     Ok(RunView::new(&record(journal, run)?, home.is_alive(run.as_str())))
+}
+
+/// Adds the lists of the files that were opened.
+fn list_reads(view: &mut RunView, store: &Store) -> Result<(), Failure> {
+    for reads in view.tasks.iter_mut().flat_map(|task| task.reads.values_mut()) {
+        reads.paths = Some(match reads.reads.list {
+            None => Vec::new(),
+            Some(list) => serde_json::from_slice(&store.read(list)?).map_err(|error| {
+                let message = format!("{list} is no list of files: {error}");
+                Failure::invalid(
+                    "journal/changed",
+                    message,
+                    "do not rely on this run; run the pipeline again",
+                )
+            })?,
+        });
+    }
+    Ok(())
 }
 
 fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {

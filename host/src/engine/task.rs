@@ -10,7 +10,7 @@ use super::arguments::{check_results, fill};
 use super::work::TaskDirectory;
 use super::{EngineError, Run};
 use crate::capability::cut;
-use crate::event::{Event, Fact, InputArtifact, TaskEnd, TaskFailure, TaskStart};
+use crate::event::{Event, Fact, InputArtifact, InputReads, TaskEnd, TaskFailure, TaskStart};
 use crate::model::TaskRunReason;
 use crate::plan::{PlannedTask, Wire};
 use crate::sandbox::{Exit, Job, Prepared};
@@ -50,6 +50,7 @@ impl Run<'_> {
             return Ok(started);
         };
         let mut outputs = BTreeMap::new();
+        let mut reads = BTreeMap::new();
         let exit = match filled {
             Err(why) => refuse(TaskRunReason::InvalidTaskResults, why),
             Ok(_) => {
@@ -60,6 +61,7 @@ impl Run<'_> {
                 )?;
                 let job = self.job(task, start, &directory, seed)?;
                 let exit = self.engine.sandbox.run(prepared, &job, recorder).await;
+                reads = self.keep_reads(&exit)?;
                 self.settle(task, exit, &directory, &mut outputs)?
             }
         };
@@ -73,11 +75,24 @@ impl Run<'_> {
             // What a task that failed says of its results is worth nothing.
             results: if succeeded { exit.results } else { BTreeMap::new() },
             outputs,
+            reads,
             usage: exit.usage,
         };
         let finished = recorder.record(Fact::TaskFinished(Box::new(end)))?;
         (self.on_finished)(&started, &finished)?;
         Ok(finished)
+    }
+
+    /// Keeps the lists of what a TaskRun opened.
+    fn keep_reads(&self, exit: &Exit) -> Result<BTreeMap<String, InputReads>, EngineError> {
+        let mut reads = BTreeMap::new();
+        for (input, paths) in &exit.opened {
+            // Strings always serialise.
+            let list = || self.engine.store.put(&serde_json::to_vec(paths).unwrap_or_default());
+            let list = (!paths.is_empty()).then(list).transpose()?;
+            reads.insert(input.clone(), InputReads { files: paths.len() as u64, list });
+        }
+        Ok(reads)
     }
 
     fn inputs(&self, task: &PlannedTask, before: &[(usize, Arc<Event>)]) -> Vec<InputArtifact> {
@@ -200,8 +215,15 @@ fn end_of(event: &Event) -> Option<&TaskEnd> {
 }
 
 fn refuse(reason: TaskRunReason, message: String) -> Exit {
-    let message = Some(message);
-    Exit { reason, message, failure: None, results: BTreeMap::new(), usage: crate::event::Usage::default() }
+    let (results, opened) = (BTreeMap::new(), BTreeMap::new());
+    Exit {
+        reason,
+        message: Some(message),
+        failure: None,
+        results,
+        opened,
+        usage: crate::event::Usage::default(),
+    }
 }
 
 /// What a TaskRun's random numbers follow from: everything it was given.

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cofferdam_registry::Digest;
 
 use super::EngineError;
-use crate::store::{Store, StoreError, remove_tree};
+use crate::store::{LaidOut, Store, StoreError, remove_tree};
 
 /// A run's directory.
 pub(super) struct WorkDirectory<'a> {
     root: &'a Path,
     store: &'a Store,
-    trees: Mutex<HashMap<Digest, Arc<Mutex<Option<PathBuf>>>>>,
+    trees: Mutex<HashMap<Digest, Arc<Mutex<Option<Arc<LaidOut>>>>>>,
 }
 
 /// A TaskRun's own directories, gone when it is.
@@ -40,19 +40,19 @@ impl<'a> WorkDirectory<'a> {
 
     /// A directory with a tree in it. Tasks that read the same tree share it:
     /// none can write to it.
-    pub(super) fn tree(&self, digest: Digest) -> Result<PathBuf, StoreError> {
+    pub(super) fn tree(&self, digest: Digest) -> Result<Arc<LaidOut>, StoreError> {
         let slot = {
             let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(trees.entry(digest).or_default())
         };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = &*slot {
-            return Ok(path.clone());
+        if let Some(tree) = &*slot {
+            return Ok(Arc::clone(tree));
         }
         let path = self.root.join("trees").join(digest.to_hex());
-        self.store.link_out(digest, &path)?;
-        *slot = Some(path.clone());
-        Ok(path)
+        let tree = Arc::new(self.store.link_out(digest, &path)?);
+        *slot = Some(Arc::clone(&tree));
+        Ok(tree)
     }
 
     /// Directories for a TaskRun's outputs and scratch; none is made for a task

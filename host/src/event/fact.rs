@@ -226,8 +226,23 @@ pub struct TaskEnd {
     /// Its outputs, as the host found and sealed them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Tree>,
+    /// What it opened of each input; nothing for a component that cannot open
+    /// files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<String, InputReads>,
     /// What it used.
     pub usage: Usage,
+}
+
+/// Which files of an input a TaskRun opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputReads {
+    /// How many.
+    pub files: u64,
+    /// The digest of their list: a JSON array of paths in order, in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Digest>,
 }
 
 /// A task's own account of its failure.

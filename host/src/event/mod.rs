@@ -14,8 +14,8 @@ use crate::model::RunId;
 
 pub use contact::{Connection, Contacts, Denial, Exchange, Transfer};
 pub use fact::{
-    Builder, Fact, Grants, InputArtifact, LogLevel, RunStart, Source, TaskEnd, TaskFailure, TaskIdentity,
-    TaskStart, Usage,
+    Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, RunStart, Source, TaskEnd, TaskFailure,
+    TaskIdentity, TaskStart, Usage,
 };
 pub use journal::{Journal, JournalError, StoredAttestation};
 pub use record::{RunRecord, RunState, TaskRecord};

@@ -58,7 +58,9 @@ pub enum CapabilityKind {
 #[non_exhaustive]
 pub enum InvalidOverride {
     /// Not one of the capabilities.
-    #[error("`{0}` is no capability: it takes network, tcp, secrets, clock or random, as in `fetch=network:example.org`")]
+    #[error(
+        "`{0}` is no capability: it takes network, tcp, secrets, clock or random, as in `fetch=network:example.org`"
+    )]
     Kind(String),
     /// A host where none can be.
     #[error("`{0}` goes to no host: leave out what follows the `:`")]

@@ -87,12 +87,17 @@ fn assemble(
     }
     let trusted = matches!(found.trust, TrustDecision::Trusted { .. });
     let pipeline = task.grants.as_ref();
-    let deciders =
-        Deciders { task: task.name.as_str(), trusted, pipeline, overrides: request.overrides };
+    let deciders = Deciders { task: task.name.as_str(), trusted, pipeline, overrides: request.overrides };
     let decision = GrantDecision::new(asked, deciders);
     for line in decision.undecided() {
         let (capability, why, remedy) = (line.asked.clone(), line.why.clone(), line.remedy.clone());
-        errors.push(PlanError::NotGranted { task: name(), capability, why, remedy, place: at.place("taskRef") });
+        errors.push(PlanError::NotGranted {
+            task: name(),
+            capability,
+            why,
+            remedy,
+            place: at.place("taskRef"),
+        });
     }
     for (below, rule) in &decision.unasked {
         let message = format!("`grants` has {rule}, and the task asks for no such thing");

@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use cofferdam_registry::{Digest, KeyError, SigningKey, Statement, sign};
 
-use crate::event::{Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation};
+use crate::event::{
+    Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation,
+};
 
 pub use slsa::{PREDICATE_TYPE, Provenance};
 pub use statement::{

@@ -11,7 +11,7 @@ use super::slsa::{
     BuildDefinition, BuilderDescription, Metadata, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
 };
 use super::{contacts, tekton};
-use crate::event::{Contacts, InputArtifact, RunRecord, RunStart, Source, TaskEnd, TaskStart};
+use crate::event::{Contacts, InputArtifact, InputReads, RunRecord, RunStart, Source, TaskEnd, TaskStart};
 use crate::model::{RunId, Status};
 
 /// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
@@ -21,6 +21,8 @@ pub const PIPELINE_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/pipeline-r
 /// The `builder.id` of a run on somebody's own machine, which SLSA does not
 /// count as hosted.
 pub const LOCAL_BUILDER: &str = "https://cofferdam.dev/builder/local@v1";
+/// What the name of a byproduct about the files that were opened begins with.
+pub(super) const INPUT_READS: &str = "inputReads/";
 
 /// What every Statement of a run says of the run.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +68,7 @@ pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Prove
             .iter()
             .map(|(name, value)| ResourceDescriptor::named(format!("taskRunResults/{name}")).json(value)),
     );
+    byproducts.extend(end.reads.iter().map(|(input, reads)| input_reads(input, reads)));
     let provenance = Provenance {
         build_definition: BuildDefinition {
             build_type: TASK_RUN_TYPE.to_owned(),
@@ -235,6 +238,16 @@ fn input_dependency(input: &InputArtifact) -> ResourceDescriptor {
     ResourceDescriptor::named(format!("inputs/{}", input.name))
         .digest("sha256", input.tree.digest.to_hex())
         .annotation("from", from)
+}
+
+/// The files of an input that were opened: how many, and the digest of the list.
+fn input_reads(input: &str, reads: &InputReads) -> ResourceDescriptor {
+    let described =
+        ResourceDescriptor::named(format!("{INPUT_READS}{input}")).annotation("filesOpened", reads.files);
+    match reads.list {
+        Some(list) => described.digest("sha256", list.to_hex()),
+        None => described,
+    }
 }
 
 fn source_dependency(source: &Source) -> ResourceDescriptor {

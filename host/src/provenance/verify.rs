@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cofferdam_registry::{Digest, PublicKey, Statement, verify_statement};
 use serde::Serialize;
 
-use super::statement::outcome_digest;
+use super::statement::{INPUT_READS, outcome_digest};
 use super::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, encode, run_statement,
     task_statement,
@@ -103,6 +103,10 @@ pub fn verify_run(
         for (name, tree) in &facts.end.outputs {
             report.add(format!("artifact {}/{name}", facts.start.task), artifact(store, tree.digest));
         }
+        for (name, reads) in facts.end.reads.iter().filter(|(_, reads)| reads.list.is_some()) {
+            let subject = format!("files read by {} of {name}", facts.start.task);
+            report.add(subject, reading(store, reads.list, Some(reads.files)));
+        }
     }
     Ok(report)
 }
@@ -149,6 +153,18 @@ fn attestation(
         return Err("what was signed is not what the journal tells".to_owned());
     }
     Ok(format!("signed by key {}, and the same as the journal tells", key.id()))
+}
+
+/// Checks the list of the files that were opened, and that it has as many.
+fn reading(store: &Store, list: Option<Digest>, files: Option<u64>) -> Result<String, String> {
+    let list = list.ok_or("the list has no SHA-256")?;
+    let bytes = store.read(list).map_err(|error| error.to_string())?;
+    let paths: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| format!("{list} is no list"))?;
+    if files == Some(paths.len() as u64) {
+        Ok(format!("{list}: {} paths, every byte as attested", paths.len()))
+    } else {
+        Err(format!("{list} has {} paths, and other than that were opened", paths.len()))
+    }
 }
 
 fn artifact(store: &Store, digest: Digest) -> Result<String, String> {
@@ -237,6 +253,14 @@ pub fn verify_bundle(bundle: &[u8], store: &Store, key: &PublicKey) -> Report {
             None => Err("it has no SHA-256, or more digests than that".to_owned()),
         };
         report.add(format!("subject {}", subject.name), finding);
+    }
+    for byproduct in &details.byproducts {
+        let Some(input) = byproduct.name.strip_prefix(INPUT_READS) else { continue };
+        let files = byproduct.annotations.get("filesOpened").and_then(serde_json::Value::as_u64);
+        if files != Some(0) {
+            let list = byproduct.digest.get("sha256").and_then(|hex| Digest::from_hex(hex));
+            report.add(format!("files read of {input}"), reading(store, list, files));
+        }
     }
     if statement.subject.is_empty() {
         report.add("subject", Err("it names none".to_owned()));

@@ -152,10 +152,9 @@ fn line(fact: &Fact, palette: &Palette, terminal: bool) -> Option<String> {
         Fact::TaskSkipped { task, reason } => {
             Some(format!("{} {} ({})", palette.faint.apply_to("Skipped"), task, reason.as_str()))
         }
-        Fact::ConnectionFinished(_)
-        | Fact::RunFinished { .. }
-        | Fact::Attested { .. }
-        | Fact::RunSealed => None,
+        Fact::ConnectionFinished(_) | Fact::RunFinished { .. } | Fact::Attested { .. } | Fact::RunSealed => {
+            None
+        }
     }
 }
 

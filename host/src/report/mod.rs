@@ -18,7 +18,7 @@ mod words;
 pub use difference::{TaskDifference, difference_text};
 pub use live::{PlainLines, TerminalLines};
 pub use plan::{PlanView, plan_text};
-pub use run::{AttestationView, RunView, TaskState, TaskView};
+pub use run::{AttestationView, ReadsView, RunView, TaskState, TaskView};
 pub use run_text::{Detail, Surroundings, run_text, runs_text};
 pub use task::{TaskDescription, task_text};
 pub use words::{Palette, bytes, duration, escaped_json, visible};

@@ -176,13 +176,17 @@ fn grant_table(lines: &[GrantLine]) -> Vec<String> {
         match line.granted.as_slice() {
             [] => rows.push([asked, "nothing".to_owned(), why]),
             [first, rest @ ..] => {
-                let first = if *first == line.asked { "all of it".to_owned() } else { visible(first).into_owned() };
+                let first =
+                    if *first == line.asked { "all of it".to_owned() } else { visible(first).into_owned() };
                 rows.push([asked, first, why]);
-                rows.extend(rest.iter().map(|more| [String::new(), visible(more).into_owned(), String::new()]));
+                rows.extend(
+                    rest.iter().map(|more| [String::new(), visible(more).into_owned(), String::new()]),
+                );
             }
         }
     }
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
     rows.iter().map(|[asked, granted, why]| format!("{asked:<first$}  {granted:<second$}  {why}")).collect()
 }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::{
-    Builder, Connection, Denial, Exchange, Grants, InputArtifact, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
+    Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads, RunRecord, RunState, Source,
+    TaskFailure, TaskIdentity, TaskRecord, Usage,
 };
 use crate::model::EffectiveLimits;
 use crate::store::Tree;
@@ -108,6 +109,9 @@ pub struct TaskView {
     pub params: BTreeMap<String, Value>,
     /// What it read.
     pub inputs: Vec<InputArtifact>,
+    /// Which files of each input it opened.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<String, ReadsView>,
     /// What it made.
     pub outputs: BTreeMap<String, Tree>,
     /// What it returned.
@@ -127,6 +131,18 @@ pub struct TaskView {
     /// From its beginning to its end, sealing included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_micros: Option<u64>,
+}
+
+/// The files of an input that a task opened, as they are shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadsView {
+    /// How many, and where they are listed.
+    #[serde(flatten)]
+    pub reads: InputReads,
+    /// The list, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
 }
 
 /// A signed attestation as it is shown.
@@ -214,6 +230,7 @@ impl TaskView {
             usage: end.map(|end| end.usage),
             params: start.map(|(_, start)| start.params.clone()).unwrap_or_default(),
             inputs: start.map(|(_, start)| start.inputs.clone()).unwrap_or_default(),
+            reads: end.map(|end| reads(&end.reads)).unwrap_or_default(),
             outputs: end.map(|end| end.outputs.clone()).unwrap_or_default(),
             results: end.map(|end| end.results.clone()).unwrap_or_default(),
             exchanges: task.contacts.exchanges.clone(),
@@ -245,6 +262,10 @@ impl TaskState {
             Self::Skipped => "Skipped",
         }
     }
+}
+
+fn reads(reads: &BTreeMap<String, InputReads>) -> BTreeMap<String, ReadsView> {
+    reads.iter().map(|(input, reads)| (input.clone(), ReadsView { reads: *reads, paths: None })).collect()
 }
 
 /// A decision of the trust rules, in words.

@@ -52,7 +52,8 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     if let Some(source) = &view.source {
         row(&mut out, palette, "source", &shortened(&source_words(source), detail));
     }
-    let hermetic = if view.hermetic { "yes: no task could see anything but its inputs" } else { NOT_HERMETIC };
+    let hermetic =
+        if view.hermetic { "yes: no task could see anything but its inputs" } else { NOT_HERMETIC };
     row(&mut out, palette, "hermetic", hermetic);
     if detail == Detail::Full {
         row(&mut out, palette, "started", &view.started.to_string());
@@ -128,8 +129,13 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
         row(out, palette, "trust", &visible(&trust));
     }
     for input in &task.inputs {
-        let words = format!("{} = {}", input.name, input_words(input));
+        let reads = task.reads.get(&input.name);
+        let opened = reads.map(|reads| opened_words(reads.reads.files)).unwrap_or_default();
+        let words = format!("{} = {}{opened}", input.name, input_words(input));
         row(out, palette, "read", &shortened(&words, detail));
+        for path in reads.and_then(|reads| reads.paths.as_ref()).into_iter().flatten() {
+            row(out, palette, "", &visible(path));
+        }
     }
     contact_rows(out, task, detail, palette);
     for (name, tree) in &task.outputs {
@@ -275,6 +281,15 @@ fn input_words(input: &InputArtifact) -> String {
         _ => " from the source".to_owned(),
     };
     tree_words(&input.tree) + &from
+}
+
+fn opened_words(files: u64) -> String {
+    let files = match files {
+        0 => "no file".to_owned(),
+        1 => "1 file".to_owned(),
+        more => format!("{more} files"),
+    };
+    format!("; {files} opened")
 }
 
 fn value_words(value: &Value, detail: Detail) -> String {

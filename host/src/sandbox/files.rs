@@ -3,6 +3,7 @@
 //! - the count of what is written, so that a limit ends the task at once;
 //! - no trace of the machine: times are the run's, object numbers are given in
 //!   the order they are asked for, directories list in order of name;
+//! - note of every file of an input that is opened;
 //! - no hard links, which could give two outputs one changing file.
 
 use std::sync::Arc;
@@ -20,13 +21,14 @@ use wasmtime_wasi::p2::{
 use wasmtime_wasi_io::bytes::Bytes;
 
 use super::state::{TaskState, Trip};
-use crate::capability::FileMeter;
+use crate::capability::{FileMeter, InputFiles};
 use types::{HostDescriptor, HostDirectoryEntryStream};
 
 /// The view of one TaskRun's files.
 pub(crate) struct Files<'a> {
     inner: WasiFilesystemCtxView<'a>,
     meter: &'a Arc<FileMeter>,
+    inputs: &'a mut InputFiles,
     seen: &'a mut std::collections::HashMap<(u64, u64), u64>,
     listed: &'a mut usize,
     fixed_epoch: Option<u64>,
@@ -59,9 +61,10 @@ fn view(state: &mut TaskState) -> Files<'_> {
     Files {
         inner,
         meter: &state.files,
+        inputs: &mut state.inputs,
         seen: &mut state.seen_objects,
         listed: &mut state.listed,
-        fixed_epoch: state.fixed_epoch,
+        fixed_epoch: state.clock.as_ref().map(|clock| clock.fixed.wall().as_secs()),
         trip: &state.trip,
     }
 }
@@ -111,7 +114,9 @@ impl Files<'_> {
 
 impl preopens::Host for Files<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
-        preopens::Host::get_directories(&mut self.inner)
+        let found = preopens::Host::get_directories(&mut self.inner)?;
+        found.iter().for_each(|(fd, guest)| self.inputs.preopened(fd.rep(), guest));
+        Ok(found)
     }
 }
 
@@ -180,7 +185,15 @@ impl HostDescriptor for Files<'_> {
                 self.count_entry()?;
             }
         }
-        self.inner.open_at(fd, path_flags, path, open_flags, flags).await
+        let place = self.inputs.find(fd.rep(), &path);
+        let opened = self.inner.open_at(fd, path_flags, path, open_flags, flags).await?;
+        if let Some(place) = place {
+            match self.inner.table.get(&opened)? {
+                Descriptor::Dir(_) => self.inputs.opened_directory(opened.rep(), place),
+                Descriptor::File(_) => self.inputs.opened_file(place),
+            }
+        }
+        Ok(opened)
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<types::DescriptorStat> {
@@ -301,6 +314,7 @@ impl HostDescriptor for Files<'_> {
     }
 
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
+        self.inputs.closed(fd.rep());
         HostDescriptor::drop(&mut self.inner, fd)
     }
 }

@@ -2,21 +2,19 @@
 //! not exist for a task.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use rand_core::TryRng;
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
-use wasmtime_wasi::p2::bindings::{cli, clocks, random};
+use wasmtime_wasi::p2::bindings::{cli, random};
 use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use super::bindings::cofferdam::task;
 use super::state::TaskState;
-use super::{Job, files};
-use crate::capability::{FixedClock, SeededRandom};
+use super::{Job, clock, files};
+use crate::capability::SeededRandom;
 
 struct Table;
 
@@ -44,8 +42,7 @@ pub(crate) fn link(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
     cli::terminal_stdout::add_to_linker::<TaskState, WasiCli>(linker, TaskState::cli)?;
     cli::terminal_stderr::add_to_linker::<TaskState, WasiCli>(linker, TaskState::cli)?;
 
-    clocks::wall_clock::add_to_linker::<TaskState, WasiClocks>(linker, TaskState::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<TaskState, WasiClocks>(linker, TaskState::clocks)?;
+    clock::link(linker)?;
 
     random::random::add_to_linker::<TaskState, WasiRandom>(linker, |state| state.wasi.random())?;
     random::insecure::add_to_linker::<TaskState, WasiRandom>(linker, |state| state.wasi.random())?;
@@ -54,42 +51,14 @@ pub(crate) fn link(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
     files::link(linker)
 }
 
-/// Sets clock and randomness: fixed and seeded, unless the real ones are granted.
-pub(crate) fn set_time_and_chance(wasi: &mut WasiCtxBuilder, job: &Job) {
-    if !job.grants.real_clock {
-        wasi.wall_clock(WallClock(FixedClock::new(job.epoch)));
-        wasi.monotonic_clock(MonotonicClock(FixedClock::new(job.epoch)));
-    }
+/// Sets randomness: seeded, unless the real one is granted.
+pub(crate) fn set_chance(wasi: &mut WasiCtxBuilder, job: &Job) {
     if !job.grants.real_random {
         wasi.secure_random(Seeded(SeededRandom::new(&job.seed, "secure")));
         wasi.insecure_random(Seeded(SeededRandom::new(&job.seed, "insecure")));
         let mut seed = [0; 16];
         SeededRandom::new(&job.seed, "seed").fill(&mut seed);
         wasi.insecure_random_seed(u128::from_be_bytes(seed));
-    }
-}
-
-struct WallClock(FixedClock);
-
-impl HostWallClock for WallClock {
-    fn resolution(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    fn now(&self) -> Duration {
-        self.0.wall()
-    }
-}
-
-struct MonotonicClock(FixedClock);
-
-impl HostMonotonicClock for MonotonicClock {
-    fn resolution(&self) -> u64 {
-        1000
-    }
-
-    fn now(&self) -> u64 {
-        self.0.monotonic_nanos()
     }
 }
 

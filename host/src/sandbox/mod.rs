@@ -5,6 +5,7 @@
 
 mod cache;
 mod cancel;
+mod clock;
 mod compile;
 mod files;
 mod link;
@@ -23,11 +24,13 @@ use wasmtime::component::{Linker, ResourceTable, ResourceTableError};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
-use crate::capability::{FileMeter, LogMeter};
+use crate::capability::{FileMeter, FixedClock, InputFiles, LogMeter};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
 use crate::model::{EffectiveLimits, TaskRunReason};
+use crate::store::LaidOut;
 use cache::CodeCache;
+use clock::{TaskClock, Waiting};
 use compile::{MAX_COMPILE, compile};
 use speech::Spoken;
 use state::{MemoryLimiter, TaskState, Trip, Voice};
@@ -85,7 +88,7 @@ pub struct Job {
     pub params: BTreeMap<String, Value>,
     /// Inputs by name: directories that nobody writes to; none is needed for a
     /// component that cannot open files.
-    pub inputs: BTreeMap<String, Option<PathBuf>>,
+    pub inputs: BTreeMap<String, Option<Arc<LaidOut>>>,
     /// Outputs by name: empty directories.
     pub outputs: BTreeMap<String, PathBuf>,
     /// An empty directory that is thrown away afterwards.
@@ -113,6 +116,9 @@ pub struct Exit {
     pub failure: Option<TaskFailure>,
     /// What it returned, not yet held against its manifest.
     pub results: BTreeMap<String, Value>,
+    /// The files it opened of each input, in order; none for a component that
+    /// cannot open files.
+    pub opened: BTreeMap<String, Vec<String>>,
     /// What it used.
     pub usage: Usage,
 }
@@ -214,6 +220,7 @@ impl Sandbox {
         let spoken = [Spoken::new(voice.clone(), LogLevel::Info), Spoken::new(voice.clone(), LogLevel::Warn)];
         let files = Arc::new(FileMeter::new(job.limits.output.bytes(), job.limits.files));
         let mut usage = Usage::default();
+        let mut opened = BTreeMap::new();
         let ended = match context(job, &spoken) {
             Ok(wasi) => {
                 let mut table = ResourceTable::new();
@@ -223,9 +230,10 @@ impl Sandbox {
                     table,
                     memory: MemoryLimiter::new(&job.limits),
                     files: Arc::clone(&files),
+                    inputs: InputFiles::new(laid_out(job)),
                     seen_objects: HashMap::new(),
                     listed: 0,
-                    fixed_epoch: (!job.grants.real_clock).then(|| u64::try_from(job.epoch).unwrap_or(0)),
+                    clock: clock(job),
                     voice,
                     trip: trip.clone(),
                 };
@@ -238,6 +246,7 @@ impl Sandbox {
                     }
                     () = job.cancel.cancelled() => Err(TaskRunReason::TaskRunCancelled),
                 };
+                opened = store.data_mut().inputs.take();
                 let memory = &store.data().memory;
                 usage.peak_memory = memory.peak as u64;
                 ended.map(|result| result.map_err(|error| (error, memory.refused)))
@@ -256,6 +265,7 @@ impl Sandbox {
             (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, job),
         };
         exit.usage = usage;
+        exit.opened = opened;
         exit
     }
 
@@ -305,6 +315,11 @@ fn lower(name: &str, value: &Value) -> types::Binding {
     types::Binding { name: name.to_owned(), value }
 }
 
+/// The inputs that are there for it to open.
+fn laid_out(job: &Job) -> impl Iterator<Item = (&String, &Arc<LaidOut>)> {
+    job.inputs.iter().filter_map(|(name, tree)| Some((name, tree.as_ref()?)))
+}
+
 fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     let [out, err] = spoken;
@@ -312,9 +327,9 @@ fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
     // Each TaskRun has a thread of its own, so its file operations may block it.
     wasi.allow_blocking_current_thread(true);
     wasi.max_random_size(MAX_RANDOM);
-    link::set_time_and_chance(&mut wasi, job);
-    for (name, path) in job.inputs.iter().filter_map(|(name, path)| Some((name, path.as_ref()?))) {
-        wasi.preopened_dir(path, format!("/inputs/{name}"), FsPerms::ReadOnly)?;
+    link::set_chance(&mut wasi, job);
+    for (name, tree) in laid_out(job) {
+        wasi.preopened_dir(&tree.path, format!("/inputs/{name}"), FsPerms::ReadOnly)?;
     }
     for (name, path) in &job.outputs {
         wasi.preopened_dir(path, format!("/outputs/{name}"), FsPerms::ReadWrite)?;
@@ -325,8 +340,18 @@ fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
     Ok(wasi.build())
 }
 
+/// The task's own clock, unless it was granted the real one.
+fn clock(job: &Job) -> Option<TaskClock> {
+    // Whatever can wait for the world outside must do so in real time.
+    let waits_really = job.grants.real_clock;
+    let waiting = if waits_really { Waiting::Real } else { Waiting::Virtual };
+    let fixed = || TaskClock { fixed: Arc::new(FixedClock::new(job.epoch)), waiting };
+    (!job.grants.real_clock).then(fixed)
+}
+
 fn exit(reason: TaskRunReason) -> Exit {
-    Exit { reason, message: None, failure: None, results: BTreeMap::new(), usage: Usage::default() }
+    let (results, opened) = (BTreeMap::new(), BTreeMap::new());
+    Exit { reason, message: None, failure: None, results, opened, usage: Usage::default() }
 }
 
 fn succeeded(outcome: types::Outcome) -> Exit {

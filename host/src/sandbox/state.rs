@@ -7,7 +7,8 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Error, ResourceLimiter};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::capability::{FileMeter, FileOverrun, LogMeter};
+use super::clock::TaskClock;
+use crate::capability::{FileMeter, FileOverrun, InputFiles, LogMeter};
 use crate::event::Recorder;
 use crate::model::{EffectiveLimits, TaskRunReason};
 
@@ -44,10 +45,11 @@ pub(crate) struct TaskState {
     pub(crate) table: ResourceTable,
     pub(crate) memory: MemoryLimiter,
     pub(crate) files: Arc<FileMeter>,
+    pub(crate) inputs: InputFiles,
     pub(crate) seen_objects: HashMap<(u64, u64), u64>,
     /// Bytes of the directory listings it has open.
     pub(crate) listed: usize,
-    pub(crate) fixed_epoch: Option<u64>,
+    pub(crate) clock: Option<TaskClock>,
     pub(crate) voice: Voice,
     pub(crate) trip: Trip,
 }

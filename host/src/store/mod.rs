@@ -26,6 +26,7 @@ pub use build::{Entry, TreeBuilder};
 pub use ingest::SealLimits;
 pub(crate) use remove::remove_tree;
 pub use tree::{Tree, TreeReport};
+pub use unpack::LaidOut;
 
 /// Why content could not be stored or read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

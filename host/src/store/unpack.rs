@@ -1,13 +1,23 @@
 //! Lays trees out as directories.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cofferdam_registry::Digest;
 
 use super::{Entry, Store, StoreError, io_error};
+
+/// A tree that is laid out for tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaidOut {
+    /// Where.
+    pub path: PathBuf,
+    /// The target of each symbolic link in it, by the link's own path.
+    pub links: HashMap<String, String>,
+}
 
 impl Store {
     /// Lays a tree out for tasks that cannot write to it: files are hard links
@@ -16,8 +26,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; `to` is then incomplete and must not be used.
-    pub fn link_out(&self, root: Digest, to: &Path) -> Result<(), StoreError> {
-        self.lay_out(root, to, |digest, path, _| {
+    pub fn link_out(&self, root: Digest, to: &Path) -> Result<LaidOut, StoreError> {
+        let links = self.lay_out(root, to, |digest, path, _| {
             self.check(digest)?;
             match fs::hard_link(self.path(digest), path) {
                 // Too many links to one blob, or none possible here.
@@ -26,7 +36,8 @@ impl Store {
                 }
                 other => other.map_err(io_error("link", path)),
             }
-        })
+        })?;
+        Ok(LaidOut { path: to.to_owned(), links })
     }
 
     /// Copies a tree out of the store, into a directory that does not exist
@@ -52,17 +63,21 @@ impl Store {
         root: Digest,
         to: &Path,
         place: impl Fn(Digest, &Path, bool) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let mut links = HashMap::new();
         fs::create_dir_all(to).map_err(io_error("create", to))?;
-        self.visit(root, &mut |path, entry| {
-            let path = to.join(path);
+        self.visit(root, &mut |inside, entry| {
+            let path = to.join(inside);
             match entry {
                 Entry::Directory => fs::create_dir(&path).map_err(io_error("create", &path)),
                 Entry::File { digest, executable, .. } => place(*digest, &path, *executable),
                 Entry::Symlink { target } => {
+                    // A path in a tree is UTF-8.
+                    links.insert(inside.to_string_lossy().into_owned(), target.clone());
                     std::os::unix::fs::symlink(target, &path).map_err(io_error("link", &path))
                 }
             }
-        })
+        })?;
+        Ok(links)
     }
 }

@@ -38,7 +38,8 @@ impl FromStr for AddressRange {
 
     fn from_str(text: &str) -> Result<Self, InvalidRange> {
         let one = || text.parse::<IpAddr>().map(IpNet::from);
-        let range = text.parse().or_else(|_| one()).map_err(|_| InvalidRange(text.chars().take(80).collect()));
+        let range =
+            text.parse().or_else(|_| one()).map_err(|_| InvalidRange(text.chars().take(80).collect()));
         range.map(|range: IpNet| Self(range.trunc()))
     }
 }

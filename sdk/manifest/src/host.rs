@@ -347,7 +347,9 @@ mod tests {
 
     #[test]
     fn a_pattern_that_would_mean_too_much_is_refused() {
-        for text in ["*", "*.", "*.org", "*.*.org", "a.*.org", "*a.example.org", "*.127.0.0.1", "example.org."] {
+        for text in
+            ["*", "*.", "*.org", "*.*.org", "a.*.org", "*a.example.org", "*.127.0.0.1", "example.org."]
+        {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
     }

@@ -17,15 +17,16 @@ mod shape;
 
 pub use address::{AddressRange, InvalidRange};
 pub use capabilities::{
-    Capabilities, ExecAsk, Method, NetworkRule, RealOnly, Scheme, SecretAsk, SecretUse, TcpRule, contradictions,
+    Capabilities, ExecAsk, Method, NetworkRule, RealOnly, Scheme, SecretAsk, SecretUse, TcpRule,
+    contradictions,
 };
 pub use document::{Document, Node, NodeKind, Place};
 pub use fault::{Fault, FaultKind};
+pub use host::{Host, HostPattern, InvalidHost, InvalidPath, PathPrefix};
 pub use manifest::{
     ArtifactSpec, Limits, Manifest, ManifestKind, Metadata, ParamSpec, Property, ResultSpec, Spec,
     TASK_API_VERSION, Value, ValueType,
 };
-pub use host::{Host, HostPattern, InvalidHost, InvalidPath, PathPrefix};
 pub use name::{Identifier, InvalidName, Name};
 pub use quantity::{InvalidQuantity, Quantity, Span};
 pub use shape::{decode, schema};
