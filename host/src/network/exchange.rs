@@ -1,0 +1,180 @@
+//! One request and its response while they are under way: what is counted,
+//! hashed and held against limits, and the one event that it becomes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use cofferdam_registry::Hasher;
+
+use super::connect::Peer;
+use crate::capability::Trip;
+use crate::event::{Exchange, Fact, Recorder, Transfer};
+use crate::model::{EffectiveLimits, TaskRunReason};
+
+/// What a TaskRun has sent and received, of how much.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+    limits: EffectiveLimits,
+    trip: Trip,
+}
+
+impl Traffic {
+    pub(crate) fn new(limits: EffectiveLimits, trip: Trip) -> Self {
+        Self { sent: AtomicU64::new(0), received: AtomicU64::new(0), limits, trip }
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes about to be sent.
+    pub(crate) fn send(&self, bytes: usize) -> Result<(), TaskRunReason> {
+        self.take(&self.sent, bytes, self.limits.egress.bytes(), TaskRunReason::EgressLimit)
+    }
+
+    /// Counts bytes that were received.
+    pub(crate) fn receive(&self, bytes: usize) -> Result<(), TaskRunReason> {
+        self.take(&self.received, bytes, self.limits.ingress.bytes(), TaskRunReason::IngressLimit)
+    }
+
+    /// Holds the size of one body against the limit for each.
+    fn check_body(&self, size: u64) -> Result<(), TaskRunReason> {
+        if size > self.limits.body.bytes() { Err(self.over(TaskRunReason::BodyLimit)) } else { Ok(()) }
+    }
+
+    fn take(
+        &self,
+        counter: &AtomicU64,
+        bytes: usize,
+        limit: u64,
+        reason: TaskRunReason,
+    ) -> Result<(), TaskRunReason> {
+        let before = counter.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before.saturating_add(bytes as u64) > limit { Err(self.over(reason)) } else { Ok(()) }
+    }
+
+    fn over(&self, reason: TaskRunReason) -> TaskRunReason {
+        self.trip.note(reason);
+        reason
+    }
+}
+
+/// A request and its response, shared by both bodies. The last of them to end
+/// records it; so does whoever drops them.
+#[derive(Debug)]
+pub(super) struct Live {
+    traffic: Arc<Traffic>,
+    recorder: Arc<Recorder>,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What is known already; nothing once it is recorded.
+    told: Option<Exchange>,
+    sent: Meter,
+    received: Option<Meter>,
+}
+
+#[derive(Debug, Default)]
+struct Meter {
+    hasher: Hasher,
+    size: u64,
+    complete: bool,
+}
+
+impl Meter {
+    fn transfer(self) -> Transfer {
+        Transfer { size: self.size, digest: self.hasher.finish(), complete: self.complete }
+    }
+}
+
+impl Live {
+    /// `told` says what is known before anything is sent.
+    pub(super) fn new(told: Exchange, traffic: &Arc<Traffic>, recorder: &Arc<Recorder>) -> Arc<Self> {
+        let state = State { told: Some(told), sent: Meter::default(), received: None };
+        let (traffic, recorder) = (Arc::clone(traffic), Arc::clone(recorder));
+        Arc::new(Self { traffic, recorder, began: Instant::now(), state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of the request's body, before they are sent.
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), TaskRunReason> {
+        self.traffic.send(bytes.len())?;
+        let mut state = self.state();
+        state.sent.size += bytes.len() as u64;
+        state.sent.hasher.update(bytes);
+        self.traffic.check_body(state.sent.size)
+    }
+
+    pub(super) fn sent_all(&self) {
+        self.state().sent.complete = true;
+    }
+
+    /// How many bytes of the body were sent, and whether that is all.
+    pub(super) fn progress(&self) -> (u64, bool) {
+        let state = self.state();
+        (state.sent.size, state.sent.complete)
+    }
+
+    /// The head of the response.
+    pub(super) fn answered(&self, status: u16, protocol: String, peer: Option<&Peer>) {
+        let mut state = self.state();
+        state.received = Some(Meter::default());
+        if let Some(told) = &mut state.told {
+            told.status = Some(status);
+            told.protocol = Some(protocol);
+            told.address = peer.and_then(|peer| peer.address);
+            told.proxy = peer.and_then(|peer| peer.proxy.clone());
+        }
+    }
+
+    /// Bytes of the response's body, as they came.
+    pub(super) fn receive(&self, bytes: &[u8]) -> Result<(), TaskRunReason> {
+        self.traffic.receive(bytes.len())?;
+        let mut state = self.state();
+        let Some(meter) = &mut state.received else { return Ok(()) };
+        meter.size += bytes.len() as u64;
+        meter.hasher.update(bytes);
+        let size = meter.size;
+        self.traffic.check_body(size)
+    }
+
+    pub(super) fn masked(&self) {
+        if let Some(told) = &mut self.state().told {
+            told.masked = true;
+        }
+    }
+
+    /// The response has ended as it should.
+    pub(super) fn received_all(&self) {
+        if let Some(meter) = &mut self.state().received {
+            meter.complete = true;
+        }
+        self.record(None);
+    }
+
+    /// Records it, once; `error` is what ended it early.
+    pub(super) fn record(&self, error: Option<String>) {
+        let mut state = self.state();
+        let Some(mut told) = state.told.take() else { return };
+        told.request = std::mem::take(&mut state.sent).transfer();
+        told.response = state.received.take().map(Meter::transfer);
+        told.duration_micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        told.error = error;
+        drop(state);
+        // A journal that fails stops the run at its next event.
+        let _ = self.recorder.record(Fact::RequestFinished(Box::new(told)));
+    }
+}
