@@ -24,5 +24,6 @@ mod parsers;
 mod registry_attacks;
 mod robustness;
 mod runs;
+mod secrets;
 mod source;
 mod tampering;

@@ -16,6 +16,8 @@ mod run;
 mod run_directory;
 mod runs;
 mod schema;
+mod secret;
+mod secret_input;
 mod setup;
 mod show;
 mod source;
@@ -89,6 +91,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
+        Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::open()?, printer),
