@@ -84,13 +84,16 @@ impl Keychain {
     }
 }
 
-/// What went wrong. Some errors carry what the keychain gave: that is not told.
+/// What went wrong. Only what is known to hold no value is told: some errors
+/// carry what the keychain gave.
 fn said(error: &Error) -> String {
-    match error {
-        Error::BadEncoding(_) | Error::BadDataFormat(..) => "its item cannot be read".to_owned(),
-        Error::Ambiguous(_) => "it has several items of that name".to_owned(),
-        error => error.to_string(),
+    if let Error::PlatformFailure(source) | Error::NoStorageAccess(source) = error {
+        return source.to_string();
     }
+    if matches!(error, Error::Ambiguous(_)) {
+        return "it has several items of that name".to_owned();
+    }
+    "its item cannot be used".to_owned()
 }
 
 /// Does something on a thread that is left behind when it takes too long.

@@ -1,5 +1,5 @@
 //! The store with its values in a file: what is found again, and what is refused.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

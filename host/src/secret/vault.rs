@@ -49,9 +49,8 @@ impl Vault {
         let Some(bytes) = private_file::read(&self.file)? else { return Ok(None) };
         let no_key = || SecretError::NoKey { file: self.file.clone(), key: self.key.clone() };
         let identity = self.identity()?.ok_or_else(no_key)?;
-        let json = decrypt(&identity, &bytes).map(Zeroizing::new).map_err(|error| match error {
-            DecryptError::NoMatchingKeys => no_key(),
-            error => damaged(&self.file, error),
+        let json = decrypt(&identity, &bytes).map(Zeroizing::new).map_err(|error| {
+            if matches!(error, DecryptError::NoMatchingKeys) { no_key() } else { damaged(&self.file, error) }
         })?;
         let values = serde_json::from_slice(&json).map_err(|_| damaged(&self.file, "it holds other data"))?;
         Ok(Some((identity, values)))
