@@ -19,6 +19,7 @@ const LAYERS: &[&str] = &[
     "component",
     "event",
     "store",
+    "secret",
     "model",
 ];
 const MAX_LINES: usize = 600;
@@ -132,6 +133,7 @@ fn is_code(text: &str) -> bool {
         "provenance",
         "registry",
         "sandbox",
+        "secret",
         "source",
         "store",
         "trust",

@@ -163,6 +163,9 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["task", "inspect"],
         &["task", "publish"],
         &["key", "generate"],
+        &["secret", "set"],
+        &["secret", "list"],
+        &["secret", "rm"],
     ] {
         let mut args = command.to_vec();
         args.push("--help");

@@ -25,5 +25,6 @@ mod reads;
 mod registry_attacks;
 mod robustness;
 mod runs;
+mod secrets;
 mod source;
 mod tampering;

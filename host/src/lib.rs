@@ -12,7 +12,7 @@
 //! plan        pipeline file -> resolved, verified, typed graph
 //! capability  one file per capability: the grant, its check, what it gives
 //! component   a component's bytes: imports, manifest
-//! event|store facts and the journal | blobs and trees
+//! event|store|secret  facts and the journal | blobs and trees | secrets
 //! model       plain data
 //! ```
 
@@ -26,5 +26,6 @@ pub mod plan;
 pub mod provenance;
 pub mod report;
 pub mod sandbox;
+pub mod secret;
 pub mod source;
 pub mod store;

@@ -112,6 +112,8 @@ impl World {
             }
         }
         command.env("COFFERDAM_HOME", self.home()).stdin(Stdio::null());
+        // The keychain of whoever runs the tests is left alone.
+        command.env("COFFERDAM_SECRET_STORE", "file");
         command
     }
 

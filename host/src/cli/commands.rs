@@ -1,8 +1,12 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cofferdam_manifest::{Identifier, InvalidName};
+
+use crate::model::SecretHost;
 
 use crate::model::Override;
 
@@ -70,6 +74,9 @@ pub(crate) enum Command {
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Keep the secrets that tasks send to hosts, and never see.
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(SchemaArgs),
     /// Print completions for a shell.
@@ -261,6 +268,54 @@ pub(crate) struct KeyGenerateArgs {
     /// your own key.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Keep a secret; its value is read from standard input.
+    Set(SecretSetArgs),
+    /// List secrets: names, hosts, times, places; never a value.
+    List(SecretListArgs),
+    /// Remove a secret.
+    Rm(SecretRmArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam secret set api-token --host api.example.org\n  \
+    cofferdam secret set upload --host '*.example.org:8443' --env UPLOAD_PASSWORD\n\n\
+    For `Authorization: Basic`, the value is user:password.\n\
+    COFFERDAM_SECRET_STORE=keychain|file decides where it is kept; left out, the\n\
+    keychain where one answers, otherwise an encrypted file.")]
+pub(crate) struct SecretSetArgs {
+    /// What manifests call it.
+    #[arg(value_parser = identifier)]
+    pub(crate) name: Identifier,
+    /// Not taken: a value on the command line is seen by others.
+    #[arg(hide = true)]
+    pub(crate) value: Vec<OsString>,
+    /// A host it may be sent to, whatever a task asks for: HOST, *.SUFFIX or an
+    /// address, with :PORT unless that is 443; again for more.
+    #[arg(long = "host", value_name = "PATTERN", required = true)]
+    pub(crate) hosts: Vec<SecretHost>,
+    /// Take the value from this environment variable.
+    #[arg(long, value_name = "VAR")]
+    pub(crate) env: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam secret list --format json")]
+pub(crate) struct SecretListArgs {}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam secret rm api-token")]
+pub(crate) struct SecretRmArgs {
+    /// Its name.
+    #[arg(value_parser = identifier)]
+    pub(crate) name: Identifier,
+}
+
+fn identifier(text: &str) -> Result<Identifier, InvalidName> {
+    text.to_owned().try_into()
 }
 
 #[derive(Debug, Args)]

@@ -111,8 +111,11 @@ fn status_of(code: &str) -> u8 {
         "engine" | "journal" | "store" | "provenance" => exit::RUN_FAILED,
         "bug" => exit::BUG,
         _ => match code {
-            "plan/not-granted" | "plan/forbidden-import" | "registry/digest-mismatch" => exit::REFUSED,
-            "io/refused" | "registry/io" => exit::RUN_FAILED,
+            "plan/not-granted" | "plan/forbidden-import" | "registry/digest-mismatch" | "secret/damaged" => {
+                exit::REFUSED
+            }
+            "io/refused" | "registry/io" | "secret/io" => exit::RUN_FAILED,
+            "secret/keychain-unavailable" | "secret/keychain-refused" => exit::RUN_FAILED,
             _ => exit::INVALID_INPUT,
         },
     }
@@ -152,6 +155,7 @@ from_diagnostic!(
     crate::event::JournalError,
     crate::provenance::AttestError,
     crate::sandbox::SandboxError,
+    crate::secret::SecretError,
     crate::source::SourceError,
     crate::store::StoreError,
 );

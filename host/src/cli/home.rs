@@ -10,6 +10,7 @@ use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError, rea
 use super::failure::Failure;
 use super::run_directory;
 use crate::event::Journal;
+use crate::secret::{Place, SecretStore};
 use crate::store::Store;
 
 /// Larger trust rules are not read.
@@ -89,6 +90,23 @@ impl Home {
     /// The directories of runs while they are under way.
     pub(crate) fn work_root(&self) -> PathBuf {
         self.data.join("work")
+    }
+
+    /// The user's secrets.
+    pub(crate) fn secrets(&self) -> Result<SecretStore, Failure> {
+        const VARIABLE: &str = "COFFERDAM_SECRET_STORE";
+        let place = match env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+            None => None,
+            Some(value) if value == "keychain" => Some(Place::Keychain),
+            Some(value) if value == "file" => Some(Place::File),
+            Some(value) => {
+                return Err(Failure::usage(
+                    format!("{VARIABLE} is `{}`, which is no place for secrets", value.display()),
+                    "set it to `keychain` or `file`, or unset it: the keychain where one answers",
+                ));
+            }
+        };
+        Ok(SecretStore::new(&self.data, &self.config.join("keys/secrets.key"), place))
     }
 
     /// Opens the store, making it where there is none.

@@ -17,6 +17,8 @@ mod run;
 mod run_directory;
 mod runs;
 mod schema;
+mod secret;
+mod secret_input;
 mod setup;
 mod show;
 mod source;
@@ -91,6 +93,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
+        Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Diff(args)) => task_diff::run(&args, &Home::open()?, printer),
