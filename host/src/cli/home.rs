@@ -64,6 +64,10 @@ impl Home {
         self.config.join("keys/cofferdam.key")
     }
 
+    pub(crate) fn configuration_file(&self) -> PathBuf {
+        self.config.join("config.toml")
+    }
+
     pub(crate) fn trust_file(&self) -> PathBuf {
         self.config.join("trust.yaml")
     }

@@ -4,6 +4,7 @@
 mod cargo_build;
 mod commands;
 mod completions;
+mod configuration;
 mod export;
 mod failure;
 mod home;

@@ -165,9 +165,8 @@ impl Run<'_> {
         if let Err((reason, message)) = check_results(&task.component.manifest, &exit.results) {
             return Ok(Exit { usage: exit.usage, ..refuse(reason, message) });
         }
-        let limits = SealLimits { bytes: task.limits.output.bytes(), files: task.limits.files };
         for (name, path) in &directory.outputs {
-            match self.engine.store.seal(path, limits) {
+            match self.engine.store.seal(path, seal_limits(task, name)) {
                 Ok(tree) => {
                     outputs.insert(name.clone(), tree);
                 }
@@ -188,6 +187,18 @@ impl Run<'_> {
             }
         }
         Ok(exit)
+    }
+}
+
+/// How large an output may be: as its manifest says, and no larger than
+/// everything may be.
+fn seal_limits(task: &PlannedTask, output: &str) -> SealLimits {
+    let mut specs = task.component.manifest.spec.outputs.iter();
+    let own = specs.find(|spec| spec.name.as_str() == output).map(|spec| spec.limits).unwrap_or_default();
+    let (bytes, files) = (task.limits.output.bytes(), task.limits.files);
+    SealLimits {
+        bytes: own.size.map_or(bytes, |size| size.bytes().min(bytes)),
+        files: own.files.map_or(files, |own| own.min(files)),
     }
 }
 

@@ -25,12 +25,20 @@ pub enum TaskRunReason {
     TaskRunCancelled,
     /// It ran longer than its timeout.
     TaskRunTimeout,
+    /// It used more processor time than its limit.
+    CpuLimit,
     /// It wanted more memory than its limit, and could not go on without.
     MemoryLimit,
     /// It wrote more bytes than its limit.
     OutputLimit,
     /// It made more files than its limit.
     FileLimit,
+    /// It had more files, streams and timers open than its limit.
+    HandleLimit,
+    /// It is made of more core instances than its limit.
+    InstanceLimit,
+    /// It has more tables than its limit.
+    TableLimit,
     /// It logged more bytes than its limit.
     LogLimit,
     /// Its results together are larger than one mebibyte.
@@ -86,9 +94,13 @@ impl TaskRunReason {
             Self::Failed => "Failed",
             Self::TaskRunCancelled => "TaskRunCancelled",
             Self::TaskRunTimeout => "TaskRunTimeout",
+            Self::CpuLimit => "CpuLimit",
             Self::MemoryLimit => "MemoryLimit",
             Self::OutputLimit => "OutputLimit",
             Self::FileLimit => "FileLimit",
+            Self::HandleLimit => "HandleLimit",
+            Self::InstanceLimit => "InstanceLimit",
+            Self::TableLimit => "TableLimit",
             Self::LogLimit => "LogLimit",
             Self::TaskRunResultLargerThanAllowedLimit => "TaskRunResultLargerThanAllowedLimit",
             Self::InvalidTaskResults => "InvalidTaskResults",
@@ -105,9 +117,13 @@ impl TaskRunReason {
             Self::TaskRunCancelled => Status::Cancelled,
             Self::Failed
             | Self::TaskRunTimeout
+            | Self::CpuLimit
             | Self::MemoryLimit
             | Self::OutputLimit
             | Self::FileLimit
+            | Self::HandleLimit
+            | Self::InstanceLimit
+            | Self::TableLimit
             | Self::LogLimit
             | Self::TaskRunResultLargerThanAllowedLimit
             | Self::InvalidTaskResults

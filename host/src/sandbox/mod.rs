@@ -7,6 +7,7 @@ mod cache;
 mod cancel;
 mod clock;
 mod compile;
+mod cpu;
 mod files;
 mod link;
 mod speech;
@@ -27,11 +28,12 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 use crate::capability::{FileMeter, FixedClock, InputFiles, LogMeter};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
-use crate::model::{EffectiveLimits, TaskRunReason};
+use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_TABLES, TaskRunReason};
 use crate::store::LaidOut;
 use cache::CodeCache;
 use clock::{TaskClock, Waiting};
 use compile::{MAX_COMPILE, compile};
+use cpu::CpuTime;
 use speech::Spoken;
 use state::{MemoryLimiter, TaskState, Trip, Voice};
 
@@ -55,9 +57,6 @@ const TICK: Duration = Duration::from_millis(10);
 const MAX_CALL: usize = 16 << 20;
 /// Random bytes that one call may ask for: it cannot be stopped half way.
 const MAX_RANDOM: u64 = 1 << 20;
-/// Files, directories, streams and timers one TaskRun may have open: each may
-/// cost the process a file descriptor.
-const MAX_HANDLES: usize = 1024;
 
 /// Why the sandbox could not be used. What a task does wrong is never an error
 /// here, but the [`Exit`] of its TaskRun.
@@ -208,7 +207,8 @@ impl Sandbox {
 
     /// Runs a TaskRun to its end, whatever that is.
     pub async fn run(&self, prepared: &Prepared, job: &Job, recorder: &Arc<Recorder>) -> Exit {
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), CpuTime::start());
+        let handles = self.handles.min(usize::try_from(job.limits.handles).unwrap_or(usize::MAX));
         let trip = Trip::default();
         let meter = Arc::new(LogMeter::new(job.limits.log.bytes()));
         let voice = Voice {
@@ -224,7 +224,7 @@ impl Sandbox {
         let ended = match context(job, &spoken) {
             Ok(wasi) => {
                 let mut table = ResourceTable::new();
-                table.set_max_capacity(self.handles);
+                table.set_max_capacity(handles);
                 let state = TaskState {
                     wasi,
                     table,
@@ -237,7 +237,7 @@ impl Sandbox {
                     voice,
                     trip: trip.clone(),
                 };
-                let mut store = self.store(state, job);
+                let mut store = self.store(state, job, cpu);
                 let call = call(&prepared.pre, &mut store, job);
                 let ended = tokio::select! {
                     biased;
@@ -255,6 +255,7 @@ impl Sandbox {
         };
         spoken.iter().for_each(Spoken::finish);
         usage.wall_micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        usage.cpu_micros = u64::try_from(cpu.used().as_micros()).unwrap_or(u64::MAX);
         usage.written = files.written();
         usage.logged = meter.used();
         let mut exit = match (trip.reason(), ended) {
@@ -262,23 +263,26 @@ impl Sandbox {
             (Some(reason), _) | (None, Err(reason)) => early(reason, job),
             (None, Ok(Ok(Ok(outcome)))) => succeeded(outcome),
             (None, Ok(Ok(Err(failure)))) => failed(failure),
-            (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, job),
+            (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, handles, job),
         };
         exit.usage = usage;
         exit.opened = opened;
         exit
     }
 
-    fn store(&self, state: TaskState, job: &Job) -> Store<TaskState> {
+    fn store(&self, state: TaskState, job: &Job, cpu: CpuTime) -> Store<TaskState> {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(MAX_CALL);
         store.set_epoch_deadline(1);
         let cancel = job.cancel.clone();
-        let trip = store.data().trip.clone();
+        let (trip, most) = (store.data().trip.clone(), job.limits.cpu.duration());
         store.epoch_deadline_callback(move |_| {
             if cancel.is_cancelled() {
                 return Err(trip.end(TaskRunReason::TaskRunCancelled));
+            }
+            if cpu.used() > most {
+                return Err(trip.end(TaskRunReason::CpuLimit));
             }
             // Yielding lets the timeout be seen.
             Ok(UpdateDeadline::Yield(1))
@@ -376,17 +380,25 @@ fn failed(failure: types::Failure) -> Exit {
     Exit { failure: Some(TaskFailure { reason, message, remedy }), ..exit(TaskRunReason::Failed) }
 }
 
-fn trapped(error: &wasmtime::Error, memory_refused: bool, job: &Job) -> Exit {
+fn trapped(error: &wasmtime::Error, memory_refused: bool, handles: usize, job: &Job) -> Exit {
     if memory_refused {
         return early(TaskRunReason::MemoryLimit, job);
     }
     let message = match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(code)) => format!("it called exit({code}) instead of returning"),
         None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
-            "it had too many files, streams and timers open at once".to_owned()
+            let message = format!("it had more than its {handles} files, streams and timers open at once");
+            return Exit { message: Some(message), ..exit(TaskRunReason::HandleLimit) };
         }
         None => {
             let cause = error.root_cause().to_string();
+            // The runtime counts these itself, and has only words for them.
+            if cause.starts_with("resource limit exceeded: instance count") {
+                return early(TaskRunReason::InstanceLimit, job);
+            }
+            if cause.starts_with("resource limit exceeded: table count") {
+                return early(TaskRunReason::TableLimit, job);
+            }
             format!("the component trapped: {cause}")
         }
     };
@@ -399,6 +411,11 @@ fn early(reason: TaskRunReason, job: &Job) -> Exit {
         TaskRunReason::TaskRunTimeout => {
             Some(format!("it ran longer than its timeout of {}", limits.timeout))
         }
+        TaskRunReason::CpuLimit => Some(format!("it used more than its {} of processor time", limits.cpu)),
+        TaskRunReason::InstanceLimit => {
+            Some(format!("it is made of more than its {} core instances", limits.instances))
+        }
+        TaskRunReason::TableLimit => Some(format!("it has more than its {} tables", limits.tables)),
         TaskRunReason::MemoryLimit => Some(format!("it needed more than its {} of memory", limits.memory)),
         TaskRunReason::OutputLimit => Some(format!("it wrote more than its {} of files", limits.output)),
         TaskRunReason::FileLimit => Some(format!("it made more than its {} files", limits.files)),
@@ -409,6 +426,7 @@ fn early(reason: TaskRunReason, job: &Job) -> Exit {
         | TaskRunReason::TaskRunResultLargerThanAllowedLimit
         | TaskRunReason::InvalidTaskResults
         | TaskRunReason::InvalidOutput
+        | TaskRunReason::HandleLimit
         | TaskRunReason::TaskTrapped => None,
     };
     Exit { message, ..exit(reason) }
@@ -416,14 +434,15 @@ fn early(reason: TaskRunReason, job: &Job) -> Exit {
 
 fn configuration(jobs: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
+    let [instances, tables] = [MAX_INSTANCES, MAX_TABLES].map(|most| u32::try_from(most).unwrap_or(u32::MAX));
     // Sized for `jobs` components at once, each as large as one can be.
     pool.total_component_instances(jobs)
-        .max_core_instances_per_component(200)
+        .max_core_instances_per_component(instances)
         .max_memories_per_component(16)
-        .max_tables_per_component(64)
-        .total_core_instances(jobs * 200)
+        .max_tables_per_component(tables)
+        .total_core_instances(jobs * instances)
         .total_memories(jobs * 16)
-        .total_tables(jobs * 64)
+        .total_tables(jobs * tables)
         .total_stacks(jobs + 1)
         .max_memory_size(4 << 30)
         .table_elements(1 << 20)
@@ -452,7 +471,7 @@ fn share_handles(jobs: u32) -> usize {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: wanted.max(current), maximum }).is_ok();
     let allowed = if raised { wanted.max(current) } else { current };
     let share = allowed.unwrap_or(u64::MAX) / 2 / u64::from(jobs.max(1));
-    usize::try_from(share).unwrap_or(MAX_HANDLES).clamp(64, MAX_HANDLES)
+    usize::try_from(share).unwrap_or(usize::MAX).max(64)
 }
 
 /// Advances the epoch for as long as the sandbox lives.

@@ -73,6 +73,8 @@ impl WasiView for TaskState {
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     limit: usize,
+    instances: usize,
+    tables: usize,
     used: usize,
     pub(crate) peak: usize,
     pub(crate) refused: bool,
@@ -81,7 +83,9 @@ pub(crate) struct MemoryLimiter {
 impl MemoryLimiter {
     pub(crate) fn new(limits: &EffectiveLimits) -> Self {
         let limit = usize::try_from(limits.memory.bytes()).unwrap_or(usize::MAX);
-        Self { limit, used: 0, peak: 0, refused: false }
+        let number = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+        let (instances, tables) = (number(limits.instances), number(limits.tables));
+        Self { limit, instances, tables, used: 0, peak: 0, refused: false }
     }
 }
 
@@ -100,6 +104,14 @@ impl MemoryLimiter {
 }
 
 impl ResourceLimiter for MemoryLimiter {
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current)))
     }

@@ -7,6 +7,7 @@
 
 mod document;
 mod fault;
+mod limits;
 mod manifest;
 mod name;
 mod quantity;
@@ -14,9 +15,10 @@ mod shape;
 
 pub use document::{Document, Node, NodeKind, Place};
 pub use fault::{Fault, FaultKind};
+pub use limits::{Limits, OutputLimits, OutputSpec};
 pub use manifest::{
-    ArtifactSpec, Capabilities, ExecAsk, Limits, Manifest, ManifestKind, Metadata, NetworkAsk, ParamSpec,
-    Property, RealOnly, ResultSpec, SecretAsk, SecretUse, Spec, TASK_API_VERSION, Value, ValueType,
+    ArtifactSpec, Capabilities, ExecAsk, Manifest, ManifestKind, Metadata, NetworkAsk, ParamSpec, Property,
+    RealOnly, ResultSpec, SecretAsk, SecretUse, Spec, TASK_API_VERSION, Value, ValueType,
 };
 pub use name::{Identifier, InvalidName, Name};
 pub use quantity::{InvalidQuantity, Quantity, Span};
