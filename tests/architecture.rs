@@ -13,6 +13,7 @@ const LAYERS: &[&str] = &[
     "provenance",
     "engine",
     "sandbox",
+    "network",
     "plan",
     "capability",
     "source",

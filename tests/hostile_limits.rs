@@ -72,6 +72,23 @@ fn time_that_is_not_granted_cannot_be_measured() {
     assert_eq!(quick.0[7], "far [399]");
 }
 
+#[test]
+fn an_output_is_bounded_by_the_limits_of_its_own() {
+    let world = exhausting();
+    exhausted(
+        &world,
+        "small-bytes",
+        "OutputLimit",
+        "its output `small` cannot be sealed: the tree has more than 1024 bytes",
+    );
+    exhausted(
+        &world,
+        "small-files",
+        "FileLimit",
+        "its output `small` cannot be sealed: the tree has more than 2 files",
+    );
+}
+
 fn exhausting() -> World {
     let world = world();
     world.write("file.txt", "x".repeat(10_000));
@@ -131,7 +148,7 @@ fn what_is_made_is_bounded_even_if_it_is_removed_again() {
 fn what_is_open_is_bounded_and_leaves_others_their_share() {
     let world = exhausting();
     for what in ["handles", "listings", "streams", "timers", "directory-handles"] {
-        exhausted(&world, what, "TaskTrapped", "too many files, streams and timers open at once");
+        exhausted(&world, what, "HandleLimit", "files, streams and timers open at once");
     }
     for number in 0..3000 {
         world.write(&format!("{number:0>250}"), "");
@@ -164,7 +181,7 @@ fn few_file_descriptors_are_shared_out() {
     }
     let done = done(&mut limited);
     let run: Value = serde_json::from_str(&done.out).unwrap_or_else(|error| panic!("{error}: {done:?}"));
-    ended(task(&run, "greedy"), "TaskTrapped", "too many files, streams and timers open at once");
+    ended(task(&run, "greedy"), "HandleLimit", "files, streams and timers open at once");
     ended(task(&run, "modest"), "Succeeded", "");
     left_nothing(&world);
 }

@@ -19,6 +19,7 @@ mod hostile_limits;
 mod hostile_results;
 mod hostile_speech;
 mod interruption;
+mod limits;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
 mod reads;

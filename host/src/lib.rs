@@ -9,6 +9,7 @@
 //! provenance  journal -> in-toto statements, and their verification
 //! engine      walks the plan
 //! sandbox     one TaskRun under its grants; the only module that names wasmtime
+//! network     the HTTP client: names, addresses, TLS, every byte observed
 //! plan        pipeline file -> resolved, verified, typed graph
 //! capability  one file per capability: the grant, its check, what it gives
 //! component   a component's bytes: imports, manifest
@@ -22,6 +23,7 @@ pub mod component;
 pub mod engine;
 pub mod event;
 pub mod model;
+pub mod network;
 pub mod plan;
 pub mod provenance;
 pub mod report;

@@ -14,6 +14,7 @@ mod network;
 mod random;
 mod reads;
 mod redact;
+mod trip;
 
 use cofferdam_manifest::Capabilities;
 
@@ -23,10 +24,11 @@ pub(crate) use files::{FileMeter, FileOverrun};
 pub(crate) use grants::network_words;
 pub use grants::{Deciders, GrantDecision, GrantLine};
 pub(crate) use log::{LogMeter, cut};
-pub(crate) use network::{Target, find_rule, rule_for};
+pub(crate) use network::{Target, find_rule, network_yaml, rule_for};
 pub(crate) use random::SeededRandom;
 pub(crate) use reads::InputFiles;
 pub use redact::{RedactedStream, Redactor};
+pub(crate) use trip::Trip;
 
 /// What an import gives a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

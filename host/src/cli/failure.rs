@@ -80,6 +80,13 @@ impl Failure {
         Self { problems: faults.into_iter().map(problem).collect(), text: Some(text.to_owned()) }
     }
 
+    /// A file is wrong in one place: code, message and help.
+    pub(crate) fn at(file: &str, text: &str, place: Place, what: (&str, &str, &str)) -> Self {
+        let (code, message, help) = what;
+        let problem = at(file, place, code, message.to_owned(), Some(help.to_owned()));
+        Self { problems: vec![problem], text: Some(text.to_owned()) }
+    }
+
     /// Replaces what the first problem says to type next.
     pub(crate) fn advise(&mut self, help: &str) {
         if let Some(problem) = self.problems.first_mut() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError, read_named};
 
+use super::configuration::Configuration;
 use super::failure::Failure;
 use super::run_directory;
 use crate::event::Journal;
@@ -63,6 +64,15 @@ impl Home {
     /// The user's own signing key.
     pub(crate) fn key_file(&self) -> PathBuf {
         self.config.join("keys/cofferdam.key")
+    }
+
+    pub(crate) fn configuration(&self) -> Result<Configuration, Failure> {
+        Configuration::load(&self.config.join("config.toml"))
+    }
+
+    /// Where that file stands, and what it names is looked for.
+    pub(crate) fn configuration_directory(&self) -> PathBuf {
+        self.config.clone()
     }
 
     pub(crate) fn trust_file(&self) -> PathBuf {

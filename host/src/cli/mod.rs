@@ -4,6 +4,8 @@
 mod cargo_build;
 mod commands;
 mod completions;
+mod configuration;
+mod credentials;
 mod export;
 mod failure;
 mod home;

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::{exit, origin, params};
-use crate::model::{DEFAULT_LIMITS, Overrides};
+use crate::model::Overrides;
 use crate::plan::{Plan, PlanRequest, RegistryResolver};
 use crate::report::{PlanView, plan_text};
 
@@ -32,6 +32,7 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
     })?;
     let base = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let base = std::path::absolute(base).map_err(|error| Failure::unreadable(base, &error))?;
+    let ceiling = home.configuration()?.ceiling();
     let resolver =
         RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), args.require_trusted);
     let request = PlanRequest {
@@ -39,7 +40,7 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
         base: &base,
         text: &text,
         given: &given,
-        ceiling: &DEFAULT_LIMITS,
+        ceiling: &ceiling,
         overrides: &overrides(args)?,
     };
     let plan = Plan::build(&request, &resolver)?;

@@ -10,10 +10,11 @@ use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::run_directory::RunDirectory;
-use super::{exit, export, interrupt, plan, source};
+use super::{credentials, exit, export, interrupt, plan, source};
 use crate::engine::{self, Engine, EngineError};
 use crate::event::{Builder, Fact, Recorder, RunRecord, RunStart, Source};
 use crate::model::{RunId, Status};
+use crate::network::Network;
 use crate::plan::Plan;
 use crate::provenance::{Attestor, LOCAL_BUILDER};
 use crate::report::{Detail, RunView, run_text};
@@ -77,7 +78,9 @@ fn execute(
     // Whatever can be found wrong is found before the run begins.
     let key = home.signing_key()?;
     let jobs = args.jobs.unwrap_or_else(processors);
-    let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key())?;
+    let credentials = credentials::unlock(plan, home)?;
+    let network = Network::new(home.configuration()?.network(&home.configuration_directory()));
+    let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key(), network)?;
     let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, plan))?;
     let given = printer.busy("reading the source", || acquire(args, plan, store))?;
     let journal = home.journal()?;
@@ -118,6 +121,7 @@ fn execute(
         jobs,
         work: work.path(),
         epoch: given.epoch,
+        credentials: &credentials,
         cancel: &cancel,
     };
     let attest = |started: &_, finished: &_| {

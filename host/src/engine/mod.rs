@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{Event, Fact, JournalError, Recorder, Source};
 use crate::model::{RunReason, SkipReason, Status};
+use crate::network::Credential;
 use crate::plan::Plan;
 use crate::sandbox::{CancelToken, Prepared, Sandbox, SandboxError};
 use crate::store::{Store, StoreError};
@@ -78,6 +79,8 @@ pub struct Engine<'a> {
     pub jobs: u32,
     /// A directory of this run alone, on the store's file system.
     pub work: &'a Path,
+    /// The secrets that the plan's rules name, by name.
+    pub credentials: &'a BTreeMap<String, Credential>,
     /// The fixed time tasks see, in seconds since 1970.
     pub epoch: i64,
     /// Stops the run.
@@ -135,7 +138,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn work_off(&self, prepared: &[Prepared]) -> Result<(), EngineError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime
             .map_err(|source| EngineError::Work { path: self.engine.work.display().to_string(), source })?;
         while let Some(index) = self.schedule.next(|| self.engine.cancel.is_cancelled()) {

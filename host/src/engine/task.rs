@@ -12,6 +12,7 @@ use super::{EngineError, Run};
 use crate::capability::cut;
 use crate::event::{Event, Fact, InputArtifact, InputReads, TaskEnd, TaskFailure, TaskStart};
 use crate::model::TaskRunReason;
+use crate::network::Credential;
 use crate::plan::{PlannedTask, Wire};
 use crate::sandbox::{Exit, Job, Prepared};
 use crate::store::{SealLimits, StoreError, Tree};
@@ -144,11 +145,18 @@ impl Run<'_> {
             outputs: directory.outputs.clone(),
             scratch: directory.scratch.clone(),
             grants: task.grants.clone(),
+            credentials: self.credentials(task),
             limits: task.limits,
             epoch: self.engine.epoch,
             seed,
             cancel: self.engine.cancel.clone(),
         })
+    }
+
+    /// The secrets that a task's rules name.
+    fn credentials(&self, task: &PlannedTask) -> Vec<Credential> {
+        let named = task.grants.network.iter().filter_map(|rule| rule.secret.as_ref());
+        named.filter_map(|ask| self.engine.credentials.get(ask.name.as_str())).cloned().collect()
     }
 
     /// Holds what a task made against its manifest and limits, and seals it.
@@ -165,9 +173,8 @@ impl Run<'_> {
         if let Err((reason, message)) = check_results(&task.component.manifest, &exit.results) {
             return Ok(Exit { usage: exit.usage, ..refuse(reason, message) });
         }
-        let limits = SealLimits { bytes: task.limits.output.bytes(), files: task.limits.files };
         for (name, path) in &directory.outputs {
-            match self.engine.store.seal(path, limits) {
+            match self.engine.store.seal(path, seal_limits(task, name)) {
                 Ok(tree) => {
                     outputs.insert(name.clone(), tree);
                 }
@@ -188,6 +195,18 @@ impl Run<'_> {
             }
         }
         Ok(exit)
+    }
+}
+
+/// How large an output may be: as its manifest says, and no larger than
+/// everything may be.
+fn seal_limits(task: &PlannedTask, output: &str) -> SealLimits {
+    let mut specs = task.component.manifest.spec.outputs.iter();
+    let own = specs.find(|spec| spec.name.as_str() == output).map(|spec| spec.limits).unwrap_or_default();
+    let (bytes, files) = (task.limits.output.bytes(), task.limits.files);
+    SealLimits {
+        bytes: own.size.map_or(bytes, |size| size.bytes().min(bytes)),
+        files: own.files.map_or(files, |own| own.min(files)),
     }
 }
 

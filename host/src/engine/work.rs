@@ -11,11 +11,14 @@ use cofferdam_registry::Digest;
 use super::EngineError;
 use crate::store::{LaidOut, Store, StoreError, remove_tree};
 
+/// A tree that is laid out by whoever needs it first.
+type Slot = Arc<Mutex<Option<Arc<LaidOut>>>>;
+
 /// A run's directory.
 pub(super) struct WorkDirectory<'a> {
     root: &'a Path,
     store: &'a Store,
-    trees: Mutex<HashMap<Digest, Arc<Mutex<Option<Arc<LaidOut>>>>>>,
+    trees: Mutex<HashMap<Digest, Slot>>,
 }
 
 /// A TaskRun's own directories, gone when it is.

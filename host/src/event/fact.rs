@@ -264,6 +264,9 @@ pub struct TaskFailure {
 pub struct Usage {
     /// From start to the end of the component, in microseconds.
     pub wall_micros: u64,
+    /// Processor time of its thread in that time, in microseconds.
+    #[serde(default)]
+    pub cpu_micros: u64,
     /// The most linear memory it had at once, in bytes.
     pub peak_memory: u64,
     /// Bytes it wrote to outputs and scratch.

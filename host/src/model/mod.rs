@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use limits::{DEFAULT_LIMITS, EffectiveLimits};
-pub(crate) use limits::{MAX_PARAM_BYTES, MAX_PLAN_BYTES, MAX_RESULT_BYTES};
+pub(crate) use limits::{MAX_INSTANCES, MAX_PARAM_BYTES, MAX_PLAN_BYTES, MAX_RESULT_BYTES, MAX_TABLES};
 pub use overrides::{CapabilityKind, InvalidOverride, Override, Overrides};
 pub use pipeline::{
     GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineSpec, PipelineTask,

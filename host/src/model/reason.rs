@@ -25,14 +25,30 @@ pub enum TaskRunReason {
     TaskRunCancelled,
     /// It ran longer than its timeout.
     TaskRunTimeout,
+    /// It used more processor time than its limit.
+    CpuLimit,
     /// It wanted more memory than its limit, and could not go on without.
     MemoryLimit,
     /// It wrote more bytes than its limit.
     OutputLimit,
     /// It made more files than its limit.
     FileLimit,
+    /// It had more files, streams and timers open than its limit.
+    HandleLimit,
+    /// It is made of more core instances than its limit.
+    InstanceLimit,
+    /// It has more tables than its limit.
+    TableLimit,
     /// It logged more bytes than its limit.
     LogLimit,
+    /// It made more requests than its limit.
+    RequestLimit,
+    /// A body that it sent or received was larger than its limit.
+    BodyLimit,
+    /// It sent more bytes over the network than its limit.
+    EgressLimit,
+    /// It received more bytes over the network than its limit.
+    IngressLimit,
     /// Its results together are larger than one mebibyte.
     TaskRunResultLargerThanAllowedLimit,
     /// Its results are not those of its manifest.
@@ -86,10 +102,18 @@ impl TaskRunReason {
             Self::Failed => "Failed",
             Self::TaskRunCancelled => "TaskRunCancelled",
             Self::TaskRunTimeout => "TaskRunTimeout",
+            Self::CpuLimit => "CpuLimit",
             Self::MemoryLimit => "MemoryLimit",
             Self::OutputLimit => "OutputLimit",
             Self::FileLimit => "FileLimit",
+            Self::HandleLimit => "HandleLimit",
+            Self::InstanceLimit => "InstanceLimit",
+            Self::TableLimit => "TableLimit",
             Self::LogLimit => "LogLimit",
+            Self::RequestLimit => "RequestLimit",
+            Self::BodyLimit => "BodyLimit",
+            Self::EgressLimit => "EgressLimit",
+            Self::IngressLimit => "IngressLimit",
             Self::TaskRunResultLargerThanAllowedLimit => "TaskRunResultLargerThanAllowedLimit",
             Self::InvalidTaskResults => "InvalidTaskResults",
             Self::InvalidOutput => "InvalidOutput",
@@ -105,10 +129,18 @@ impl TaskRunReason {
             Self::TaskRunCancelled => Status::Cancelled,
             Self::Failed
             | Self::TaskRunTimeout
+            | Self::CpuLimit
             | Self::MemoryLimit
             | Self::OutputLimit
             | Self::FileLimit
+            | Self::HandleLimit
+            | Self::InstanceLimit
+            | Self::TableLimit
             | Self::LogLimit
+            | Self::RequestLimit
+            | Self::BodyLimit
+            | Self::EgressLimit
+            | Self::IngressLimit
             | Self::TaskRunResultLargerThanAllowedLimit
             | Self::InvalidTaskResults
             | Self::InvalidOutput

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cofferdam_manifest::{Method, NetworkRule};
+use cofferdam_manifest::{AddressRange, Method, NetworkRule};
 use cofferdam_registry::Digest;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
@@ -99,6 +99,9 @@ impl Session {
             let (Some(wait), Some(bytes)) = (wait, again) else {
                 return self.deliver(sent, &allowed);
             };
+            if let Ok((_, live)) = &sent {
+                live.record(Some("tried again".to_owned()));
+            }
             drop(sent);
             tokio::time::sleep(wait).await;
             body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
@@ -129,7 +132,8 @@ impl Session {
         // A part of an echo could be asked for byte by byte, and a coded one
         // cannot be looked into.
         if headers.contains_key(header::RANGE) {
-            let text = "a request with a secret cannot ask for a part (`Range`): its echo could not be masked";
+            let text =
+                "a request with a secret cannot ask for a part (`Range`): its echo could not be masked";
             return Err(NetworkError::Secret(text.to_owned()));
         }
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -173,15 +177,20 @@ impl Session {
         });
         let (outgoing, replay) = Outgoing::new(body, Arc::clone(&live));
         let counted = self.traffic.send(method.len() + uri.to_string().len() + headers);
-        let request = counted
-            .map_err(NetworkError::Limit)
-            .and_then(|()| request.body(outgoing).map_err(|error| NetworkError::Transport(error.to_string())));
+        let request = counted.map_err(NetworkError::Limit).and_then(|()| {
+            request.body(outgoing).map_err(|error| NetworkError::Transport(error.to_string()))
+        });
         let answer = match request {
             Ok(request) => self.answer(request, allowed, &live).await,
             Err(error) => Err(error),
         };
         let answer = answer.inspect_err(|error| live.record(Some(error.to_string())));
-        (answer.map(|response| (response, live)), replay)
+        let answer = answer.map(|mut response| {
+            let peer = response.extensions_mut().remove::<Peer>();
+            live.answered(response.status().as_u16(), format!("{:?}", response.version()), peer.as_ref());
+            (response, live)
+        });
+        (answer, replay)
     }
 
     /// Waits for the head of the response, for as long as the request still
@@ -234,7 +243,7 @@ impl Session {
         match error {
             DialError::Refused { host, address, kind: _ } => {
                 let mut rule = NetworkRule::clone(&allowed.rule);
-                rule.addresses.extend(address.to_string().parse());
+                rule.addresses.extend(address.to_string().parse::<AddressRange>());
                 self.deny(host.clone(), error.to_string(), Some(crate::capability::network_yaml(&rule)))
             }
             DialError::Unresolved { .. } => NetworkError::Unresolved(error.to_string()),
@@ -253,17 +262,15 @@ impl Session {
     ) -> Result<Response<TaskBody>, NetworkError> {
         let (response, live) = sent?;
         let (mut head, body) = response.into_parts();
-        let peer = head.extensions.remove::<Peer>();
-        live.answered(head.status.as_u16(), format!("{:?}", head.version), peer.as_ref());
         let heads = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         let received = self.traffic.receive(heads.sum());
         let coded = head.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity");
         let refused = match (received, coded) {
             (Err(reason), _) => Some(NetworkError::Limit(reason)),
             // Whatever it holds could not be masked.
-            (Ok(()), Some(_)) if !self.redactor.is_empty() => {
-                Some(NetworkError::Secret("the response is compressed, so a secret in it could not be masked".to_owned()))
-            }
+            (Ok(()), Some(_)) if !self.redactor.is_empty() => Some(NetworkError::Secret(
+                "the response is compressed, so a secret in it could not be masked".to_owned(),
+            )),
             (Ok(()), _) => None,
         };
         if let Some(error) = refused {
@@ -286,7 +293,9 @@ fn told_url(uri: &http::Uri, secret: bool, redactor: &Redactor) -> String {
         Some((front, query)) if secret => {
             let pairs: Vec<String> = query
                 .split('&')
-                .map(|pair| pair.split_once('=').map_or_else(|| "***".to_owned(), |(name, _)| format!("{name}=***")))
+                .map(|pair| {
+                    pair.split_once('=').map_or_else(|| "***".to_owned(), |(name, _)| format!("{name}=***"))
+                })
                 .collect();
             format!("{front}?{}", pairs.join("&"))
         }

@@ -237,7 +237,8 @@ pub(super) fn mask_headers(headers: &mut HeaderMap, redactor: &Redactor) -> bool
         return false;
     }
     let mut masked = false;
-    let names: Vec<_> = headers.keys().filter(|name| redactor.contains(name.as_str().as_bytes())).cloned().collect();
+    let names: Vec<_> =
+        headers.keys().filter(|name| redactor.contains(name.as_str().as_bytes())).cloned().collect();
     for name in names {
         headers.remove(name);
         masked = true;

@@ -88,7 +88,8 @@ pub(crate) async fn resolve_checked(
         Host::Address(address) => vec![*address],
         Host::Name(name) => {
             let unresolved = |why: String| DialError::Unresolved { host: name.clone(), why };
-            let found = network.resolver.resolve(name).await.map_err(|error| unresolved(error.to_string()))?;
+            let found =
+                network.resolver.resolve(name).await.map_err(|error| unresolved(error.to_string()))?;
             if found.is_empty() {
                 return Err(unresolved("it has no address".to_owned()));
             }

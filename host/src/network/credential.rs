@@ -41,7 +41,8 @@ impl Credential {
             SecretUse::Header => {
                 let name = ask.header.as_deref().unwrap_or_default();
                 let name = HeaderName::from_bytes(name.as_bytes());
-                let name = name.map_err(|_| format!("the header for the secret `{}` has no name", self.name))?;
+                let name =
+                    name.map_err(|_| format!("the header for the secret `{}` has no name", self.name))?;
                 (name, Zeroizing::new(value.to_vec()))
             }
         };

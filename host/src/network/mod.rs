@@ -12,8 +12,6 @@ mod exchange;
 mod resolve;
 mod retry;
 mod session;
-#[cfg(test)]
-mod tests;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -29,9 +29,11 @@ pub(super) fn configuration(ca_files: &[PathBuf]) -> Result<ClientConfig, String
         }
     }
     if roots.is_empty() {
-        return Err("this machine trusts no certificate authority: install Debian's `ca-certificates`, or name \
+        return Err(
+            "this machine trusts no certificate authority: install Debian's `ca-certificates`, or name \
                     files in config.toml, `[network] ca-files`"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -155,8 +155,16 @@ fn task_text(out: &mut String, task: &TaskPlanView, palette: &Palette) {
     row("hermetic", if task.hermetic { "yes" } else { "no" });
     let limits = &task.limits;
     let words = format!(
-        "{} memory, {}, {} and {} files written, {} logged",
-        limits.memory, limits.timeout, limits.output, limits.files, limits.log
+        "{} memory, {}, {} of processor time, {} and {} files written, {} logged, {} handles, {} instances, {} tables",
+        limits.memory,
+        limits.timeout,
+        limits.cpu,
+        limits.output,
+        limits.files,
+        limits.log,
+        limits.handles,
+        limits.instances,
+        limits.tables
     );
     row("limits", &words);
 }

@@ -165,9 +165,11 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
     }
     if let (Some(usage), Some(limits)) = (task.usage, task.limits) {
         let words = format!(
-            "{} of {}, {} of {} memory, {} of {} written, {} of {} logged",
+            "{} of {}, {} of {} processor time, {} of {} memory, {} of {} written, {} of {} logged",
             duration(usage.wall_micros),
             limits.timeout,
+            duration(usage.cpu_micros),
+            limits.cpu,
             bytes(usage.peak_memory),
             limits.memory,
             bytes(usage.written),

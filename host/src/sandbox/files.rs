@@ -20,7 +20,8 @@ use wasmtime_wasi::p2::{
 };
 use wasmtime_wasi_io::bytes::Bytes;
 
-use super::state::{TaskState, Trip};
+use super::state::TaskState;
+use crate::capability::Trip;
 use crate::capability::{FileMeter, InputFiles};
 use types::{HostDescriptor, HostDirectoryEntryStream};
 

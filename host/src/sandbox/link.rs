@@ -22,7 +22,8 @@ impl HasData for Table {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Links everything a task can import.
+/// Links everything that any task can import; `http` links itself, for those
+/// that ask for it.
 pub(crate) fn link(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
     task::types::add_to_linker::<TaskState, HasSelf<TaskState>>(linker, |state| state)?;
     task::log::add_to_linker::<TaskState, HasSelf<TaskState>>(linker, |state| state)?;

@@ -7,8 +7,11 @@ mod cache;
 mod cancel;
 mod clock;
 mod compile;
+mod cpu;
 mod files;
+mod http;
 mod link;
+mod results;
 mod speech;
 mod state;
 
@@ -20,20 +23,24 @@ use std::time::{Duration, Instant};
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
-use wasmtime::component::{Linker, ResourceTable, ResourceTableError};
+use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
+use wasmtime_wasi::{FsPerms, WasiCtx};
 
-use crate::capability::{FileMeter, FixedClock, InputFiles, LogMeter};
+use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Redactor, Trip};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
-use crate::model::{EffectiveLimits, TaskRunReason};
+use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_TABLES, TaskRunReason};
+use crate::network::{Credential, Network, Session, SessionRequest};
 use crate::store::LaidOut;
 use cache::CodeCache;
 use clock::{TaskClock, Waiting};
 use compile::{MAX_COMPILE, compile};
+use cpu::CpuTime;
+use http::Http;
+use results::{early, failed, succeeded, trapped};
 use speech::Spoken;
-use state::{MemoryLimiter, TaskState, Trip, Voice};
+use state::{MemoryLimiter, TaskState, Voice};
 
 pub use cancel::CancelToken;
 
@@ -55,9 +62,6 @@ const TICK: Duration = Duration::from_millis(10);
 const MAX_CALL: usize = 16 << 20;
 /// Random bytes that one call may ask for: it cannot be stopped half way.
 const MAX_RANDOM: u64 = 1 << 20;
-/// Files, directories, streams and timers one TaskRun may have open: each may
-/// cost the process a file descriptor.
-const MAX_HANDLES: usize = 1024;
 
 /// Why the sandbox could not be used. What a task does wrong is never an error
 /// here, but the [`Exit`] of its TaskRun.
@@ -95,6 +99,8 @@ pub struct Job {
     pub scratch: Option<PathBuf>,
     /// What it may do besides.
     pub grants: Grants,
+    /// The secrets that its rules name, as far as there are any.
+    pub credentials: Vec<Credential>,
     /// How much it may use.
     pub limits: EffectiveLimits,
     /// The fixed time, in seconds since 1970.
@@ -127,6 +133,8 @@ pub struct Exit {
 #[derive(Clone)]
 pub struct Prepared {
     pre: bindings::TaskPre<TaskState>,
+    /// Whether it can send requests at all.
+    http: bool,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -139,6 +147,7 @@ impl std::fmt::Debug for Prepared {
 pub struct Sandbox {
     engine: Engine,
     linker: Linker<TaskState>,
+    network: Arc<Network>,
     cache: Option<CodeCache>,
     prepared: Mutex<HashMap<Digest, Prepared>>,
     ticking: Arc<AtomicBool>,
@@ -163,7 +172,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`SandboxError::Unavailable`].
-    pub fn new(jobs: u32, cache: &Path, cache_key: &Path) -> Result<Self, SandboxError> {
+    pub fn new(jobs: u32, cache: &Path, cache_key: &Path, network: Network) -> Result<Self, SandboxError> {
         let unavailable = |error: wasmtime::Error| SandboxError::Unavailable(format!("{error:#}"));
         let engine = Engine::new(&configuration(jobs)).map_err(unavailable)?;
         let mut linker = Linker::new(&engine);
@@ -174,7 +183,8 @@ impl Sandbox {
         let ticking = Arc::new(AtomicBool::new(true));
         start_ticking(&engine, &ticking).map_err(|error| SandboxError::Unavailable(error.to_string()))?;
         let handles = share_handles(jobs);
-        Ok(Self { engine, linker, cache, prepared: Mutex::default(), ticking, handles })
+        let network = Arc::new(network);
+        Ok(Self { engine, linker, network, cache, prepared: Mutex::default(), ticking, handles })
     }
 
     /// Compiles a component, or finds it compiled, and links it.
@@ -200,21 +210,34 @@ impl Sandbox {
                 compiled
             }
         };
-        let pre = self.linker.instantiate_pre(&compiled).and_then(bindings::TaskPre::new).map_err(unfit)?;
-        let prepared = Prepared { pre };
+        let http = component.imports.iter().any(|import| Import::of(import) == Import::Network);
+        let linked = if http {
+            // What a task does not import is not even there for it.
+            let mut linker = self.linker.clone();
+            http::link(&mut linker).map_err(unfit)?;
+            linker.instantiate_pre(&compiled)
+        } else {
+            self.linker.instantiate_pre(&compiled)
+        };
+        let pre = linked.and_then(bindings::TaskPre::new).map_err(unfit)?;
+        let prepared = Prepared { pre, http };
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, prepared.clone());
         Ok(prepared)
     }
 
     /// Runs a TaskRun to its end, whatever that is.
     pub async fn run(&self, prepared: &Prepared, job: &Job, recorder: &Arc<Recorder>) -> Exit {
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), CpuTime::start());
+        let handles = self.handles.min(usize::try_from(job.limits.handles).unwrap_or(usize::MAX));
         let trip = Trip::default();
         let meter = Arc::new(LogMeter::new(job.limits.log.bytes()));
+        let redactor = Redactor::new(job.credentials.iter().map(|credential| credential.value.clone()));
+        let session = prepared.http.then(|| self.session(job, &redactor, &trip, recorder));
         let voice = Voice {
             task: Arc::clone(&job.task),
             recorder: Arc::clone(recorder),
             meter: Arc::clone(&meter),
+            redactor: redactor.clone(),
             trip: trip.clone(),
         };
         let spoken = [Spoken::new(voice.clone(), LogLevel::Info), Spoken::new(voice.clone(), LogLevel::Warn)];
@@ -224,7 +247,7 @@ impl Sandbox {
         let ended = match context(job, &spoken) {
             Ok(wasi) => {
                 let mut table = ResourceTable::new();
-                table.set_max_capacity(self.handles);
+                table.set_max_capacity(handles);
                 let state = TaskState {
                     wasi,
                     table,
@@ -236,8 +259,9 @@ impl Sandbox {
                     clock: clock(job),
                     voice,
                     trip: trip.clone(),
+                    http: Http::new(session.clone()),
                 };
-                let mut store = self.store(state, job);
+                let mut store = self.store(state, job, cpu);
                 let call = call(&prepared.pre, &mut store, job);
                 let ended = tokio::select! {
                     biased;
@@ -254,7 +278,16 @@ impl Sandbox {
             Err(error) => Ok(Err((error, false))),
         };
         spoken.iter().for_each(Spoken::finish);
+        if let Some(session) = &session {
+            // Whatever is still under way ends with the TaskRun, and is told.
+            session.close();
+            usage.requests = session.requests();
+            usage.denials = session.denials();
+            usage.sent = session.traffic().sent();
+            usage.received = session.traffic().received();
+        }
         usage.wall_micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        usage.cpu_micros = u64::try_from(cpu.used().as_micros()).unwrap_or(u64::MAX);
         usage.written = files.written();
         usage.logged = meter.used();
         let mut exit = match (trip.reason(), ended) {
@@ -262,23 +295,43 @@ impl Sandbox {
             (Some(reason), _) | (None, Err(reason)) => early(reason, job),
             (None, Ok(Ok(Ok(outcome)))) => succeeded(outcome),
             (None, Ok(Ok(Err(failure)))) => failed(failure),
-            (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, job),
+            (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, handles, job),
         };
+        results::mask(&mut exit, &redactor);
         exit.usage = usage;
         exit.opened = opened;
         exit
     }
 
-    fn store(&self, state: TaskState, job: &Job) -> Store<TaskState> {
+    fn session(&self, job: &Job, redactor: &Redactor, trip: &Trip, recorder: &Arc<Recorder>) -> Arc<Session> {
+        let request = SessionRequest {
+            task: &job.task,
+            rules: &job.grants.network,
+            credentials: &job.credentials,
+            redactor,
+            limits: &job.limits,
+            trip,
+            recorder,
+        };
+        Arc::new(Session::new(&self.network, request))
+    }
+
+    fn store(&self, state: TaskState, job: &Job, cpu: CpuTime) -> Store<TaskState> {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(MAX_CALL);
         store.set_epoch_deadline(1);
         let cancel = job.cancel.clone();
-        let trip = store.data().trip.clone();
+        let (trip, most) = (store.data().trip.clone(), job.limits.cpu.duration());
         store.epoch_deadline_callback(move |_| {
             if cancel.is_cancelled() {
                 return Err(trip.end(TaskRunReason::TaskRunCancelled));
+            }
+            if let Some(reason) = trip.reason() {
+                return Err(trip.end(reason));
+            }
+            if cpu.used() > most {
+                return Err(trip.end(TaskRunReason::CpuLimit));
             }
             // Yielding lets the timeout be seen.
             Ok(UpdateDeadline::Yield(1))
@@ -343,87 +396,23 @@ fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
 /// The task's own clock, unless it was granted the real one.
 fn clock(job: &Job) -> Option<TaskClock> {
     // Whatever can wait for the world outside must do so in real time.
-    let waits_really = job.grants.real_clock;
+    let waits_really = job.grants.reaches_out();
     let waiting = if waits_really { Waiting::Real } else { Waiting::Virtual };
     let fixed = || TaskClock { fixed: Arc::new(FixedClock::new(job.epoch)), waiting };
     (!job.grants.real_clock).then(fixed)
 }
 
-fn exit(reason: TaskRunReason) -> Exit {
-    let (results, opened) = (BTreeMap::new(), BTreeMap::new());
-    Exit { reason, message: None, failure: None, results, opened, usage: Usage::default() }
-}
-
-fn succeeded(outcome: types::Outcome) -> Exit {
-    let mut results = BTreeMap::new();
-    for types::Binding { name, value } in outcome.results {
-        let value = match value {
-            types::Value::Text(text) => Value::Text(text),
-            types::Value::Texts(texts) => Value::Texts(texts),
-            types::Value::Fields(fields) => Value::Fields(fields.into_iter().collect()),
-        };
-        if results.contains_key(&name) {
-            let message = Some(format!("it returned `{}` twice", name.escape_debug()));
-            return Exit { message, ..exit(TaskRunReason::InvalidTaskResults) };
-        }
-        results.insert(name, value);
-    }
-    Exit { results, ..exit(TaskRunReason::Succeeded) }
-}
-
-fn failed(failure: types::Failure) -> Exit {
-    let types::Failure { reason, message, remedy } = failure;
-    Exit { failure: Some(TaskFailure { reason, message, remedy }), ..exit(TaskRunReason::Failed) }
-}
-
-fn trapped(error: &wasmtime::Error, memory_refused: bool, job: &Job) -> Exit {
-    if memory_refused {
-        return early(TaskRunReason::MemoryLimit, job);
-    }
-    let message = match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(code)) => format!("it called exit({code}) instead of returning"),
-        None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
-            "it had too many files, streams and timers open at once".to_owned()
-        }
-        None => {
-            let cause = error.root_cause().to_string();
-            format!("the component trapped: {cause}")
-        }
-    };
-    Exit { message: Some(message), ..exit(TaskRunReason::TaskTrapped) }
-}
-
-fn early(reason: TaskRunReason, job: &Job) -> Exit {
-    let limits = &job.limits;
-    let message = match reason {
-        TaskRunReason::TaskRunTimeout => {
-            Some(format!("it ran longer than its timeout of {}", limits.timeout))
-        }
-        TaskRunReason::MemoryLimit => Some(format!("it needed more than its {} of memory", limits.memory)),
-        TaskRunReason::OutputLimit => Some(format!("it wrote more than its {} of files", limits.output)),
-        TaskRunReason::FileLimit => Some(format!("it made more than its {} files", limits.files)),
-        TaskRunReason::LogLimit => Some(format!("it logged more than its {}", limits.log)),
-        TaskRunReason::Succeeded
-        | TaskRunReason::Failed
-        | TaskRunReason::TaskRunCancelled
-        | TaskRunReason::TaskRunResultLargerThanAllowedLimit
-        | TaskRunReason::InvalidTaskResults
-        | TaskRunReason::InvalidOutput
-        | TaskRunReason::TaskTrapped => None,
-    };
-    Exit { message, ..exit(reason) }
-}
-
 fn configuration(jobs: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
+    let [instances, tables] = [MAX_INSTANCES, MAX_TABLES].map(|most| u32::try_from(most).unwrap_or(u32::MAX));
     // Sized for `jobs` components at once, each as large as one can be.
     pool.total_component_instances(jobs)
-        .max_core_instances_per_component(200)
+        .max_core_instances_per_component(instances)
         .max_memories_per_component(16)
-        .max_tables_per_component(64)
-        .total_core_instances(jobs * 200)
+        .max_tables_per_component(tables)
+        .total_core_instances(jobs * instances)
         .total_memories(jobs * 16)
-        .total_tables(jobs * 64)
+        .total_tables(jobs * tables)
         .total_stacks(jobs + 1)
         .max_memory_size(4 << 30)
         .table_elements(1 << 20)
@@ -452,7 +441,7 @@ fn share_handles(jobs: u32) -> usize {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: wanted.max(current), maximum }).is_ok();
     let allowed = if raised { wanted.max(current) } else { current };
     let share = allowed.unwrap_or(u64::MAX) / 2 / u64::from(jobs.max(1));
-    usize::try_from(share).unwrap_or(MAX_HANDLES).clamp(64, MAX_HANDLES)
+    usize::try_from(share).unwrap_or(usize::MAX).max(64)
 }
 
 /// Advances the epoch for as long as the sandbox lives.

@@ -20,6 +20,15 @@ const MAX_LINE: usize = 16 << 10;
 const MAX_PROGRESS: usize = 1 << 10;
 
 impl Voice {
+    /// What a server echoed must not come out as a log line either.
+    fn masked(&self, message: String, fields: Vec<(String, String)>) -> (String, Vec<(String, String)>) {
+        if self.redactor.is_empty() {
+            return (message, fields);
+        }
+        let mask = |text: String| self.redactor.text(&text).into_owned();
+        (mask(message), fields.into_iter().map(|(name, value)| (mask(name), mask(value))).collect())
+    }
+
     /// Records a line, unless the TaskRun has said too much.
     fn say(&self, level: LogLevel, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
         let sizes = fields.iter().map(|(name, value)| name.len() + value.len());
@@ -27,6 +36,7 @@ impl Voice {
         if !self.meter.take(bytes as u64, fields.len() as u64) {
             return Err(self.trip.end(TaskRunReason::LogLimit));
         }
+        let (message, fields) = self.masked(message, fields);
         let fact = Fact::TaskLogged { task: self.task.to_string(), level, message, fields };
         self.recorder.record(fact).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
         Ok(())
@@ -53,6 +63,7 @@ impl log::Host for TaskState {
     }
 
     async fn progress(&mut self, done: u64, total: Option<u64>, message: String) -> wasmtime::Result<()> {
+        let message = self.voice.redactor.text(&message);
         self.voice.recorder.progress(&self.voice.task, done, total, &cut(&message, MAX_PROGRESS));
         Ok(())
     }

@@ -1,29 +1,25 @@
 //! What the host keeps for one TaskRun while it runs, and what ends it early.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Error, ResourceLimiter};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clock::TaskClock;
-use crate::capability::{FileMeter, FileOverrun, InputFiles, LogMeter};
+use super::http::Http;
+use crate::capability::{FileMeter, FileOverrun, InputFiles, LogMeter, Redactor, Trip};
 use crate::event::Recorder;
 use crate::model::{EffectiveLimits, TaskRunReason};
 
 /// What an element of a table costs the host, in bytes.
 const TABLE_ELEMENT: usize = size_of::<usize>();
 
-/// The first limit a TaskRun went over. It decides the reason, whatever the
-/// guest made of the error it got.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Trip(Arc<Mutex<Option<TaskRunReason>>>);
-
 impl Trip {
     /// Notes a reason and gives the error that ends the guest.
     pub(crate) fn end(&self, reason: TaskRunReason) -> Error {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.note(reason);
         Error::msg(reason.as_str())
     }
 
@@ -32,10 +28,6 @@ impl Trip {
             FileOverrun::Bytes => TaskRunReason::OutputLimit,
             FileOverrun::Entries => TaskRunReason::FileLimit,
         })
-    }
-
-    pub(crate) fn reason(&self) -> Option<TaskRunReason> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,6 +44,7 @@ pub(crate) struct TaskState {
     pub(crate) clock: Option<TaskClock>,
     pub(crate) voice: Voice,
     pub(crate) trip: Trip,
+    pub(crate) http: Http,
 }
 
 /// Where a TaskRun's lines go.
@@ -60,6 +53,7 @@ pub(crate) struct Voice {
     pub(crate) task: Arc<str>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) meter: Arc<LogMeter>,
+    pub(crate) redactor: Redactor,
     pub(crate) trip: Trip,
 }
 
@@ -73,6 +67,8 @@ impl WasiView for TaskState {
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     limit: usize,
+    instances: usize,
+    tables: usize,
     used: usize,
     pub(crate) peak: usize,
     pub(crate) refused: bool,
@@ -81,7 +77,9 @@ pub(crate) struct MemoryLimiter {
 impl MemoryLimiter {
     pub(crate) fn new(limits: &EffectiveLimits) -> Self {
         let limit = usize::try_from(limits.memory.bytes()).unwrap_or(usize::MAX);
-        Self { limit, used: 0, peak: 0, refused: false }
+        let number = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+        let (instances, tables) = (number(limits.instances), number(limits.tables));
+        Self { limit, instances, tables, used: 0, peak: 0, refused: false }
     }
 }
 
@@ -100,6 +98,14 @@ impl MemoryLimiter {
 }
 
 impl ResourceLimiter for MemoryLimiter {
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current)))
     }

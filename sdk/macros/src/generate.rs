@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use cofferdam_manifest::{ArtifactSpec, Fault, Manifest, ParamSpec, ResultSpec, Value, ValueType};
+use cofferdam_manifest::{
+    ArtifactSpec, Fault, Manifest, OutputSpec, ParamSpec, ResultSpec, Value, ValueType,
+};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Error, Ident, LitStr, Result};
@@ -26,7 +28,8 @@ pub(crate) fn expand(path: &LitStr, function: &Ident) -> Result<TokenStream> {
     let params = params_type(&spec.params)?;
     let results = results_type(&spec.results)?;
     let inputs = mounts_type("Inputs", "Input", "The artifacts this task reads.", &spec.inputs)?;
-    let outputs = mounts_type("Outputs", "Output", "The artifacts this task makes.", &spec.outputs)?;
+    let specs: Vec<ArtifactSpec> = spec.outputs.iter().map(OutputSpec::artifact).collect();
+    let outputs = mounts_type("Outputs", "Output", "The artifacts this task makes.", &specs)?;
     let contract = contract(spec, function)?;
     let file = file.to_string_lossy().into_owned();
     Ok(quote! {
@@ -190,7 +193,8 @@ fn contract(spec: &cofferdam_manifest::Spec, function: &Ident) -> Result<TokenSt
             .collect()
     };
     let inputs = mounts(&spec.inputs, "input")?;
-    let outputs = mounts(&spec.outputs, "output")?;
+    let specs: Vec<ArtifactSpec> = spec.outputs.iter().map(OutputSpec::artifact).collect();
+    let outputs = mounts(&specs, "output")?;
     let results = spec.results.iter().map(|result| {
         let (field, name) = (field(result.name.as_str())?, result.name.as_str());
         Ok(quote!((#name.to_owned(), ::cofferdam_sdk::Value::from(results.#field))))

@@ -10,6 +10,7 @@ mod capabilities;
 mod document;
 mod fault;
 mod host;
+mod limits;
 mod manifest;
 mod name;
 mod quantity;
@@ -23,9 +24,10 @@ pub use capabilities::{
 pub use document::{Document, Node, NodeKind, Place};
 pub use fault::{Fault, FaultKind};
 pub use host::{Host, HostPattern, InvalidHost, InvalidPath, PathPrefix};
+pub use limits::{Limits, OutputLimits, OutputSpec};
 pub use manifest::{
-    ArtifactSpec, Limits, Manifest, ManifestKind, Metadata, ParamSpec, Property, ResultSpec, Spec,
-    TASK_API_VERSION, Value, ValueType,
+    ArtifactSpec, Manifest, ManifestKind, Metadata, ParamSpec, Property, ResultSpec, Spec, TASK_API_VERSION,
+    Value, ValueType,
 };
 pub use name::{Identifier, InvalidName, Name};
 pub use quantity::{InvalidQuantity, Quantity, Span};

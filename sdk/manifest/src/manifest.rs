@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::capabilities::Capabilities;
 use crate::document::Document;
 use crate::fault::{Fault, FaultKind};
+use crate::limits::{Limits, OutputSpec};
 use crate::name::{Identifier, Name};
-use crate::quantity::{Quantity, Span};
 use crate::shape;
 
 /// The `apiVersion` of every manifest and pipeline this version writes.
@@ -76,7 +76,7 @@ pub struct Spec {
     pub inputs: Vec<ArtifactSpec>,
     /// Artifacts the task makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub outputs: Vec<ArtifactSpec>,
+    pub outputs: Vec<OutputSpec>,
     /// What the task needs beyond its inputs and outputs.
     #[serde(skip_serializing_if = "Capabilities::is_empty")]
     pub capabilities: Capabilities,
@@ -165,7 +165,7 @@ pub struct ResultSpec {
     pub description: String,
 }
 
-/// An artifact a task reads or makes.
+/// An artifact a task reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactSpec {
@@ -174,33 +174,6 @@ pub struct ArtifactSpec {
     /// One line for whoever wires it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-}
-
-/// How much a task may use. What is left out takes the host's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Linear memory, all of it together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Quantity>,
-    /// Wall clock from start to end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Span>,
-    /// Bytes written to outputs and scratch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<Quantity>,
-    /// Files and directories made in outputs and scratch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub files: Option<u64>,
-    /// Bytes of log lines.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<Quantity>,
-}
-
-impl Limits {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl Value {

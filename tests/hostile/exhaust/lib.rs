@@ -78,7 +78,14 @@ fn run(_: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, Fa
                 File::create(format!("/outputs/out/{number}"))?.set_len(1 << 20)?;
             }
         }
+        What::SmallBytes => fs::write("/outputs/small/file", [7; 1025])?,
+        What::SmallFiles => {
+            for number in 0..3 {
+                fs::write(format!("/outputs/small/{number}"), "")?;
+            }
+        }
         What::Little => {
+            fs::write("/outputs/small/file", [7; 1024])?;
             fs::write("/outputs/out/file.txt", "well within every limit")?;
             drop(black_box(vec![1_u8; 1 << 20]));
         }

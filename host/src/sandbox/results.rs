@@ -1,0 +1,129 @@
+//! How a TaskRun ended, from what the guest returned or what stopped it.
+
+use std::collections::BTreeMap;
+
+use cofferdam_manifest::Value;
+use wasmtime::component::ResourceTableError;
+use wasmtime_wasi::I32Exit;
+
+use super::bindings::cofferdam::task::types;
+use super::{Exit, Job};
+use crate::capability::Redactor;
+use crate::event::{TaskFailure, Usage};
+use crate::model::TaskRunReason;
+
+fn exit(reason: TaskRunReason) -> Exit {
+    let (results, opened) = (BTreeMap::new(), BTreeMap::new());
+    Exit { reason, message: None, failure: None, results, opened, usage: Usage::default() }
+}
+
+pub(super) fn succeeded(outcome: types::Outcome) -> Exit {
+    let mut results = BTreeMap::new();
+    for types::Binding { name, value } in outcome.results {
+        let value = match value {
+            types::Value::Text(text) => Value::Text(text),
+            types::Value::Texts(texts) => Value::Texts(texts),
+            types::Value::Fields(fields) => Value::Fields(fields.into_iter().collect()),
+        };
+        if results.contains_key(&name) {
+            let message = Some(format!("it returned `{}` twice", name.escape_debug()));
+            return Exit { message, ..exit(TaskRunReason::InvalidTaskResults) };
+        }
+        results.insert(name, value);
+    }
+    Exit { results, ..exit(TaskRunReason::Succeeded) }
+}
+
+pub(super) fn failed(failure: types::Failure) -> Exit {
+    let types::Failure { reason, message, remedy } = failure;
+    Exit { failure: Some(TaskFailure { reason, message, remedy }), ..exit(TaskRunReason::Failed) }
+}
+
+pub(super) fn trapped(error: &wasmtime::Error, memory_refused: bool, handles: usize, job: &Job) -> Exit {
+    if memory_refused {
+        return early(TaskRunReason::MemoryLimit, job);
+    }
+    let message = match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(code)) => format!("it called exit({code}) instead of returning"),
+        None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
+            let message = format!("it had more than its {handles} files, streams and timers open at once");
+            return Exit { message: Some(message), ..exit(TaskRunReason::HandleLimit) };
+        }
+        None => {
+            let cause = error.root_cause().to_string();
+            // The runtime counts these itself, and has only words for them.
+            if cause.starts_with("resource limit exceeded: instance count") {
+                return early(TaskRunReason::InstanceLimit, job);
+            }
+            if cause.starts_with("resource limit exceeded: table count") {
+                return early(TaskRunReason::TableLimit, job);
+            }
+            format!("the component trapped: {cause}")
+        }
+    };
+    Exit { message: Some(message), ..exit(TaskRunReason::TaskTrapped) }
+}
+
+pub(super) fn early(reason: TaskRunReason, job: &Job) -> Exit {
+    let limits = &job.limits;
+    let message = match reason {
+        TaskRunReason::TaskRunTimeout => {
+            Some(format!("it ran longer than its timeout of {}", limits.timeout))
+        }
+        TaskRunReason::CpuLimit => Some(format!("it used more than its {} of processor time", limits.cpu)),
+        TaskRunReason::InstanceLimit => {
+            Some(format!("it is made of more than its {} core instances", limits.instances))
+        }
+        TaskRunReason::TableLimit => Some(format!("it has more than its {} tables", limits.tables)),
+        TaskRunReason::MemoryLimit => Some(format!("it needed more than its {} of memory", limits.memory)),
+        TaskRunReason::OutputLimit => Some(format!("it wrote more than its {} of files", limits.output)),
+        TaskRunReason::FileLimit => Some(format!("it made more than its {} files", limits.files)),
+        TaskRunReason::LogLimit => Some(format!("it logged more than its {}", limits.log)),
+        TaskRunReason::RequestLimit => Some(format!("it made more than its {} requests", limits.requests)),
+        TaskRunReason::BodyLimit => {
+            Some(format!("it sent or received a body larger than its {}", limits.body))
+        }
+        TaskRunReason::EgressLimit => Some(format!("it sent more than its {}", limits.egress)),
+        TaskRunReason::IngressLimit => Some(format!("it received more than its {}", limits.ingress)),
+        TaskRunReason::Succeeded
+        | TaskRunReason::Failed
+        | TaskRunReason::TaskRunCancelled
+        | TaskRunReason::TaskRunResultLargerThanAllowedLimit
+        | TaskRunReason::InvalidTaskResults
+        | TaskRunReason::InvalidOutput
+        | TaskRunReason::HandleLimit
+        | TaskRunReason::TaskTrapped => None,
+    };
+    Exit { message, ..exit(reason) }
+}
+
+/// Masks secrets in everything that a task says of itself.
+pub(super) fn mask(exit: &mut Exit, redactor: &Redactor) {
+    if redactor.is_empty() {
+        return;
+    }
+    let mask = |text: &mut String| *text = redactor.text(text).into_owned();
+    if let Some(message) = &mut exit.message {
+        mask(message);
+    }
+    if let Some(failure) = &mut exit.failure {
+        mask(&mut failure.reason);
+        mask(&mut failure.message);
+        failure.remedy.iter_mut().for_each(mask);
+    }
+    let masked = |text: String| redactor.text(&text).into_owned();
+    for value in exit.results.values_mut() {
+        match value {
+            Value::Text(text) => mask(text),
+            Value::Texts(texts) => texts.iter_mut().for_each(mask),
+            Value::Fields(fields) => {
+                *fields = std::mem::take(fields)
+                    .into_iter()
+                    .map(|(key, text)| (masked(key), masked(text)))
+                    .collect();
+            }
+        }
+    }
+    let results = std::mem::take(&mut exit.results);
+    exit.results = results.into_iter().map(|(name, value)| (masked(name), value)).collect();
+}
