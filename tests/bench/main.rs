@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people who read its table")]
 
+mod memory;
+mod sandbox;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,9 +23,21 @@ fn main() {
     let world = World::new(directory.path());
     println!("{}", versions());
     println!("\n{:<46} {:>10} {:>10} {:>8}", "", "median", "best", "wanted");
-    fan_out(&world);
-    single(&world);
-    ingest(directory.path());
+    // `cargo bench --bench peers NAME ..` measures only what is named.
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let figures: [(&str, &dyn Fn()); 6] = [
+        ("fan-out", &|| fan_out(&world)),
+        ("single", &|| single(&world)),
+        ("no-op", &|| sandbox::no_op(&world)),
+        ("reading", &|| sandbox::reading(&world)),
+        ("memory", &|| memory::run(&world)),
+        ("ingest", &|| ingest(directory.path())),
+    ];
+    for (name, measure) in figures {
+        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+            measure();
+        }
+    }
 }
 
 /// A home with one signed no-op task, and the same work for the peers.
@@ -37,13 +52,16 @@ impl World {
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
-        cargo.args(["--package", "cofferdam-test-tasks", "--example", "noop"]).current_dir(repository);
+        cargo.args(["--package", "cofferdam-test-tasks", "--examples"]).current_dir(repository);
         assert!(cargo.status().unwrap().success());
         let world = Self { directory: directory.to_owned() };
-        let code = target.join("wasm32-wasip2/release/examples/noop.wasm");
-        let mut build = world.cofferdam(&["task", "build"]);
-        build.arg(repository.join("tests/tasks/noop")).arg("--component").arg(code).args(["-o", "noop.wasm"]);
-        quiet(&mut build);
+        for task in ["noop", "reader"] {
+            let file = format!("{task}.wasm");
+            let code = target.join("wasm32-wasip2/release/examples").join(&file);
+            let mut build = world.cofferdam(&["task", "build"]);
+            build.arg(repository.join("tests/tasks").join(task));
+            quiet(build.arg("--component").arg(code).args(["-o", &file]));
+        }
         quiet(&mut world.cofferdam(&["setup", "noop.wasm"]));
         world.write("many.yaml", &pipeline(TASKS));
         world.write("one.yaml", &pipeline(1));
@@ -104,7 +122,8 @@ fn version(program: &str, args: &[&str]) -> String {
 
 fn versions() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let programs = [("ninja", "--version"), ("make", "--version"), ("openssl", "version")];
+    let programs =
+        [("ninja", "--version"), ("make", "--version"), ("openssl", "version"), ("bwrap", "--version")];
     let peers: Vec<String> =
         programs.iter().map(|(name, arg)| format!("{name}: {}", version(name, &[arg]))).collect();
     format!("{cores} cores; cofferdam: {}; {}", env!("CARGO_PKG_VERSION"), peers.join("; "))

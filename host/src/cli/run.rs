@@ -134,7 +134,7 @@ fn execute(
 
 /// Attests the run as a whole, and waits until all of it is on disk.
 fn seal(recorder: &Recorder, attestor: &Attestor<'_>) -> Result<(), Failure> {
-    attestor.run(&recorder.so_far().ok_or_else(no_events)?)?;
+    attestor.run(recorder.so_far().ok_or_else(no_events)?)?;
     recorder.record(Fact::RunSealed)?;
     Ok(recorder.flush()?)
 }

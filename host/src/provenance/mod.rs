@@ -75,22 +75,27 @@ impl<'a> Attestor<'a> {
         let quiet = end.usage.requests == 0 && end.usage.denials == 0 && start.grants.tcp.is_empty();
         let contacts = if quiet { Contacts::default() } else { self.recorder.contacts(&start.task) };
         let facts = TaskFacts { started: started.at, start, finished: finished.at, end, contacts: &contacts };
-        self.keep(Some(start.task.clone()), &task_statement(run, facts))
+        self.keep(Some(start.task.clone()), task_statement(run, facts))
     }
 
     /// Attests the run, once it has ended.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn run(&self, record: &RunRecord) -> Result<(), AttestError> {
-        let statement = run_statement(record).ok_or(AttestError::Incomplete("the run has not ended"))?;
-        self.keep(None, &statement)
+    pub fn run(&self, record: RunRecord) -> Result<(), AttestError> {
+        let statement = run_statement(&record).ok_or(AttestError::Incomplete("the run has not ended"))?;
+        // Of ten thousand tasks each of these is large: one goes before the next.
+        drop(record);
+        self.keep(None, statement)
     }
 
-    fn keep(&self, task: Option<String>, statement: &Statement<Provenance>) -> Result<(), AttestError> {
-        let bundle = sign(&encode(statement), self.key)?;
-        let digest = Digest::of(bundle.as_bytes());
+    fn keep(&self, task: Option<String>, statement: Statement<Provenance>) -> Result<(), AttestError> {
+        let bytes = encode(&statement);
         let predicate_type = statement.predicate_type.clone();
+        drop(statement);
+        let bundle = sign(&bytes, self.key)?;
+        drop(bytes);
+        let digest = Digest::of(bundle.as_bytes());
         let run = self.recorder.run().clone();
         let stored =
             StoredAttestation { run, task: task.clone(), predicate_type: predicate_type.clone(), bundle };

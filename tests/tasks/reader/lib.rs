@@ -1,5 +1,5 @@
 //! Opens the files it is told to: some by name, all of them, or none, at which
-//! it only looks.
+//! it only looks; or all of its scratch directory, where nobody takes note.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use cofferdam_sdk::{Context, Failure, task};
 
 task!("reader/task.yaml", run);
 
-fn run(_: &Context, params: Params, inputs: Inputs, _: Outputs) -> Result<Results, Failure> {
+fn run(ctx: &Context, params: Params, inputs: Inputs, _: Outputs) -> Result<Results, Failure> {
     let source = inputs.source.path();
     let opened = match params.how {
         How::Named => {
@@ -19,6 +19,7 @@ fn run(_: &Context, params: Params, inputs: Inputs, _: Outputs) -> Result<Result
         }
         How::All => below(source, true)?,
         How::None => below(source, false)?,
+        How::Scratch => below(ctx.scratch().unwrap_or(source), true)?,
     };
     Ok(Results { opened: opened.to_string() })
 }
