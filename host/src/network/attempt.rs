@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::body::{Arriving, Outgoing, Replay, mask_headers};
 use super::connect::{Dial, DialError, Peer};
 use super::exchange::Live;
-use super::session::{Allowed, MAX_URL, NetworkError, Session, TaskBody};
+use super::session::{Allowed, MAX_URL, NetworkError, Session, Slot, TaskBody};
 use super::{Credential, Network, retry};
 use crate::capability::{Redactor, cut};
 use crate::event::{Exchange, Transfer};
@@ -70,6 +70,7 @@ impl Session {
         &self,
         request: Request<TaskBody>,
         allowed: Allowed,
+        slot: Slot,
     ) -> Result<Response<TaskBody>, NetworkError> {
         let (mut head, mut body) = request.into_parts();
         let credential = self.prepare(&mut head.headers, &allowed)?;
@@ -89,7 +90,7 @@ impl Session {
                 Ok((response, _)) if retry::is_passing(response.status()) => Some(response.headers()),
                 Ok(_) => None,
                 Err(NetworkError::Connect(_) | NetworkError::Transport(_)) => None,
-                Err(_) => return self.deliver(sent, &allowed),
+                Err(_) => return self.deliver(sent, &allowed, slot),
             };
             let wait = match (&sent, again.is_some()) {
                 (_, false) => None,
@@ -97,7 +98,7 @@ impl Session {
                 (_, true) => retry::wait(headers, attempt, self.network.settings.backoff, Timestamp::now()),
             };
             let (Some(wait), Some(bytes)) = (wait, again) else {
-                return self.deliver(sent, &allowed);
+                return self.deliver(sent, &allowed, slot);
             };
             if let Ok((_, live)) = &sent {
                 live.record(Some("tried again".to_owned()));
@@ -259,6 +260,7 @@ impl Session {
         &self,
         sent: Result<(Response<Incoming>, Arc<Live>), NetworkError>,
         allowed: &Allowed,
+        slot: Slot,
     ) -> Result<Response<TaskBody>, NetworkError> {
         let (response, live) = sent?;
         let (mut head, body) = response.into_parts();
@@ -280,7 +282,7 @@ impl Session {
         if mask_headers(&mut head.headers, &self.redactor) {
             live.masked();
         }
-        let body = Arriving::new(body, live, &self.redactor, allowed.timeouts.between_bytes);
+        let body = Arriving::new(body, live, &self.redactor, allowed.timeouts.between_bytes, slot);
         Ok(Response::from_parts(head, body.boxed_unsync()))
     }
 }

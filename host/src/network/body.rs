@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::exchange::Live;
-use super::session::{NetworkError, TaskBody};
+use super::session::{NetworkError, Slot, TaskBody};
 use crate::capability::{RedactedStream, Redactor};
 
 /// A larger body is sent once: it is not kept for another try.
@@ -128,13 +128,22 @@ pub(super) struct Arriving {
     patience: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     ended: bool,
+    /// Free for another request when the body is gone.
+    _slot: Slot,
 }
 
 impl Arriving {
-    pub(super) fn new(inner: Incoming, live: Arc<Live>, redactor: &Redactor, patience: Duration) -> Self {
+    pub(super) fn new(
+        inner: Incoming,
+        live: Arc<Live>,
+        redactor: &Redactor,
+        patience: Duration,
+        slot: Slot,
+    ) -> Self {
         let stream = (!redactor.is_empty()).then(|| redactor.stream());
         let redactor = redactor.clone();
-        Self { inner, live, redactor, stream, trailers: None, patience, silence: None, ended: false }
+        let (trailers, silence, ended) = (None, None, false);
+        Self { inner, live, redactor, stream, trailers, patience, silence, ended, _slot: slot }
     }
 
     fn fail(&mut self, error: NetworkError) -> Poll<Option<Result<Frame<Bytes>, NetworkError>>> {

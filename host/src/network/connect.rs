@@ -27,7 +27,7 @@ const ADDRESS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DialError {
+pub(super) enum DialError {
     /// The name leads where the rule does not allow.
     #[error("`{host}` leads to {address}, {kind}")]
     Refused {
@@ -78,7 +78,7 @@ pub(super) struct Peer {
 }
 
 /// Resolves a host and gives the addresses that a rule allows.
-pub(crate) async fn resolve_checked(
+pub(super) async fn resolve_checked(
     network: &Network,
     host: &Host,
     pattern: &HostPattern,

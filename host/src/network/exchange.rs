@@ -84,15 +84,21 @@ struct State {
     received: Option<Meter>,
 }
 
+/// Bytes that go one way.
 #[derive(Debug, Default)]
-struct Meter {
+pub(super) struct Meter {
     hasher: Hasher,
     size: u64,
-    complete: bool,
+    pub(super) complete: bool,
 }
 
 impl Meter {
-    fn transfer(self) -> Transfer {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.hasher.update(bytes);
+    }
+
+    pub(super) fn transfer(self) -> Transfer {
         Transfer { size: self.size, digest: self.hasher.finish(), complete: self.complete }
     }
 }
@@ -113,8 +119,7 @@ impl Live {
     pub(super) fn send(&self, bytes: &[u8]) -> Result<(), TaskRunReason> {
         self.traffic.send(bytes.len())?;
         let mut state = self.state();
-        state.sent.size += bytes.len() as u64;
-        state.sent.hasher.update(bytes);
+        state.sent.add(bytes);
         self.traffic.check_body(state.sent.size)
     }
 
@@ -145,8 +150,7 @@ impl Live {
         self.traffic.receive(bytes.len())?;
         let mut state = self.state();
         let Some(meter) = &mut state.received else { return Ok(()) };
-        meter.size += bytes.len() as u64;
-        meter.hasher.update(bytes);
+        meter.add(bytes);
         let size = meter.size;
         self.traffic.check_body(size)
     }

@@ -1,5 +1,6 @@
-//! The HTTP client behind `wasi:http`: the host resolves names, checks where
-//! they lead, makes the connection and the TLS session, and observes every byte.
+//! What stands behind `wasi:http` and `wasi:sockets`: the host resolves names,
+//! checks where they lead, makes connections and TLS sessions, and observes
+//! every byte.
 //!
 //! One [`Network`] serves the process; each TaskRun has a [`Session`] of its
 //! own, so no connection is ever shared between two of them.
@@ -7,6 +8,7 @@
 mod attempt;
 mod body;
 mod connect;
+mod connections;
 mod credential;
 mod exchange;
 mod resolve;
@@ -24,7 +26,8 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
 
-pub(crate) use connect::{DialError, resolve_checked};
+use connect::DialError;
+pub(crate) use connections::{Connections, Open};
 pub use credential::Credential;
 pub use resolve::{Resolver, SystemResolver};
 pub(crate) use session::{NetworkError, Session, SessionRequest, Timeouts};

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use cofferdam_manifest::NetworkRule;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::attempt::Client;
+use super::connections::Open;
 use super::exchange::{Live, Traffic};
 use super::{Credential, Network};
 use crate::capability::{Redactor, Target, Trip, cut, find_rule, rule_for};
@@ -121,14 +122,19 @@ pub(crate) struct Session {
     pub(super) redactor: Redactor,
     pub(super) traffic: Arc<Traffic>,
     pub(super) recorder: Arc<Recorder>,
-    trip: Trip,
-    limit: u64,
-    pub(super) slots: Semaphore,
-    requests: AtomicU64,
-    denials: AtomicU64,
+    pub(super) trip: Trip,
+    /// Requests and raw connections, all together.
+    pub(super) limit: u64,
+    slots: Arc<Semaphore>,
+    pub(super) requests: AtomicU64,
+    pub(super) denials: AtomicU64,
     clients: Mutex<HashMap<(usize, Duration), Client>>,
     live: Mutex<Vec<Weak<Live>>>,
+    open: Mutex<Vec<Weak<Open>>>,
 }
+
+/// The place of a request among those under way.
+pub(super) type Slot = Option<OwnedSemaphorePermit>;
 
 /// A request that a rule allows.
 #[derive(Clone, Debug)]
@@ -143,6 +149,7 @@ pub(super) struct Allowed {
 impl Session {
     pub(crate) fn new(network: &Arc<Network>, request: SessionRequest<'_>) -> Self {
         let SessionRequest { task, rules, credentials, redactor, limits, trip, recorder } = request;
+        let open_requests = usize::try_from(limits.open_requests).unwrap_or(1).clamp(1, 1 << 10);
         Self {
             network: Arc::clone(network),
             task: Arc::clone(task),
@@ -154,11 +161,12 @@ impl Session {
             recorder: Arc::clone(recorder),
             trip: trip.clone(),
             limit: limits.requests,
-            slots: Semaphore::new(usize::try_from(limits.open_requests).unwrap_or(1).clamp(1, 1 << 10)),
+            slots: Arc::new(Semaphore::new(open_requests)),
             requests: AtomicU64::new(0),
             denials: AtomicU64::new(0),
             clients: Mutex::default(),
             live: Mutex::default(),
+            open: Mutex::default(),
         }
     }
 
@@ -182,9 +190,9 @@ impl Session {
         timeouts: Timeouts,
     ) -> Result<Response<TaskBody>, NetworkError> {
         let allowed = self.allow(&request, timeouts)?;
-        // More than so many at once wait for each other.
-        let _slot = self.slots.acquire().await;
-        self.attempts(request, allowed).await
+        // More than so many at once wait for each other, until a body has ended.
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+        self.attempts(request, allowed, slot).await
     }
 
     /// Holds a request against the rules and the number of requests.
@@ -236,12 +244,21 @@ impl Session {
         watched.push(Arc::downgrade(live));
     }
 
+    /// As [`Session::watch`].
+    pub(super) fn watch_connection(&self, open: &Arc<Open>) {
+        let mut watched = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|open| open.strong_count() > 0);
+        watched.push(Arc::downgrade(open));
+    }
+
     /// Records what is still under way: the TaskRun has ended.
     pub(crate) fn close(&self) {
         let watched = std::mem::take(&mut *self.live.lock().unwrap_or_else(PoisonError::into_inner));
         for live in watched.iter().filter_map(Weak::upgrade) {
             live.record(Some("the task ended first".to_owned()));
         }
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        open.iter().filter_map(Weak::upgrade).for_each(|open| open.record());
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

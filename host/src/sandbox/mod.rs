@@ -12,6 +12,7 @@ mod files;
 mod http;
 mod link;
 mod results;
+mod sockets;
 mod speech;
 mod state;
 
@@ -31,7 +32,7 @@ use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Red
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
 use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_TABLES, TaskRunReason};
-use crate::network::{Credential, Network, Session, SessionRequest};
+use crate::network::{Connections, Credential, Network, Session, SessionRequest};
 use crate::store::LaidOut;
 use cache::CodeCache;
 use clock::{TaskClock, Waiting};
@@ -133,8 +134,8 @@ pub struct Exit {
 #[derive(Clone)]
 pub struct Prepared {
     pre: bindings::TaskPre<TaskState>,
-    /// Whether it can send requests at all.
-    http: bool,
+    /// Whether it can send requests or connect at all.
+    reaches_out: bool,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -211,16 +212,19 @@ impl Sandbox {
             }
         };
         let http = component.imports.iter().any(|import| Import::of(import) == Import::Network);
-        let linked = if http {
+        let tcp = component.imports.iter().any(|import| Import::of(import) == Import::Sockets);
+        let reaches_out = http || tcp;
+        let linked = if reaches_out {
             // What a task does not import is not even there for it.
             let mut linker = self.linker.clone();
-            http::link(&mut linker).map_err(unfit)?;
+            http.then(|| http::link(&mut linker)).transpose().map_err(unfit)?;
+            tcp.then(|| sockets::link(&mut linker)).transpose().map_err(unfit)?;
             linker.instantiate_pre(&compiled)
         } else {
             self.linker.instantiate_pre(&compiled)
         };
         let pre = linked.and_then(bindings::TaskPre::new).map_err(unfit)?;
-        let prepared = Prepared { pre, http };
+        let prepared = Prepared { pre, reaches_out };
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, prepared.clone());
         Ok(prepared)
     }
@@ -232,7 +236,10 @@ impl Sandbox {
         let trip = Trip::default();
         let meter = Arc::new(LogMeter::new(job.limits.log.bytes()));
         let redactor = Redactor::new(job.credentials.iter().map(|credential| credential.value.clone()));
-        let session = prepared.http.then(|| self.session(job, &redactor, &trip, recorder));
+        let session = prepared.reaches_out.then(|| self.session(job, &redactor, &trip, recorder));
+        let granted = session.as_ref().filter(|_| !job.grants.tcp.is_empty());
+        let connections =
+            granted.map(|session| Arc::new(Connections::new(Arc::clone(session), &job.grants.tcp)));
         let voice = Voice {
             task: Arc::clone(&job.task),
             recorder: Arc::clone(recorder),
@@ -244,7 +251,7 @@ impl Sandbox {
         let files = Arc::new(FileMeter::new(job.limits.output.bytes(), job.limits.files));
         let mut usage = Usage::default();
         let mut opened = BTreeMap::new();
-        let ended = match context(job, &spoken) {
+        let ended = match context(job, &spoken, connections.as_ref()) {
             Ok(wasi) => {
                 let mut table = ResourceTable::new();
                 table.set_max_capacity(handles);
@@ -260,6 +267,8 @@ impl Sandbox {
                     voice,
                     trip: trip.clone(),
                     http: Http::new(session.clone()),
+                    connections,
+                    connecting: HashMap::new(),
                 };
                 let mut store = self.store(state, job, cpu);
                 let call = call(&prepared.pre, &mut store, job);
@@ -373,7 +382,11 @@ fn laid_out(job: &Job) -> impl Iterator<Item = (&String, &Arc<LaidOut>)> {
     job.inputs.iter().filter_map(|(name, tree)| Some((name, tree.as_ref()?)))
 }
 
-fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
+fn context(
+    job: &Job,
+    spoken: &[Spoken; 2],
+    connections: Option<&Arc<Connections>>,
+) -> wasmtime::Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     let [out, err] = spoken;
     wasi.stdout(out.clone()).stderr(err.clone());
@@ -381,6 +394,7 @@ fn context(job: &Job, spoken: &[Spoken; 2]) -> wasmtime::Result<WasiCtx> {
     wasi.allow_blocking_current_thread(true);
     wasi.max_random_size(MAX_RANDOM);
     link::set_chance(&mut wasi, job);
+    sockets::set_sockets(&mut wasi, connections);
     for (name, tree) in laid_out(job) {
         wasi.preopened_dir(&tree.path, format!("/inputs/{name}"), FsPerms::ReadOnly)?;
     }

@@ -1,6 +1,7 @@
 //! What the host keeps for one TaskRun while it runs, and what ends it early.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
@@ -12,6 +13,7 @@ use super::http::Http;
 use crate::capability::{FileMeter, FileOverrun, InputFiles, LogMeter, Redactor, Trip};
 use crate::event::Recorder;
 use crate::model::{EffectiveLimits, TaskRunReason};
+use crate::network::Connections;
 
 /// What an element of a table costs the host, in bytes.
 const TABLE_ELEMENT: usize = size_of::<usize>();
@@ -45,6 +47,9 @@ pub(crate) struct TaskState {
     pub(crate) voice: Voice,
     pub(crate) trip: Trip,
     pub(crate) http: Http,
+    pub(crate) connections: Option<Arc<Connections>>,
+    /// Sockets that are connecting, by their number: to which host, where.
+    pub(crate) connecting: HashMap<u32, (String, SocketAddr)>,
 }
 
 /// Where a TaskRun's lines go.
