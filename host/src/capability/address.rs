@@ -122,7 +122,8 @@ pub(crate) fn check_address(
     let named = match kind {
         AddressKind::Public => true,
         AddressKind::Loopback => {
-            is_host || host.is_loopback() || ranges.iter().any(|range| range.contains(address))
+            let is_localhost = *host == HostPattern::Exact(Host::Name("localhost".to_owned()));
+            is_host || is_localhost || ranges.iter().any(|range| range.contains(address))
         }
         AddressKind::Private | AddressKind::LinkLocal => {
             is_host || ranges.iter().any(|range| range.contains(address))

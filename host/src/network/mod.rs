@@ -14,6 +14,8 @@ mod exchange;
 mod resolve;
 mod retry;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -29,7 +31,7 @@ use rustls::ClientConfig;
 use connect::DialError;
 pub(crate) use connections::{Connections, Open};
 pub use credential::Credential;
-pub use resolve::{Resolver, SystemResolver};
+pub use resolve::{Resolver, Resolving, SystemResolver};
 pub(crate) use session::{NetworkError, Session, SessionRequest, Timeouts};
 
 /// How this machine reaches others.

@@ -1,0 +1,207 @@
+//! The client against servers of its own on loopback: what no test of the whole
+//! program can arrange, such as a resolver whose answers change.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cofferdam_manifest::NetworkRule;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use serde_json::json;
+
+use super::resolve::{Resolver, Resolving};
+use super::session::{NetworkError, Session, SessionRequest, TaskBody, Timeouts};
+use super::{Network, NetworkSettings};
+use crate::capability::{Redactor, Trip};
+use crate::event::{Contacts, Journal, Recorder};
+use crate::model::{DEFAULT_LIMITS, RunId};
+
+/// A server that answers every connection with the same bytes, and keeps what
+/// it was sent. It ends with the test.
+struct Server {
+    port: u16,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(answer: &'static str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(20) {
+                let Ok(mut stream) = stream else { return };
+                let mut buffer = [0; 4096];
+                let count = stream.read(&mut buffer).unwrap_or(0);
+                let head = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned();
+                kept.lock().unwrap().push(head);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { port, heads }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+
+/// Gives one answer, then another.
+struct Rebinding {
+    asked: Arc<AtomicUsize>,
+    answers: [Vec<IpAddr>; 2],
+}
+
+impl Resolver for Rebinding {
+    fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+        let count = self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = self.answers.get(count.min(1)).cloned().unwrap_or_default();
+        Box::pin(async move { Ok(answer) })
+    }
+}
+
+struct Client {
+    session: Arc<Session>,
+    recorder: Arc<Recorder>,
+    _directory: tempfile::TempDir,
+}
+
+impl Client {
+    fn new(network: Network, rule: serde_json::Value) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&directory.path().join("state.db")).unwrap();
+        let id = RunId::new("test", 1);
+        let recorder =
+            Arc::new(Recorder::new(id, journal.writer().unwrap(), Vec::new(), jiff::Timestamp::now));
+        let rules: Vec<NetworkRule> = vec![serde_json::from_value(rule).unwrap()];
+        let request = SessionRequest {
+            task: &Arc::from("t"),
+            rules: &rules,
+            credentials: &[],
+            redactor: &Redactor::new([]),
+            limits: &DEFAULT_LIMITS,
+            trip: &Trip::default(),
+            recorder: &recorder,
+        };
+        let session = Arc::new(Session::new(&Arc::new(network), request));
+        Self { session, recorder, _directory: directory }
+    }
+
+    fn get(&self, url: &str) -> Result<(u16, Bytes), NetworkError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = Request::get(url).body(body).unwrap();
+        let timeouts = Timeouts::asked(Some(Duration::from_secs(5)), None, None);
+        runtime.block_on(async {
+            let response: Response<TaskBody> = Arc::clone(&self.session).send(request, timeouts).await?;
+            let status = response.status().as_u16();
+            Ok((status, response.into_body().collect().await?.to_bytes()))
+        })
+    }
+
+    fn contacts(&self) -> Contacts {
+        self.recorder.contacts("t")
+    }
+}
+
+fn loopback() -> Vec<IpAddr> {
+    vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]
+}
+
+fn rule(port: u16, addresses: &[&str]) -> serde_json::Value {
+    json!({ "host": "files.example.test", "scheme": "http", "port": port, "addresses": addresses })
+}
+
+#[test]
+fn an_answer_that_changes_after_it_was_checked_leads_nowhere_else() {
+    let (granted, other) = (Server::start(OK), "127.0.0.2".parse::<IpAddr>().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let resolver = Rebinding { asked: Arc::clone(&asked), answers: [loopback(), vec![other]] };
+    let network = Network::with_resolver(NetworkSettings::default(), Box::new(resolver));
+    let client = Client::new(network, rule(granted.port, &["127.0.0.1"]));
+    let url = format!("http://files.example.test:{}/", granted.port);
+    assert_eq!(client.get(&url).unwrap(), (200, Bytes::from_static(b"ok")));
+    // One question, and the connection went to its answer.
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(granted.heads().len(), 1);
+    // The next request asks again, and the new answer is checked again.
+    let refused = client.get(&url).unwrap_err();
+    assert!(refused.to_string().contains("127.0.0.2, an address of this machine"), "{refused}");
+    assert_eq!(granted.heads().len(), 1);
+}
+
+#[test]
+fn of_several_addresses_only_one_that_is_allowed_is_used() {
+    let server = Server::start(OK);
+    let both = vec!["127.0.0.2".parse().unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let resolver = Rebinding { asked: Arc::default(), answers: [both.clone(), both] };
+    let network = Network::with_resolver(NetworkSettings::default(), Box::new(resolver));
+    let client = Client::new(network, rule(server.port, &["127.0.0.1"]));
+    client.get(&format!("http://files.example.test:{}/", server.port)).unwrap();
+}
+
+#[test]
+fn a_refused_address_names_the_rule_to_add() {
+    let server = Server::start(OK);
+    let resolver = Rebinding { asked: Arc::default(), answers: [loopback(), loopback()] };
+    let network = Network::with_resolver(NetworkSettings::default(), Box::new(resolver));
+    let client = Client::new(network, rule(server.port, &[]));
+    let refused = client.get(&format!("http://files.example.test:{}/", server.port)).unwrap_err();
+    assert!(matches!(refused, NetworkError::Denied(_)), "{refused}");
+    assert!(refused.to_string().contains(r#"addresses: ["127.0.0.1/32"]"#), "{refused}");
+    assert!(server.heads().is_empty());
+}
+
+#[test]
+fn a_proxy_is_asked_for_the_address_that_was_checked() {
+    let proxy = Server::start("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+    let settings = NetworkSettings {
+        https_proxy: Some(format!("http://me:secret@127.0.0.1:{}", proxy.port)),
+        no_proxy: Some("direct.example.test".to_owned()),
+        retries: 0,
+        ..NetworkSettings::default()
+    };
+    let public: Vec<IpAddr> = vec!["93.184.216.34".parse().unwrap()];
+    let resolver = Rebinding { asked: Arc::default(), answers: [public.clone(), public] };
+    let network = Network::with_resolver(settings, Box::new(resolver));
+    let client = Client::new(network, json!({ "host": "files.example.test" }));
+    let refused = client.get("https://files.example.test/").unwrap_err();
+    assert!(refused.to_string().contains("the proxy http://127.0.0.1"), "{refused}");
+    assert!(!refused.to_string().contains("secret"), "{refused}");
+    let head = proxy.heads().first().cloned().unwrap();
+    assert!(head.starts_with("CONNECT 93.184.216.34:443 HTTP/1.1\r\n"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic"), "{head}");
+}
+
+#[test]
+fn a_passing_failure_is_tried_again_and_every_try_is_told() {
+    let server = Server::start(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    );
+    let network = Network::new(NetworkSettings { retries: 2, ..NetworkSettings::default() });
+    let client = Client::new(network, json!({ "host": "127.0.0.1", "scheme": "http", "port": server.port }));
+    let (status, _) = client.get(&format!("http://127.0.0.1:{}/", server.port)).unwrap();
+    assert_eq!((status, server.heads().len()), (503, 3));
+    drop(client.session);
+}
+
+#[test]
+fn what_ends_early_is_told_when_the_task_ends() {
+    let server = Server::start("HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\nhalf");
+    let network = Network::new(NetworkSettings { retries: 0, ..NetworkSettings::default() });
+    let client = Client::new(network, json!({ "host": "127.0.0.1", "scheme": "http", "port": server.port }));
+    assert!(client.get(&format!("http://127.0.0.1:{}/", server.port)).is_err());
+    client.session.close();
+    assert_eq!(client.session.requests(), 1);
+    // Without a run's beginning there is no record to look into, only events.
+    assert!(client.contacts().is_empty());
+}
