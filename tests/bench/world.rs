@@ -1,0 +1,85 @@
+//! What is measured on: a home with signed tasks that do next to nothing, and
+//! the same work for the peers.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Tasks of a fan-out.
+pub(super) const TASKS: usize = 1000;
+
+/// A home with one signed no-op task, and the same work for the peers.
+pub(super) struct World {
+    pub(super) directory: PathBuf,
+}
+
+impl World {
+    pub(super) fn new(directory: &Path) -> Self {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
+        cargo.args(["--package", "cofferdam-test-tasks", "--examples"]).current_dir(repository);
+        assert!(cargo.status().unwrap().success());
+        let world = Self { directory: directory.to_owned() };
+        for task in ["noop", "reader"] {
+            let file = format!("{task}.wasm");
+            let code = target.join("wasm32-wasip2/release/examples").join(&file);
+            let mut build = world.cofferdam(&["task", "build"]);
+            build.arg(repository.join("tests/tasks").join(task));
+            quiet(build.arg("--component").arg(code).args(["-o", &file]));
+        }
+        quiet(&mut world.cofferdam(&["setup", "noop.wasm"]));
+        world.write("many.yaml", &pipeline(TASKS));
+        world.write("one.yaml", &pipeline(1));
+        let mut ninja = "rule t\n command = true\n".to_owned();
+        let mut make = format!("all: {}\n", (0..TASKS).map(|n| format!("t{n} ")).collect::<String>());
+        for n in 0..TASKS {
+            let _ = writeln!(ninja, "build t{n}: t");
+            let _ = write!(make, "t{n}:\n\t@true\n");
+        }
+        world.write("build.ninja", &ninja);
+        world.write("Makefile", &make);
+        world
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.join(name), text).unwrap();
+    }
+
+    pub(super) fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(&self.directory).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        command
+    }
+
+    /// From the beginning of the newest run to the end of its last task.
+    pub(super) fn newest_run_seconds(&self) -> f64 {
+        let output = self.cofferdam(&["show", "--format", "json"]).output().unwrap();
+        let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let micros = run.get("durationMicros").and_then(serde_json::Value::as_u64);
+        Duration::from_micros(micros.unwrap_or(0)).as_secs_f64()
+    }
+
+    pub(super) fn cofferdam(&self, args: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_cofferdam"), args);
+        command.env("COFFERDAM_HOME", self.directory.join("home"));
+        command
+    }
+}
+
+pub(super) fn pipeline(tasks: usize) -> String {
+    let head = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: { name: noop }\nspec:\n  tasks:\n";
+    let task = |n| format!("    - {{ name: t{n}, taskRef: {{ name: noop }} }}\n");
+    (0..tasks).map(task).fold(head.to_owned(), |text, line| text + &line)
+}
+
+pub(super) fn quiet(command: &mut Command) -> Duration {
+    let started = Instant::now();
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(status.is_ok_and(|status| status.success()), "{command:?}");
+    started.elapsed()
+}
