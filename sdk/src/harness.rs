@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::Task;
 use crate::context::{Context, Level};
 use crate::failure::Failure;
+use crate::http;
 use crate::request::Request;
 use crate::value::{Bindings, Value};
 
@@ -40,6 +41,7 @@ impl Line {
 #[derive(Debug)]
 pub struct Harness<T> {
     request: Request,
+    responder: Option<http::Responder>,
     task: PhantomData<T>,
 }
 
@@ -65,7 +67,8 @@ impl<T: Task> Harness<T> {
     #[must_use]
     pub fn new() -> Self {
         let params = T::defaults().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { request: Request { params, ..Request::default() }, task: PhantomData }
+        let request = Request { params, ..Request::default() };
+        Self { request, responder: None, task: PhantomData }
     }
 
     /// Gives a param.
@@ -79,6 +82,16 @@ impl<T: Task> Harness<T> {
     #[must_use]
     pub fn input(mut self, name: &str, path: impl Into<PathBuf>) -> Self {
         self.request.inputs.insert(name.to_owned(), path.into());
+        self
+    }
+
+    /// Answers the task's HTTP requests; without it they fail.
+    #[must_use]
+    pub fn respond(
+        mut self,
+        respond: impl FnMut(&http::Sent) -> Result<http::Response, http::Error> + 'static,
+    ) -> Self {
+        self.responder = Some(http::Responder(Box::new(respond)));
         self
     }
 
@@ -99,6 +112,7 @@ impl<T: Task> Harness<T> {
             T::outputs().iter().map(|name| ((*name).to_owned(), make(&format!("outputs/{name}")))).collect();
         self.request.outputs.clone_from(&outputs);
         let context = Context { scratch: Some(make("scratch")), ..Context::default() };
+        let _installed = http::Installed::new(self.responder);
         let outcome = T::call(&context, self.request);
         Run { outcome, lines: context.lines.into_inner(), outputs, _directory: directory }
     }

@@ -26,6 +26,7 @@ mod failure;
 pub mod guest;
 #[cfg(not(target_family = "wasm"))]
 pub mod harness;
+pub mod http;
 mod request;
 mod value;
 
