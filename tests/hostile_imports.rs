@@ -135,7 +135,7 @@ fn an_import_that_no_task_has_is_refused_by_its_name_and_nothing_runs() {
         ("wasi:sockets/tcp@0.2.6", &network),
         ("wasi:sockets/ip-name-lookup@0.2.0", &none),
         ("wasi:http/outgoing-handler@0.2.6", &none),
-        ("wasi:http/outgoing-handler@0.2.6", &network),
+        ("wasi:http/incoming-handler@0.2.6", &network),
         ("wasi:http/client@0.3.0", &network),
         ("wasi:filesystem/types@0.3.0", &none),
         ("wasi:clocks/wall-clock@0.3.0", &none),
@@ -150,10 +150,7 @@ fn an_import_that_no_task_has_is_refused_by_its_name_and_nothing_runs() {
         let refused = run(&world, &importing(import, section));
         assert_eq!(refused.status, 4, "{import}: {refused:?}");
         assert!(refused.err.contains(import), "{import}: {refused:?}");
-        assert!(
-            refused.err.contains("plan/forbidden-import") || refused.err.contains("plan/not-granted"),
-            "{import}: {refused:?}"
-        );
+        assert!(refused.err.contains("plan/forbidden-import"), "{import}: {refused:?}");
     }
     assert!(world.runs().is_empty(), "something was run");
     left_nothing_if_any(&world);
@@ -270,12 +267,19 @@ fn words_of_a_manifest_cannot_command_the_terminal() {
     let mut lie: Value = serde_json::from_slice(&manifest(json!({
         "params": [{ "name": "p", "description": evil, "default": evil }],
         "outputs": [{ "name": "o", "description": evil }],
-        "capabilities": { "network": [{ "host": evil }], "exec": [{ "tool": evil }] },
+        "capabilities": { "exec": [{ "tool": evil }] },
     })))
     .unwrap();
     lie["metadata"]["description"] = evil.into();
     let refused = run(&world, &component(RUN, &serde_json::to_vec(&lie).unwrap()));
     assert_eq!(refused.status, 4, "{refused:?}");
+    // A host that is no host is not even read.
+    lie["spec"]["capabilities"] = json!({ "network": [{ "host": evil }] });
+    run(&world, &component(RUN, &serde_json::to_vec(&lie).unwrap())).refused(
+        3,
+        "component/bad-manifest",
+        "forged.wasm",
+    );
 }
 
 /// Bytes as they are written in a data segment.

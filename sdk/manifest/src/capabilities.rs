@@ -226,10 +226,10 @@ impl NetworkRule {
                 Some(("secret", "`as: header` needs the header's name: `header: X-Token`".to_owned()))
             }
             (SecretUse::Header, Some(name)) if !may_carry_secret(name) => {
-                Some(("secret/header", format!("`{name}` is not a header that can carry a secret")))
+                Some(("secret", format!("`{name}` is not a header that can carry a secret")))
             }
             (SecretUse::Bearer | SecretUse::Basic, Some(_)) => {
-                Some(("secret/header", "`header` goes with `as: header`".to_owned()))
+                Some(("secret", "`header` goes with `as: header`".to_owned()))
             }
             (SecretUse::Bearer | SecretUse::Basic, None) | (SecretUse::Header, Some(_)) => None,
         }
