@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use cofferdam::capability::Redactor;
 use cofferdam::component::{Component, embed, inspect};
-use cofferdam::model::{DEFAULT_LIMITS, SecretValue, TaskRef};
+use cofferdam::model::{DEFAULT_LIMITS, Overrides};
 use cofferdam::plan::{Plan, PlanRequest, ResolveError, ResolvedTask, Resolver, Template};
 use cofferdam::store::Store;
 use cofferdam_manifest::Manifest;
@@ -27,8 +27,14 @@ pub(crate) fn pipeline(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = Template::parse(text);
     let given = BTreeMap::new();
-    let request =
-        PlanRequest { file: "x.yaml", base: Path::new("/"), text, given: &given, ceiling: &DEFAULT_LIMITS };
+    let request = PlanRequest {
+        file: "x.yaml",
+        base: Path::new("/"),
+        text,
+        given: &given,
+        ceiling: &DEFAULT_LIMITS,
+        overrides: &Overrides::default(),
+    };
     let _ = Plan::build(&request, &Nothing);
 }
 
