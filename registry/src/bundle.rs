@@ -5,17 +5,20 @@
 //! the key from the caller; the bundle's own hint only chooses the message.
 
 use std::fmt;
+use std::io::{self, BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::write::EncoderStringWriter;
 use serde::de::DeserializeOwned;
 use sigstore_types::bundle::{
     Bundle as Envelope, PublicKeyIdentifier, SignatureContent, VerificationMaterial,
     VerificationMaterialContent,
 };
-use sigstore_types::dsse::{DsseEnvelope, DsseSignature, pae};
+use sigstore_types::dsse::{DsseEnvelope, DsseSignature};
 use sigstore_types::{KeyId, MediaType, PayloadBytes};
 
+use crate::digest::Hasher;
 use crate::key::{KeyError, PublicKey, SigningKey, invalid};
 use crate::statement::{STATEMENT_TYPE, Statement};
 
@@ -24,6 +27,9 @@ pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The DSSE payload type of an in-toto Statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
+/// What an envelope without a payload has in its place.
+const EMPTY_PAYLOAD: &str = "\"payload\":\"\"";
+const PAYLOAD_BEGIN: &str = "\"payload\":\"";
 /// Larger bundles are not read.
 const MAX_BUNDLE: usize = 64 << 20;
 
@@ -87,13 +93,75 @@ impl fmt::Display for NamedKey {
 /// # Errors
 /// [`KeyError`] when the key cannot sign.
 pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
-    let signature = key.sign(&pae(PAYLOAD_TYPE, statement))?;
-    let signature = DsseSignature::new(signature, KeyId::default());
-    let envelope = DsseEnvelope::new(PAYLOAD_TYPE, PayloadBytes::new(statement.to_vec()), signature);
+    sign_written(&|out| out.write_all(statement), key)
+}
+
+/// Signs the bytes of a Statement that `write` writes, and gives the bundle's
+/// JSON. It is asked three times and must write the same each time: so a large
+/// Statement is never in memory as a whole, but in its bundle.
+///
+/// # Errors
+/// [`KeyError`] when the key cannot sign, or what `write` says.
+pub fn sign_written(
+    write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    key: &SigningKey,
+) -> Result<String, KeyError> {
+    let failed = |error: io::Error| invalid("the bundle", "serialisable", error);
+    let mut counted = Counter(0);
+    write(&mut counted).map_err(failed)?;
+    let size = counted.0;
+    let mut hashed = BufWriter::new(Hashing(Hasher::default()));
+    // The pre-authentication encoding: DSSE protocol, "Signature Definition".
+    write!(hashed, "DSSEv1 {} {PAYLOAD_TYPE} {size} ", PAYLOAD_TYPE.len()).map_err(failed)?;
+    write(&mut hashed).map_err(failed)?;
+    let hasher = hashed.into_inner().map_err(|error| failed(error.into_error()))?.0;
+    let signature = DsseSignature::new(key.sign_digest(hasher.finish())?, KeyId::default());
+
+    let envelope = DsseEnvelope::new(PAYLOAD_TYPE, PayloadBytes::new(Vec::new()), signature);
     let hint = PublicKeyIdentifier::new(key.public().id());
     let material = VerificationMaterial::new(VerificationMaterialContent::PublicKey(hint));
     let bundle = Envelope::new(MediaType::Bundle0_3, material, SignatureContent::DsseEnvelope(envelope));
-    bundle.to_json().map_err(|error| invalid("the bundle", "serialisable", error))
+    let frame = bundle.to_json().map_err(|error| invalid("the bundle", "serialisable", error))?;
+    let (before, after) = frame
+        .split_once(EMPTY_PAYLOAD)
+        .ok_or_else(|| invalid("the bundle", "an envelope with a payload", "it has none"))?;
+    let mut json = String::with_capacity(frame.len() + size.div_ceil(3) * 4);
+    json.push_str(before);
+    json.push_str(PAYLOAD_BEGIN);
+    let mut encoded = BufWriter::new(EncoderStringWriter::from_consumer(&mut json, &STANDARD));
+    write(&mut encoded).map_err(failed)?;
+    encoded.into_inner().map_err(|error| failed(error.into_error()))?.into_inner();
+    json.push('"');
+    json.push_str(after);
+    Ok(json)
+}
+
+/// Counts what is written.
+struct Counter(usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hashes what is written.
+struct Hashing(Hasher);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Verifies a bundle's structure and signature and gives the signed bytes.
@@ -114,19 +182,20 @@ pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
     let VerificationMaterialContent::PublicKey(identifier) = &bundle.verification_material.content else {
         return Err(malformed("it carries a certificate, which a key cannot answer for"));
     };
-    let SignatureContent::DsseEnvelope(envelope) = &bundle.content else {
+    let hint = identifier.hint.clone();
+    let SignatureContent::DsseEnvelope(envelope) = bundle.content else {
         return Err(malformed("it carries a bare signature instead of an envelope"));
     };
     if envelope.payload_type != PAYLOAD_TYPE {
         return Err(malformed("its payload is not an in-toto statement"));
     }
     if key.verifies(&envelope.pae(), &envelope.signature.sig) {
-        return Ok(envelope.payload.as_bytes().to_vec());
+        return Ok(envelope.payload.into_bytes());
     }
-    if identifier.hint == key.id() {
+    if hint == key.id() {
         Err(BundleError::Changed)
     } else {
-        Err(BundleError::WrongKey { expected: key.id(), found: NamedKey::of(&identifier.hint) })
+        Err(BundleError::WrongKey { expected: key.id(), found: NamedKey::of(&hint) })
     }
 }
 

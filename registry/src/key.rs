@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sigstore_crypto::{KeyPair, VerificationKey};
-use sigstore_types::{DerPublicKey, SignatureBytes};
+use sigstore_types::{DerPublicKey, Sha256Hash, SignatureBytes};
 
 use crate::digest::Digest;
 use crate::plain_file::{is_unsuitable, open_named, read, read_named};
@@ -205,8 +205,10 @@ impl SigningKey {
         &self.public
     }
 
-    pub(crate) fn sign(&self, bytes: &[u8]) -> Result<SignatureBytes, KeyError> {
-        self.pair.sign(bytes).map_err(|error| invalid("the key", "able to sign", error))
+    /// Signs the bytes that have a digest: ECDSA with SHA-256 signs nothing else.
+    pub(crate) fn sign_digest(&self, digest: Digest) -> Result<SignatureBytes, KeyError> {
+        let digest = Sha256Hash::new(*digest.as_bytes());
+        self.pair.sign_digest(&digest).map_err(|error| invalid("the key", "able to sign", error))
     }
 }
 
@@ -275,7 +277,7 @@ mod tests {
         assert!(matches!(SigningKey::generate(&path), Err(KeyError::Exists { .. })));
         let public = PublicKey::load(&path.with_extension("pub")).unwrap();
         assert_eq!(public.id(), key.public().id());
-        let signature = key.sign(b"text").unwrap();
+        let signature = key.sign_digest(Digest::of(b"text")).unwrap();
         assert!(public.verifies(b"text", &signature));
         assert!(!public.verifies(b"texT", &signature));
     }

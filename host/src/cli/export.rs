@@ -8,7 +8,8 @@ use std::path::Path;
 use cofferdam_manifest::Name;
 
 use super::failure::Failure;
-use crate::event::{RunRecord, StoredAttestation};
+use crate::event::{Journal, RunRecord};
+use crate::model::RunId;
 use crate::report::visible;
 use crate::store::Store;
 
@@ -40,9 +41,11 @@ pub(crate) fn outputs(record: &RunRecord, store: &Store, directory: &Path) -> Re
 
 /// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, and
 /// `run.sigstore.json` for the run itself.
-pub(crate) fn attestations(stored: &[StoredAttestation], directory: &Path) -> Result<(), Failure> {
-    for attestation in stored {
-        let name = match &attestation.task {
+/// Gives their number.
+pub(crate) fn attestations(journal: &Journal, run: &RunId, directory: &Path) -> Result<usize, Failure> {
+    let attested = journal.attested(run)?;
+    for (task, predicate_type) in &attested {
+        let name = match task {
             // The database may have been changed by anyone; a name is no path.
             Some(task) if Name::try_from(task.clone()).is_err() => {
                 let message = format!("`{}` is not the name of a task", visible(task));
@@ -51,7 +54,9 @@ pub(crate) fn attestations(stored: &[StoredAttestation], directory: &Path) -> Re
             Some(task) => format!("task-{task}.sigstore.json"),
             None => "run.sigstore.json".to_owned(),
         };
-        super::write_file(&directory.join(name), attestation.bundle.as_bytes())?;
+        if let Some(bundle) = journal.bundle(run, task.as_deref(), predicate_type)? {
+            super::write_file(&directory.join(name), &bundle)?;
+        }
     }
-    Ok(())
+    Ok(attested.len())
 }

@@ -38,8 +38,7 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
         export::outputs(&record, &store, directory)?;
     }
     if let Some(directory) = &args.attestations {
-        let journal = home.journal()?;
-        export::attestations(&journal.attestations(&record.id)?, directory)?;
+        export::attestations(&home.journal()?, &record.id, directory)?;
     }
     Ok(match record.finished.map(|(_, reason, _)| reason.status()) {
         Some(Status::Succeeded) => exit::OK,

@@ -15,9 +15,8 @@ pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8,
     let run = find(&journal, args.run.as_deref())?;
     if let Some(directory) = &args.attestations {
         export::make_new(directory)?;
-        let stored = journal.attestations(&run)?;
-        export::attestations(&stored, directory)?;
-        printer.note(&format!("wrote {} attestations to {}", stored.len(), directory.display()));
+        let count = export::attestations(&journal, &run, directory)?;
+        printer.note(&format!("wrote {count} attestations to {}", directory.display()));
     }
     if let Some(directory) = &args.outputs {
         export::make_new(directory)?;
@@ -28,12 +27,15 @@ pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8,
     if args.reads {
         list_reads(&mut view, &home.store()?)?;
     }
-    let lines = if args.logs { journal.events(&run)? } else { Vec::new() };
+    let mut lines = String::new();
+    if args.logs {
+        journal.replay(&run, |event| lines.extend(log_line(&event)))?;
+    }
     let history = home.history();
     let here = printer.surroundings(&history);
     printer.result(&view, |palette| {
         let mut text = run_text(&view, Detail::Full, here, palette);
-        lines.iter().filter_map(log_line).for_each(|line| text.push_str(&line));
+        text.push_str(&lines);
         text
     });
     Ok(exit::OK)
@@ -73,7 +75,7 @@ fn list_reads(view: &mut RunView, store: &Store) -> Result<(), Failure> {
 }
 
 fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {
-    RunRecord::fold(&journal.events(run)?).ok_or_else(|| {
+    journal.record(run)?.ok_or_else(|| {
         let message = format!("the journal of run {run} does not begin with its start");
         Failure::invalid("journal/changed", message, "do not rely on this run; run the pipeline again")
     })

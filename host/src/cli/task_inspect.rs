@@ -47,10 +47,10 @@ fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure>
         Location::Embedded => home.registry(),
         Location::Layout(path) => path.clone(),
     };
-    let bundles = Layout::open(&root)?.bundles(found.digest)?;
-    let mut described = TaskDescription::new(found.reference, &found.component);
-    described.digest = Some(found.digest);
-    described.trust = Some(found.trust);
+    let bundles = Layout::open(&root)?.bundles(found.identity.digest)?;
+    let mut described = TaskDescription::new(found.identity.reference.clone(), &found.component);
+    described.digest = Some(found.identity.digest);
+    described.trust = Some(found.identity.trust.clone());
     described.signatures = bundles.sound.iter().filter_map(|bundle| claimed_key(bundle)).collect();
     Ok(described)
 }

@@ -148,7 +148,8 @@ impl Run<'_> {
             let finished = runtime.block_on(self.run_task(index, task, prepared))?;
             let Fact::TaskFinished(end) = &finished.fact else { continue };
             let status = end.reason.status();
-            if status == Status::Succeeded {
+            // What nobody waits for is on its way to the journal, and not kept here.
+            if status == Status::Succeeded && self.schedule.is_awaited(index) {
                 let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
                 ends.insert(index, Arc::clone(&finished));
             }

@@ -99,6 +99,11 @@ impl Schedule {
         }
     }
 
+    /// Whether any task waits for this one.
+    pub(super) fn is_awaited(&self, index: usize) -> bool {
+        self.waiting.get(index).is_some_and(|waiters| !waiters.is_empty())
+    }
+
     /// Says how a task ended. One that did not succeed stops the run.
     pub(super) fn finished(&self, index: usize, status: Status) {
         let mut state = self.lock();

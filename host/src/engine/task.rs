@@ -11,7 +11,7 @@ use super::work::TaskDirectory;
 use super::{EngineError, Run};
 use crate::capability::cut;
 use crate::event::{Event, Fact, InputArtifact, InputReads, TaskEnd, TaskFailure, TaskStart};
-use crate::model::TaskRunReason;
+use crate::model::{Shared, TaskRunReason};
 use crate::network::Credential;
 use crate::plan::{PlannedTask, Wire};
 use crate::sandbox::{Exit, Job, Prepared};
@@ -39,14 +39,14 @@ impl Run<'_> {
         let start = TaskStart {
             task: task.name.to_string(),
             attempt: 1,
-            identity: task.identity.clone(),
+            identity: Shared::clone(&task.identity),
             params,
             inputs,
             grants: task.grants.clone(),
             limits: task.limits,
         };
         let seed = seed(&start, self.engine.epoch);
-        let started = recorder.record(Fact::TaskStarted(Box::new(start)))?;
+        let started = recorder.record(Fact::TaskStarted(start.into()))?;
         let Fact::TaskStarted(start) = &started.fact else {
             return Ok(started);
         };
@@ -79,7 +79,7 @@ impl Run<'_> {
             reads,
             usage: exit.usage,
         };
-        let finished = recorder.record(Fact::TaskFinished(Box::new(end)))?;
+        let finished = recorder.record(Fact::TaskFinished(end.into()))?;
         (self.on_finished)(&started, &finished)?;
         Ok(finished)
     }

@@ -11,7 +11,7 @@ use cofferdam_registry::{Digest, TrustDecision};
 use serde::{Deserialize, Serialize};
 
 use super::contact::{Connection, Denial, Exchange};
-use crate::model::{EffectiveLimits, Overrides, RunReason, SkipReason, TaskRunReason};
+use crate::model::{EffectiveLimits, Overrides, RunReason, Shared, SkipReason, TaskRunReason};
 use crate::store::Tree;
 
 /// Something that happened.
@@ -23,7 +23,7 @@ pub enum Fact {
     /// The source tree is in the store.
     SourceAcquired(Source),
     /// A task began.
-    TaskStarted(Box<TaskStart>),
+    TaskStarted(Shared<TaskStart>),
     /// A task wrote a line. Payload.
     TaskLogged {
         /// The task.
@@ -43,7 +43,7 @@ pub enum Fact {
     /// A task tried something it is not granted.
     CapabilityDenied(Box<Denial>),
     /// A task ended.
-    TaskFinished(Box<TaskEnd>),
+    TaskFinished(Shared<TaskEnd>),
     /// A task was not run.
     TaskSkipped {
         /// The task.
@@ -141,7 +141,7 @@ pub struct TaskStart {
     /// Counted from one.
     pub attempt: u32,
     /// Which task it is.
-    pub identity: TaskIdentity,
+    pub identity: Shared<TaskIdentity>,
     /// Every param, defaults applied.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,

@@ -5,14 +5,16 @@
 //! not wait. Reading checks the chain again, event by event.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::record::RunRecord;
 use super::{Event, Fact, chain, genesis};
 use crate::model::RunId;
 
@@ -86,6 +88,14 @@ pub enum JournalError {
         run: String,
     },
 }
+
+/// Events and bundles that wait to be written; who makes more waits with them,
+/// so that a slow disk costs time and not memory.
+const MAX_WAITING: usize = 1024;
+
+/// A larger bundle is written piece by piece: the database would make two more
+/// copies of it.
+const LARGE_BUNDLE: usize = 1 << 20;
 
 /// `seq`, `at`, `fact` and `hash` as stored.
 type Row = (u64, i64, String, Vec<u8>);
@@ -192,25 +202,21 @@ impl Journal {
         }
     }
 
-    /// Every event of a run, the chain checked.
+    /// Every event of a run in order, one at a time, the chain checked; gives
+    /// their number.
     ///
     /// # Errors
     /// [`JournalError::Changed`] at the first event that does not fit.
-    pub fn events(&self, run: &RunId) -> Result<Vec<Event>, JournalError> {
-        let query = || -> rusqlite::Result<Vec<Row>> {
-            let sql = "SELECT seq, at, fact, hash FROM event WHERE run = ?1 ORDER BY seq";
-            let mut statement = self.connection.prepare(sql)?;
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-            let rows = statement.query_map(params![run.as_str()], row)?;
-            rows.collect()
-        };
-        let rows = query().map_err(failed("read", &self.path))?;
-        if rows.is_empty() {
-            return Err(JournalError::NoSuchRun { run: run.to_string() });
-        }
+    pub fn replay(&self, run: &RunId, mut each: impl FnMut(Event)) -> Result<u64, JournalError> {
+        let failed = failed("read", &self.path);
+        let sql = "SELECT seq, at, fact, hash FROM event WHERE run = ?1 ORDER BY seq";
+        let mut statement = self.connection.prepare(sql).map_err(&failed)?;
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let rows = statement.query_map(params![run.as_str()], row).map_err(&failed)?;
         let mut before = genesis(run);
-        let mut events = Vec::with_capacity(rows.len());
-        for (expected, (seq, at, fact, hash)) in (0..).zip(rows) {
+        let mut expected = 0;
+        for row in rows {
+            let (seq, at, fact, hash): Row = row.map_err(&failed)?;
             let changed = |why| JournalError::Changed { run: run.to_string(), seq: expected, why };
             if seq != expected {
                 return Err(changed("it is missing"));
@@ -221,31 +227,65 @@ impl Journal {
                 return Err(changed("its hash does not fit"));
             }
             let fact: Fact = serde_json::from_str(&fact).map_err(|_| changed("it cannot be read"))?;
-            events.push(Event { run: run.clone(), seq, at, fact, hash: found });
+            each(Event { run: run.clone(), seq, at, fact, hash: found });
             before = found;
+            expected += 1;
         }
-        Ok(events)
+        if expected == 0 {
+            return Err(JournalError::NoSuchRun { run: run.to_string() });
+        }
+        Ok(expected)
     }
 
-    /// The bundles of a run, that of the run itself last.
+    /// A run as its events tell it; nothing, where they do not begin with its
+    /// start.
+    ///
+    /// # Errors
+    /// As [`Journal::replay`].
+    pub fn record(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
+        let mut record = None;
+        self.replay(run, |event| RunRecord::extend(&mut record, &event))?;
+        Ok(record)
+    }
+
+    /// What the bundles of a run are about, task and predicate type: that of
+    /// the run itself last.
     ///
     /// # Errors
     /// [`JournalError::Io`].
-    pub fn attestations(&self, run: &RunId) -> Result<Vec<StoredAttestation>, JournalError> {
-        let query = || -> rusqlite::Result<Vec<StoredAttestation>> {
-            let sql = "SELECT task, predicate_type, bundle FROM attestation WHERE run = ?1 ORDER BY task = '', task";
+    pub fn attested(&self, run: &RunId) -> Result<Vec<(Option<String>, String)>, JournalError> {
+        let query = || -> rusqlite::Result<_> {
+            let sql = "SELECT task, predicate_type FROM attestation WHERE run = ?1 ORDER BY task = '', task";
             let mut statement = self.connection.prepare(sql)?;
             let rows = statement.query_map(params![run.as_str()], |row| {
                 let task: String = row.get(0)?;
-                let task = Some(task).filter(|t| !t.is_empty());
-                Ok(StoredAttestation {
-                    run: run.clone(),
-                    task,
-                    predicate_type: row.get(1)?,
-                    bundle: row.get(2)?,
-                })
+                Ok((Some(task).filter(|task| !task.is_empty()), row.get(1)?))
             })?;
             rows.collect()
+        };
+        query().map_err(failed("read", &self.path))
+    }
+
+    /// The JSON of one bundle of a run, if there is such a one.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn bundle(
+        &self,
+        run: &RunId,
+        task: Option<&str>,
+        predicate_type: &str,
+    ) -> Result<Option<Vec<u8>>, JournalError> {
+        let query = || -> rusqlite::Result<Option<Vec<u8>>> {
+            let sql = "SELECT rowid FROM attestation WHERE run = ?1 AND task = ?2 AND predicate_type = ?3";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let key = params![run.as_str(), task.unwrap_or_default(), predicate_type];
+            let Some(row) = statement.query_row(key, |row| row.get(0)).optional()? else { return Ok(None) };
+            // Read in place: as a value it would be in memory twice.
+            let blob = self.connection.blob_open("main", "attestation", "bundle", row, true)?;
+            let mut bundle = vec![0; blob.len()];
+            blob.read_at_exact(&mut bundle, 0)?;
+            Ok(Some(bundle))
         };
         query().map_err(failed("read", &self.path))
     }
@@ -260,7 +300,7 @@ enum Message {
 /// Hands events to the thread that keeps them.
 #[derive(Debug)]
 pub struct JournalWriter {
-    sender: Option<Sender<Message>>,
+    sender: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
     failure: Arc<Mutex<Option<JournalError>>>,
     path: PathBuf,
@@ -269,7 +309,7 @@ pub struct JournalWriter {
 impl JournalWriter {
     fn start(path: &Path) -> Result<Self, JournalError> {
         let connection = connect(path)?;
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(MAX_WAITING);
         let failure = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&failure);
         let place = path.to_owned();
@@ -368,11 +408,28 @@ fn write_batch(
                 }
                 Message::Attestation(a) => {
                     let task = a.task.as_deref().unwrap_or_default();
-                    attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, a.bundle])?;
+                    if a.bundle.len() > LARGE_BUNDLE {
+                        let size = ZeroBlob(a.bundle.len() as u64);
+                        let row =
+                            attestation_row.insert(params![a.run.as_str(), task, a.predicate_type, size])?;
+                        write_large(&transaction, row, a.bundle.as_bytes())?;
+                    } else {
+                        attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, a.bundle])?;
+                    }
                 }
                 Message::Flush(done) => flushes.push(done),
             }
         }
     }
     transaction.commit()
+}
+
+/// Fills in a bundle whose room is made. What is filled in later is a blob,
+/// never text.
+fn write_large(connection: &Connection, row: i64, bundle: &[u8]) -> rusqlite::Result<()> {
+    let mut blob = connection.blob_open("main", "attestation", "bundle", row, false)?;
+    for (at, piece) in (0..).step_by(LARGE_BUNDLE).zip(bundle.chunks(LARGE_BUNDLE)) {
+        blob.write_at(piece, at)?;
+    }
+    blob.close()
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::contact::{Connection, Contacts, Denial, Exchange};
 use super::{Event, Fact, RunStart, Source, TaskEnd, TaskStart};
-use crate::model::{RunId, RunReason, SkipReason, Status};
+use crate::model::{RunId, RunReason, Shared, SkipReason, Status};
 
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub enum RunState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskRecord {
     /// When it began, and with what.
-    pub start: Option<(Timestamp, TaskStart)>,
+    pub start: Option<(Timestamp, Shared<TaskStart>)>,
     /// When it ended, and how.
-    pub end: Option<(Timestamp, TaskEnd)>,
+    pub end: Option<(Timestamp, Shared<TaskEnd>)>,
     /// What it had to do with the world outside.
     pub contacts: Contacts,
     /// Why it was not run.
@@ -64,12 +64,18 @@ impl RunRecord {
     /// [`Fact::RunStarted`].
     #[must_use]
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Self> {
-        let mut events = events.into_iter();
-        let mut record = Self::begin(events.next()?)?;
-        for event in events {
-            record.apply(event);
+        let mut record = None;
+        events.into_iter().for_each(|event| Self::extend(&mut record, event));
+        record
+    }
+
+    /// Adds the next event of a run to its record, which the first one begins.
+    pub fn extend(record: &mut Option<Self>, event: &Event) {
+        match record {
+            Some(record) => record.apply(event),
+            None if event.seq == 0 => *record = Self::begin(event),
+            None => {}
         }
-        Some(record)
     }
 
     /// The record of a run that has just begun.
@@ -99,7 +105,7 @@ impl RunRecord {
             Fact::SourceAcquired(source) => self.source = Some(source.clone()),
             Fact::TaskStarted(start) => {
                 let task = self.tasks.entry(start.task.clone()).or_default();
-                task.start = Some((event.at, TaskStart::clone(start)));
+                task.start = Some((event.at, Shared::clone(start)));
             }
             Fact::RequestFinished(exchange) => {
                 self.contacts(&exchange.task).exchanges.push(Exchange::clone(exchange));
@@ -112,7 +118,7 @@ impl RunRecord {
             }
             Fact::TaskFinished(end) => {
                 let task = self.tasks.entry(end.task.clone()).or_default();
-                task.end = Some((event.at, TaskEnd::clone(end)));
+                task.end = Some((event.at, Shared::clone(end)));
             }
             Fact::TaskSkipped { task, reason } => {
                 self.tasks.entry(task.clone()).or_default().skipped = Some(*reason);

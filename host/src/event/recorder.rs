@@ -91,10 +91,7 @@ impl Recorder {
             let hash = chain(head.hash, seq, at, &text);
             let event = Arc::new(Event { run: self.run.clone(), seq, at, fact, hash });
             (head.seq, head.hash, head.at) = (seq + 1, hash, at);
-            match &mut head.record {
-                Some(record) => record.apply(&event),
-                none => *none = RunRecord::begin(&event),
-            }
+            RunRecord::extend(&mut head.record, &event);
             self.writer.append(Arc::clone(&event), text)?;
             event
         };

@@ -6,6 +6,7 @@ mod overrides;
 mod pipeline;
 mod reason;
 mod secret;
+mod shared;
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +22,7 @@ pub use pipeline::{
 };
 pub use reason::{RunReason, SkipReason, Status, TaskRunReason};
 pub use secret::{InvalidSecretHost, InvalidSecretValue, SecretHost, SecretValue};
+pub use shared::Shared;
 
 /// The name of a PipelineRun: the pipeline's name, a dash and ten characters
 /// that make it unique on this machine.

@@ -9,8 +9,7 @@ use super::params::known_names;
 use super::template::{Piece, Selector, pick};
 use super::{Argument, At, PlanError, PlanRequest, PlannedTask, Reference, ResolvedTask, Template, Wire};
 use crate::capability::{Deciders, GrantDecision, Import};
-use crate::event::TaskIdentity;
-use crate::model::{EffectiveLimits, MAX_PARAM_BYTES, MAX_PLAN_BYTES, Pipeline, PipelineTask};
+use crate::model::{EffectiveLimits, MAX_PARAM_BYTES, MAX_PLAN_BYTES, Pipeline, PipelineTask, Shared};
 
 /// Connects every task that was resolved, reporting whatever does not fit.
 pub(crate) fn connect(
@@ -85,7 +84,7 @@ fn assemble(
             errors.push(PlanError::ForbiddenImport { task: name(), import, why, place });
         }
     }
-    let trusted = matches!(found.trust, TrustDecision::Trusted { .. });
+    let trusted = matches!(found.identity.trust, TrustDecision::Trusted { .. });
     let pipeline = task.grants.as_ref();
     let deciders = Deciders { task: task.name.as_str(), trusted, pipeline, overrides: request.overrides };
     let decision = GrantDecision::new(asked, deciders);
@@ -110,14 +109,7 @@ fn assemble(
     }
     PlannedTask {
         name: task.name.as_str().into(),
-        identity: TaskIdentity {
-            name: manifest.metadata.name.to_string(),
-            version: manifest.metadata.version.clone(),
-            reference: found.reference.clone(),
-            digest: found.digest,
-            component: found.component.digest,
-            trust: found.trust.clone(),
-        },
+        identity: Shared::clone(&found.identity),
         component: std::sync::Arc::clone(&found.component),
         params,
         inputs,

@@ -22,7 +22,7 @@ use cofferdam_registry::Digest;
 use crate::capability::GrantLine;
 use crate::component::Component;
 use crate::event::{Grants, TaskIdentity};
-use crate::model::{EffectiveLimits, Overrides, Pipeline};
+use crate::model::{EffectiveLimits, Overrides, Pipeline, Shared};
 
 pub use error::{Place, PlanError, PlanErrors};
 pub use registry::RegistryResolver;
@@ -54,7 +54,7 @@ pub struct PlannedTask {
     /// The name in the pipeline.
     pub name: Arc<str>,
     /// Which task it is, and whether it is trusted.
-    pub identity: TaskIdentity,
+    pub identity: Shared<TaskIdentity>,
     /// The component.
     pub component: Arc<Component>,
     /// Its params, with references to results still open.

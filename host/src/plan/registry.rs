@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use cofferdam_registry::{
     Bundles, Candidate, Digest, EMBEDDED_HOST, Layout, Location, MAX_COMPONENT, Reference, Trust,
@@ -13,6 +12,7 @@ use jiff::Timestamp;
 
 use super::resolve::{ResolveError, ResolvedTask, Resolver};
 use crate::component::Component;
+use crate::event::TaskIdentity;
 use crate::model::TaskRef;
 
 /// Finds tasks in the embedded registry, in other layouts and in files. Each is
@@ -78,7 +78,7 @@ impl RegistryResolver {
         // Recorded with the version that was signed, not with a tag that moves.
         let tag = Some(metadata.version.clone());
         let reference = Reference { tag, digest: Some(pulled.digest), ..reference }.to_string();
-        Ok(ResolvedTask { reference, digest: pulled.digest, component: Arc::new(component), trust })
+        Ok(ResolvedTask::new(reference, pulled.digest, component, trust))
     }
 
     /// Reads a task from a file. Nothing is signed there, so it is untrusted.
@@ -96,7 +96,7 @@ impl RegistryResolver {
         let candidate =
             Candidate { uri: &uri, spellings: &spellings, digest, component: digest, bundles: &bundles };
         let trust = self.trust.decide(&candidate, self.now);
-        Ok(ResolvedTask { reference, digest, component: Arc::new(component), trust })
+        Ok(ResolvedTask::new(reference, digest, component, trust))
     }
 
     fn find(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
@@ -111,7 +111,10 @@ impl RegistryResolver {
                 {
                     // As it was written: where that is on this machine is nobody's business.
                     let task = found.component.manifest.metadata.clone();
-                    found.reference = format!("oci:{path}:{}:{}@{}", task.name, task.version, found.digest);
+                    let digest = found.identity.digest;
+                    let reference = format!("oci:{path}:{}:{}@{digest}", task.name, task.version);
+                    found.identity =
+                        TaskIdentity { reference, ..TaskIdentity::clone(&found.identity) }.into();
                 }
                 Ok(found)
             }
@@ -135,7 +138,7 @@ impl Resolver for RegistryResolver {
             return Ok(found.clone());
         }
         let found = self.find(task, base)?;
-        match &found.trust {
+        match &found.identity.trust {
             TrustDecision::Denied { rule, message } => {
                 return Err(ResolveError::Denied { rule: rule.clone(), message: message.clone() });
             }

@@ -9,19 +9,34 @@ use cofferdam_registry::{Digest, InvalidReference, LayoutError, TrustDecision};
 use miette::Diagnostic;
 
 use crate::component::{Component, ComponentError};
-use crate::model::TaskRef;
+use crate::event::TaskIdentity;
+use crate::model::{Shared, TaskRef};
 
 /// A task that was found, read and held against the trust rules.
 #[derive(Clone, Debug)]
 pub struct ResolvedTask {
-    /// The reference, pinned to its digest.
-    pub reference: String,
-    /// The digest that is signed and pinned.
-    pub digest: Digest,
+    /// Which task it is, and whether it is trusted.
+    pub identity: Shared<TaskIdentity>,
     /// The component.
     pub component: Arc<Component>,
-    /// Whether it is trusted, and why.
-    pub trust: TrustDecision,
+}
+
+impl ResolvedTask {
+    /// A task found under a reference that is pinned to the digest that is
+    /// signed.
+    #[must_use]
+    pub fn new(reference: String, digest: Digest, component: Component, trust: TrustDecision) -> Self {
+        let metadata = &component.manifest.metadata;
+        let identity = TaskIdentity {
+            name: metadata.name.to_string(),
+            version: metadata.version.clone(),
+            reference,
+            digest,
+            component: component.digest,
+            trust,
+        };
+        Self { identity: identity.into(), component: Arc::new(component) }
+    }
 }
 
 /// Finds tasks. One implementation reads registries, the other is for tests of

@@ -9,9 +9,11 @@ mod statement;
 mod tekton;
 mod verify;
 
+use std::io;
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, KeyError, SigningKey, Statement, sign};
+use cofferdam_registry::{Digest, KeyError, SigningKey, Statement, sign, sign_written};
+use serde::Serialize;
 
 use crate::event::{
     Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation,
@@ -19,7 +21,8 @@ use crate::event::{
 
 pub use slsa::{PREDICATE_TYPE, Provenance};
 pub use statement::{
-    LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunFacts, TASK_RUN_TYPE, TaskFacts, run_statement, task_statement,
+    LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, run_statement,
+    task_statement,
 };
 pub use verify::{Check, Report, verify_bundle, verify_run};
 
@@ -75,7 +78,10 @@ impl<'a> Attestor<'a> {
         let quiet = end.usage.requests == 0 && end.usage.denials == 0 && start.grants.tcp.is_empty();
         let contacts = if quiet { Contacts::default() } else { self.recorder.contacts(&start.task) };
         let facts = TaskFacts { started: started.at, start, finished: finished.at, end, contacts: &contacts };
-        self.keep(Some(start.task.clone()), task_statement(run, facts))
+        let statement = task_statement(run, facts);
+        // Small: made once, not once for each time it is asked for.
+        let bundle = sign(&encode(&statement), self.key)?;
+        self.keep(Some(start.task.clone()), statement.predicate_type, bundle)
     }
 
     /// Attests the run, once it has ended.
@@ -84,17 +90,13 @@ impl<'a> Attestor<'a> {
     /// [`AttestError`].
     pub fn run(&self, record: RunRecord) -> Result<(), AttestError> {
         let statement = run_statement(&record).ok_or(AttestError::Incomplete("the run has not ended"))?;
-        // Of ten thousand tasks each of these is large: one goes before the next.
+        let bundle = sign_written(&|out| write(&statement, out), self.key)?;
+        let predicate_type = statement.predicate_type;
         drop(record);
-        self.keep(None, statement)
+        self.keep(None, predicate_type, bundle)
     }
 
-    fn keep(&self, task: Option<String>, statement: Statement<Provenance>) -> Result<(), AttestError> {
-        let bytes = encode(&statement);
-        let predicate_type = statement.predicate_type.clone();
-        drop(statement);
-        let bundle = sign(&bytes, self.key)?;
-        drop(bytes);
+    fn keep(&self, task: Option<String>, predicate_type: String, bundle: String) -> Result<(), AttestError> {
         let digest = Digest::of(bundle.as_bytes());
         let run = self.recorder.run().clone();
         let stored =
@@ -105,8 +107,35 @@ impl<'a> Attestor<'a> {
     }
 }
 
+/// Writes the bytes of a Statement that are signed.
+fn write(statement: &Statement<impl Serialize>, out: &mut dyn io::Write) -> io::Result<()> {
+    Ok(serde_json::to_writer(out, statement)?)
+}
+
+/// Whether some bytes are those of a Statement.
+fn is_written_as(statement: &Statement<impl Serialize>, bytes: &[u8]) -> bool {
+    let mut out = io::BufWriter::new(Same(bytes));
+    let written = write(statement, &mut out);
+    // What is still in the buffer counts, too.
+    written.is_ok() && out.into_inner().is_ok_and(|rest| rest.0.is_empty())
+}
+
+/// What must still be written, to be the same as what is expected.
+struct Same<'a>(&'a [u8]);
+
+impl io::Write for Same<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or_else(|| io::Error::other("it is other"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The bytes of a Statement that are signed.
-pub(crate) fn encode(statement: &Statement<Provenance>) -> Vec<u8> {
+fn encode(statement: &Statement<impl Serialize>) -> Vec<u8> {
     // Strings, numbers and maps with string keys always serialise.
     serde_json::to_vec(statement).unwrap_or_default()
 }

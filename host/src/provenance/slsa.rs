@@ -10,9 +10,9 @@ pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// How an artifact came to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Provenance {
+pub struct Provenance<D = Vec<ResourceDescriptor>> {
     /// What went in.
-    pub build_definition: BuildDefinition,
+    pub build_definition: BuildDefinition<D>,
     /// This one execution.
     pub run_details: RunDetails,
 }
@@ -20,7 +20,7 @@ pub struct Provenance {
 /// What went in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BuildDefinition {
+pub struct BuildDefinition<D = Vec<ResourceDescriptor>> {
     /// How to read the rest: a URI with documentation.
     pub build_type: String,
     /// Everything under the control of whoever started it, complete.
@@ -28,7 +28,7 @@ pub struct BuildDefinition {
     /// What the builder decided.
     pub internal_parameters: serde_json::Value,
     /// What was used, by digest.
-    pub resolved_dependencies: Vec<ResourceDescriptor>,
+    pub resolved_dependencies: D,
 }
 
 /// One execution.

@@ -2,9 +2,11 @@
 //! same bytes, which is how a signed Statement is checked against the journal.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use cofferdam_registry::{Digest, Statement, Subject};
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::slsa::{
@@ -103,27 +105,36 @@ pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Prove
     Statement::new(PREDICATE_TYPE, task_subjects(run.id, end), provenance)
 }
 
+/// What went into a run. Of ten thousand tasks that is twenty thousand parts,
+/// so each is made when it is written, and gone after it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunDependencies<'a>(&'a RunRecord);
+
+impl Serialize for RunDependencies<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(record) = *self;
+        let start = &record.start;
+        let pipeline = ResourceDescriptor::named("pipeline")
+            .uri(start.file.clone())
+            .digest("sha256", start.file_digest.to_hex());
+        let source = record.source.iter();
+        let source =
+            source.flat_map(|source| iter::once(source_dependency(source)).chain(commit_dependency(source)));
+        let tasks = record.task_facts().flat_map(|task| {
+            let run = task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, task));
+            [task_dependency("task", task.start), run].into_iter().chain(contacts::fetched(task.contacts))
+        });
+        serializer.collect_seq(iter::once(pipeline).chain(source).chain(tasks))
+    }
+}
+
 /// The Statement about a whole run; nothing while it has not ended.
 #[must_use]
-pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance>> {
+pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDependencies<'_>>>> {
     let (finished, reason, _) = record.finished.as_ref()?;
     let (events, head) = record.finished_head?;
     let start = &record.start;
     let tasks: Vec<TaskFacts<'_>> = record.task_facts().collect();
-    let mut dependencies = vec![
-        ResourceDescriptor::named("pipeline")
-            .uri(start.file.clone())
-            .digest("sha256", start.file_digest.to_hex()),
-    ];
-    if let Some(source) = &record.source {
-        dependencies.push(source_dependency(source));
-        dependencies.extend(commit_dependency(source));
-    }
-    for task in &tasks {
-        dependencies.push(task_dependency("task", task.start));
-        dependencies.push(task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, *task)));
-        dependencies.extend(contacts::fetched(task.contacts));
-    }
     let succeeded = reason.status() == Status::Succeeded;
     let made = tasks.iter().filter(|_| succeeded).flat_map(|task| output_subjects(task.end));
     let mut subjects: Vec<Subject> = made.collect();
@@ -150,7 +161,7 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance>> {
                 "sourceDateEpoch": start.source_date_epoch,
                 "isolation": "wasm-component",
             }),
-            resolved_dependencies: dependencies,
+            resolved_dependencies: RunDependencies(record),
         },
         run_details: RunDetails {
             builder: builder(start),

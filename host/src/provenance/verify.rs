@@ -1,16 +1,14 @@
 //! Checks a run, or a bundle somebody hands over, and says in words what holds.
 
-use std::collections::BTreeMap;
-
-use cofferdam_registry::{Digest, PublicKey, Statement, verify_statement};
+use cofferdam_registry::{Digest, PublicKey, Statement, verify, verify_statement};
 use serde::Serialize;
 
 use super::statement::{INPUT_READS, outcome_digest};
 use super::{
-    LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, encode, run_statement,
-    task_statement,
+    LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, is_written_as,
+    run_statement, task_statement,
 };
-use crate::event::{Event, Fact, Journal, JournalError, RunRecord, RunState, StoredAttestation};
+use crate::event::{Event, Fact, Journal, JournalError, RunRecord, RunState};
 use crate::model::RunId;
 use crate::store::{Store, StoreError};
 
@@ -59,7 +57,12 @@ pub fn verify_run(
     key: &PublicKey,
 ) -> Result<Report, JournalError> {
     let mut report = Report::default();
-    let events = match journal.events(run) {
+    let (mut record, mut ending) = (None, Ending::default());
+    let told = journal.replay(run, |event| {
+        ending.extend(&event);
+        RunRecord::extend(&mut record, &event);
+    });
+    let events = match told {
         Ok(events) => events,
         Err(error @ JournalError::Changed { .. }) => {
             report.add("journal", Err(error.to_string()));
@@ -67,34 +70,30 @@ pub fn verify_run(
         }
         Err(error) => return Err(error),
     };
-    report.add("journal", Ok(format!("{} events, each chained to the one before", events.len())));
-    let Some(record) = RunRecord::fold(&events) else {
+    report.add("journal", Ok(format!("{events} events, each chained to the one before")));
+    let Some(record) = record else {
         report.add("run", Err("its first event is not its start".to_owned()));
         return Ok(report);
     };
     report.add("run", completeness(&record));
-    if let Err(why) = ending(&events) {
-        report.add("journal's end", Err(why));
+    if !ending.is_sound() {
+        report.add("journal's end", Err("events were added after the run had ended".to_owned()));
     }
-    let mut stored = BTreeMap::new();
-    for attestation in journal.attestations(run)? {
-        let task = attestation.task.clone();
-        if !record.attested.contains_key(&(task.clone(), attestation.predicate_type.clone())) {
-            let about = task.as_deref().unwrap_or("the run").escape_debug().to_string();
+    for about in journal.attested(run)? {
+        if !record.attested.contains_key(&about) {
+            let about = about.0.as_deref().unwrap_or("the run").escape_debug().to_string();
             report
                 .add("attestations", Err(format!("the journal names none about {about}, and there is one")));
-        } else if attestation.predicate_type == PREDICATE_TYPE {
-            stored.insert(task, attestation);
         }
     }
+    let signed = Signed { journal, record: &record, key };
     for facts in record.task_facts() {
         let name = &facts.start.task;
         let statement = task_statement(record.facts(), facts);
-        let finding = attestation(&record, Some(name.clone()), &stored, &statement, key);
-        report.add(format!("provenance of task {name}"), finding);
+        report.add(format!("provenance of task {name}"), signed.check(Some(name), &statement)?);
     }
     if let Some(statement) = run_statement(&record) {
-        report.add("provenance of the run", attestation(&record, None, &stored, &statement, key));
+        report.add("provenance of the run", signed.check(None, &statement)?);
     }
     if let Some(source) = &record.source {
         report.add("source", artifact(store, source.tree.digest));
@@ -111,17 +110,31 @@ pub fn verify_run(
     Ok(report)
 }
 
-/// What follows the end of a run is signed by nothing, so it can only be what
-/// must follow: the run's own attestation, and the seal.
-fn ending(events: &[Event]) -> Result<(), String> {
-    let ended = events.iter().position(|event| matches!(event.fact, Fact::RunFinished { .. }));
-    let after: Vec<&Fact> =
-        ended.into_iter().flat_map(|at| events.iter().skip(at + 1)).map(|event| &event.fact).collect();
-    match after.as_slice() {
-        [] | [Fact::Attested { task: None, .. }] | [Fact::Attested { task: None, .. }, Fact::RunSealed] => {
-            Ok(())
+/// What follows the end of a run. It is signed by nothing, so it can only be
+/// what must follow: the run's own attestation, and the seal.
+#[derive(Default)]
+enum Ending {
+    #[default]
+    Running,
+    Ended,
+    Attested,
+    Sealed,
+    Unsound,
+}
+
+impl Ending {
+    fn extend(&mut self, event: &Event) {
+        *self = match (&*self, &event.fact) {
+            (Self::Running, Fact::RunFinished { .. }) => Self::Ended,
+            (Self::Running, _) => Self::Running,
+            (Self::Ended, Fact::Attested { task: None, .. }) => Self::Attested,
+            (Self::Attested, Fact::RunSealed) => Self::Sealed,
+            (Self::Ended | Self::Attested | Self::Sealed | Self::Unsound, _) => Self::Unsound,
         }
-        _ => Err("events were added after the run had ended".to_owned()),
+    }
+
+    fn is_sound(&self) -> bool {
+        !matches!(self, Self::Unsound)
     }
 }
 
@@ -135,24 +148,38 @@ fn completeness(record: &RunRecord) -> Result<String, String> {
     }
 }
 
-fn attestation(
-    record: &RunRecord,
-    task: Option<String>,
-    stored: &BTreeMap<Option<String>, StoredAttestation>,
-    derived: &Statement<Provenance>,
-    key: &PublicKey,
-) -> Result<String, String> {
-    let found = stored.get(&task).ok_or("it is missing")?;
-    let recorded = record.attested.get(&(task, PREDICATE_TYPE.to_owned()));
-    if recorded != Some(&Digest::of(found.bundle.as_bytes())) {
-        return Err("it is not the one the journal names".to_owned());
+/// What was signed about a run, to be held against what its journal tells.
+struct Signed<'a> {
+    journal: &'a Journal,
+    record: &'a RunRecord,
+    key: &'a PublicKey,
+}
+
+impl Signed<'_> {
+    fn check(
+        &self,
+        task: Option<&String>,
+        derived: &Statement<impl Serialize>,
+    ) -> Result<Result<String, String>, JournalError> {
+        let name = task.map(String::as_str);
+        let Some(bundle) = self.journal.bundle(&self.record.id, name, PREDICATE_TYPE)? else {
+            return Ok(Err("it is missing".to_owned()));
+        };
+        let recorded = self.record.attested.get(&(task.cloned(), PREDICATE_TYPE.to_owned()));
+        if recorded != Some(&Digest::of(&bundle)) {
+            return Ok(Err("it is not the one the journal names".to_owned()));
+        }
+        let signed = match verify(&bundle, self.key) {
+            Ok(signed) => signed,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        drop(bundle);
+        // Byte for byte: the same events always give the same bytes.
+        if !is_written_as(derived, &signed) {
+            return Ok(Err("what was signed is not what the journal tells".to_owned()));
+        }
+        Ok(Ok(format!("signed by key {}, and the same as the journal tells", self.key.id())))
     }
-    let signed: Statement<Provenance> =
-        verify_statement(found.bundle.as_bytes(), key, PREDICATE_TYPE).map_err(|error| error.to_string())?;
-    if encode(&signed) != encode(derived) {
-        return Err("what was signed is not what the journal tells".to_owned());
-    }
-    Ok(format!("signed by key {}, and the same as the journal tells", key.id()))
 }
 
 /// Checks the list of the files that were opened, and that it has as many.

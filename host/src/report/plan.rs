@@ -10,7 +10,7 @@ use super::run::trust_words;
 use super::words::{Palette, visible};
 use crate::capability::GrantLine;
 use crate::event::TaskIdentity;
-use crate::model::EffectiveLimits;
+use crate::model::{EffectiveLimits, Shared};
 use crate::plan::{Argument, Piece, Plan, PlannedTask, Template, Wire};
 
 /// A plan as it is shown.
@@ -34,7 +34,7 @@ pub struct TaskPlanView {
     /// The name in the pipeline.
     pub task: String,
     /// Which task it is, and whether it is trusted.
-    pub identity: TaskIdentity,
+    pub identity: Shared<TaskIdentity>,
     /// The tasks it waits for.
     pub after: Vec<String>,
     /// Its params; what is known only at run time as `$(..)`.
@@ -76,7 +76,7 @@ impl TaskPlanView {
         let outputs = &task.component.manifest.spec.outputs;
         Self {
             task: task.name.to_string(),
-            identity: task.identity.clone(),
+            identity: Shared::clone(&task.identity),
             after: task.after.iter().map(name).collect(),
             params: task.params.iter().map(|(name, argument)| (name.clone(), value_of(argument))).collect(),
             inputs: task.inputs.iter().map(|(name, wire)| (name.clone(), from(wire))).collect(),

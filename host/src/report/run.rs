@@ -12,7 +12,7 @@ use crate::event::{
     Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads, RunRecord, RunState, Source,
     TaskFailure, TaskIdentity, TaskRecord, Usage,
 };
-use crate::model::EffectiveLimits;
+use crate::model::{EffectiveLimits, Shared};
 use crate::store::Tree;
 
 /// How a task of a run stands.
@@ -93,7 +93,7 @@ pub struct TaskView {
     pub failure: Option<TaskFailure>,
     /// Which task it is, and whether it is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity: Option<TaskIdentity>,
+    pub identity: Option<Shared<TaskIdentity>>,
     /// Whether nothing but inputs, params and the component decided the outcome.
     pub hermetic: bool,
     /// What it could do beyond reading inputs and writing outputs.
@@ -223,7 +223,7 @@ impl TaskView {
             reason: end.map(|end| end.reason.as_str()).or(skipped),
             message: end.and_then(|end| end.message.clone()),
             failure: end.and_then(|end| end.failure.clone()),
-            identity: start.map(|(_, start)| start.identity.clone()),
+            identity: start.map(|(_, start)| Shared::clone(&start.identity)),
             hermetic: task.hermetic(),
             grants: start.map(|(_, start)| start.grants.clone()),
             limits: start.map(|(_, start)| start.limits),
