@@ -17,6 +17,7 @@ mod hostile_files;
 mod hostile_imports;
 mod hostile_limits;
 mod hostile_results;
+mod hostile_sockets;
 mod hostile_speech;
 mod interruption;
 mod limits;
