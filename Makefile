@@ -24,7 +24,7 @@ run: build tasks ## Set everything up, then inspect this repository and verify t
 
 test: toolchain lint unit deny ## Run every check
 
-bench: toolchain ## Measure beside ninja, make, openssl and bubblewrap
+bench: toolchain ## Measure beside ninja, make, openssl, bubblewrap and curl
 	tests/bench/install-peers
 	cargo bench --package cofferdam --bench peers
 

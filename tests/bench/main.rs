@@ -1,9 +1,10 @@
-//! `make bench`: what Cofferdam costs beside ninja, make, openssl and bubblewrap,
+//! `make bench`: what Cofferdam costs beside ninja, make, openssl, bubblewrap and curl,
 //! in one run on one machine. Prints figures beside those that are wanted, each
 //! from a file of its own; decides nothing.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people who read its table")]
 
+mod download;
 mod fan_out;
 mod figure;
 mod ingest;
@@ -25,11 +26,12 @@ fn main() {
     println!("\n{:<46} {:>10} {:>10} {:>8}", "", "median", "best", "wanted");
     // `cargo bench --bench peers NAME ..` measures only what is named.
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let figures: [(&str, &dyn Fn()); 6] = [
+    let figures: [(&str, &dyn Fn()); 7] = [
         ("fan-out", &|| fan_out::run(&world)),
         ("single", &|| single::run(&world)),
         ("no-op", &|| no_op::run(&world)),
         ("reading", &|| reading::run(&world)),
+        ("download", &|| download::run(&world)),
         ("memory", &|| memory::run(&world)),
         ("ingest", &|| ingest::run(directory.path())),
     ];
@@ -48,8 +50,13 @@ fn version(program: &str, args: &[&str]) -> String {
 
 fn versions() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let programs =
-        [("ninja", "--version"), ("make", "--version"), ("openssl", "version"), ("bwrap", "--version")];
+    let programs = [
+        ("ninja", "--version"),
+        ("make", "--version"),
+        ("openssl", "version"),
+        ("bwrap", "--version"),
+        ("curl", "--version"),
+    ];
     let peers: Vec<String> =
         programs.iter().map(|(name, arg)| format!("{name}: {}", version(name, &[arg]))).collect();
     format!("{cores} cores; cofferdam: {}; {}", env!("CARGO_PKG_VERSION"), peers.join("; "))

@@ -121,7 +121,7 @@ impl GrantDecision {
                 Some(allow) => Verdict::Whole(format!("allowed by --allow {allow}")),
                 None => left_out(),
             },
-            other => other,
+            decided @ (Verdict::Pipeline | Verdict::Whole(_) | Verdict::Refused { .. }) => decided,
         };
         let (granted, why, undecided) = match verdict {
             Verdict::Pipeline => (true, "the pipeline grants it".to_owned(), false),

@@ -66,7 +66,11 @@ pub(crate) fn set_sockets(wasi: &mut WasiCtxBuilder, connections: Option<&Arc<Co
                 SocketAddrUse::TcpConnect => true,
                 // The system binds before it connects: to no address of ours.
                 SocketAddrUse::TcpBind => true,
-                _ => false,
+                SocketAddrUse::TcpListen
+                | SocketAddrUse::TcpAccept
+                | SocketAddrUse::UdpBind
+                | SocketAddrUse::UdpSend
+                | SocketAddrUse::UdpReceive => false,
             };
             Box::pin(async move { allowed })
         });
