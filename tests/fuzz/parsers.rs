@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use cofferdam::capability::Redactor;
 use cofferdam::component::{Component, embed, inspect};
-use cofferdam::model::{DEFAULT_LIMITS, Overrides};
+use cofferdam::model::{DEFAULT_LIMITS, Overrides, SecretValue, TaskRef};
 use cofferdam::plan::{Plan, PlanRequest, ResolveError, ResolvedTask, Resolver, Template};
 use cofferdam::store::Store;
 use cofferdam_manifest::Manifest;

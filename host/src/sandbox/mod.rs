@@ -132,7 +132,7 @@ pub struct Exit {
 /// A component that is compiled and linked, ready to run any number of times.
 #[derive(Clone)]
 pub struct Prepared {
-    pre: bindings::TaskPre<TaskState>,
+    pre: Arc<bindings::TaskPre<TaskState>>,
     /// Whether it can send requests at all.
     http: bool,
 }
@@ -220,7 +220,7 @@ impl Sandbox {
             self.linker.instantiate_pre(&compiled)
         };
         let pre = linked.and_then(bindings::TaskPre::new).map_err(unfit)?;
-        let prepared = Prepared { pre, http };
+        let prepared = Prepared { pre: Arc::new(pre), http };
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, prepared.clone());
         Ok(prepared)
     }
