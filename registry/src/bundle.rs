@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use base64::write::EncoderStringWriter;
+use base64::write::EncoderWriter;
 use serde::de::DeserializeOwned;
 use sigstore_types::bundle::{
     Bundle as Envelope, PublicKeyIdentifier, SignatureContent, VerificationMaterial,
@@ -93,20 +93,23 @@ impl fmt::Display for NamedKey {
 /// # Errors
 /// [`KeyError`] when the key cannot sign.
 pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
-    sign_written(&|out| out.write_all(statement), key)
+    let mut json = Vec::new();
+    sign_written(&|out| out.write_all(statement), key, &mut json)?;
+    String::from_utf8(json).map_err(|error| invalid("the bundle", "text", error))
 }
 
-/// Signs the bytes of a Statement that `write` writes, and gives the bundle's
+/// Signs the bytes of a Statement that `write` writes, and writes the bundle's
 /// JSON. It is asked three times and must write the same each time: so a large
-/// Statement is never in memory as a whole, but in its bundle.
+/// Statement is never in memory as a whole.
 ///
 /// # Errors
-/// [`KeyError`] when the key cannot sign, or what `write` says.
+/// [`KeyError`] when the key cannot sign or `out` cannot be written.
 pub fn sign_written(
     write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
     key: &SigningKey,
-) -> Result<String, KeyError> {
-    let failed = |error: io::Error| invalid("the bundle", "serialisable", error);
+    out: &mut dyn Write,
+) -> Result<(), KeyError> {
+    let failed = |source| KeyError::Io { action: "write", path: "the bundle".into(), source };
     let mut counted = Counter(0);
     write(&mut counted).map_err(failed)?;
     let size = counted.0;
@@ -125,15 +128,15 @@ pub fn sign_written(
     let (before, after) = frame
         .split_once(EMPTY_PAYLOAD)
         .ok_or_else(|| invalid("the bundle", "an envelope with a payload", "it has none"))?;
-    let mut json = String::with_capacity(frame.len() + size.div_ceil(3) * 4);
-    json.push_str(before);
-    json.push_str(PAYLOAD_BEGIN);
-    let mut encoded = BufWriter::new(EncoderStringWriter::from_consumer(&mut json, &STANDARD));
-    write(&mut encoded).map_err(failed)?;
-    encoded.into_inner().map_err(|error| failed(error.into_error()))?.into_inner();
-    json.push('"');
-    json.push_str(after);
-    Ok(json)
+    let fill = |out: &mut dyn Write| -> io::Result<()> {
+        write!(out, "{before}{PAYLOAD_BEGIN}")?;
+        let mut encoded = BufWriter::new(EncoderWriter::new(&mut *out, &STANDARD));
+        write(&mut encoded)?;
+        encoded.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+        write!(out, "\"{after}")?;
+        out.flush()
+    };
+    fill(out).map_err(failed)
 }
 
 /// Counts what is written.

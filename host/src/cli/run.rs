@@ -1,5 +1,6 @@
 //! `cofferdam run`: plans, runs, attests, and says how it was.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     }
     let plan = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
-    let record = execute(args, home, &plan, &store, printer)?;
+    let record = execute(args, home, plan, &store, printer)?;
     let view = RunView::new(&record, false);
     let history = home.history();
     let here = printer.surroundings(&history);
@@ -70,18 +71,18 @@ fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure>
 fn execute(
     args: &RunArgs,
     home: &Home,
-    plan: &Plan,
+    plan: Plan,
     store: &Store,
     printer: &Printer,
 ) -> Result<RunRecord, Failure> {
     // Whatever can be found wrong is found before the run begins.
     let key = home.signing_key()?;
     let jobs = args.jobs.unwrap_or_else(processors);
-    let credentials = credentials::unlock(plan, home)?;
+    let credentials = credentials::unlock(&plan, home)?;
     let network = Network::new(home.configuration()?.network(&home.configuration_directory()));
     let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key(), network)?;
-    let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, plan))?;
-    let given = printer.busy("reading the source", || acquire(args, plan, store))?;
+    let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, &plan))?;
+    let given = printer.busy("reading the source", || acquire(args, &plan, store))?;
     let journal = home.journal()?;
     let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
     let root = home.work_root();
@@ -126,14 +127,17 @@ fn execute(
     let attest = |started: &_, finished: &_| {
         attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
     };
-    engine.run(plan, &prepared, given.source.as_ref(), &attest)?;
-    seal(&recorder, &attestor)?;
-    recorder.so_far().ok_or_else(no_events)
+    engine.run(&plan, &prepared, given.source.as_ref(), &attest)?;
+    // Large where the run is, and of no use for what follows.
+    drop((prepared, plan, sandbox));
+    let file = tempfile::tempfile_in(work.path());
+    seal(&recorder, &attestor, file.map_err(|error| Failure::io("write to", work.path(), &error))?)?;
+    recorder.take().ok_or_else(no_events)
 }
 
 /// Attests the run as a whole, and waits until all of it is on disk.
-fn seal(recorder: &Recorder, attestor: &Attestor<'_>) -> Result<(), Failure> {
-    attestor.run(recorder.so_far().ok_or_else(no_events)?)?;
+fn seal(recorder: &Recorder, attestor: &Attestor<'_>, file: File) -> Result<(), Failure> {
+    attestor.run(file)?;
     recorder.record(Fact::RunSealed)?;
     Ok(recorder.flush()?)
 }

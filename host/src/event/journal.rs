@@ -4,6 +4,8 @@
 //! being made durable, so a busy run pays for few commits and an idle one does
 //! not wait. Reading checks the chain again, event by event.
 
+use std::fs::File;
+use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,17 +93,13 @@ pub enum JournalError {
 
 /// Events and bundles that wait to be written; who makes more waits with them,
 /// so that a slow disk costs time and not memory.
-const MAX_WAITING: usize = 1024;
-
-/// A larger bundle is written piece by piece: the database would make two more
-/// copies of it.
-const LARGE_BUNDLE: usize = 1 << 20;
+const MAX_WAITING: usize = 512;
 
 /// `seq`, `at`, `fact` and `hash` as stored.
 type Row = (u64, i64, String, Vec<u8>);
 
 /// A signed bundle and what it is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct StoredAttestation {
     /// The run.
     pub run: RunId,
@@ -110,7 +108,16 @@ pub struct StoredAttestation {
     /// The predicate's type.
     pub predicate_type: String,
     /// The bundle's JSON.
-    pub bundle: String,
+    pub bundle: Bundle,
+}
+
+/// The JSON of a bundle on its way into the journal.
+#[derive(Debug)]
+pub enum Bundle {
+    /// As text.
+    Text(String),
+    /// In a file, from its beginning: that of a run grows with its tasks.
+    File(File, u64),
 }
 
 /// Reads runs.
@@ -408,13 +415,20 @@ fn write_batch(
                 }
                 Message::Attestation(a) => {
                     let task = a.task.as_deref().unwrap_or_default();
-                    if a.bundle.len() > LARGE_BUNDLE {
-                        let size = ZeroBlob(a.bundle.len() as u64);
-                        let row =
-                            attestation_row.insert(params![a.run.as_str(), task, a.predicate_type, size])?;
-                        write_large(&transaction, row, a.bundle.as_bytes())?;
-                    } else {
-                        attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, a.bundle])?;
+                    match a.bundle {
+                        Bundle::Text(text) => {
+                            attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, text])?;
+                        }
+                        Bundle::File(file, size) => {
+                            let room = ZeroBlob(size);
+                            let row = attestation_row.insert(params![
+                                a.run.as_str(),
+                                task,
+                                a.predicate_type,
+                                room
+                            ])?;
+                            fill(&transaction, row, file)?;
+                        }
                     }
                 }
                 Message::Flush(done) => flushes.push(done),
@@ -424,12 +438,11 @@ fn write_batch(
     transaction.commit()
 }
 
-/// Fills in a bundle whose room is made. What is filled in later is a blob,
-/// never text.
-fn write_large(connection: &Connection, row: i64, bundle: &[u8]) -> rusqlite::Result<()> {
+/// Copies a bundle to where room for it was made: as a value the database would
+/// have it in memory twice. What is filled in later is a blob, never text.
+fn fill(connection: &Connection, row: i64, mut file: File) -> rusqlite::Result<()> {
     let mut blob = connection.blob_open("main", "attestation", "bundle", row, false)?;
-    for (at, piece) in (0..).step_by(LARGE_BUNDLE).zip(bundle.chunks(LARGE_BUNDLE)) {
-        blob.write_at(piece, at)?;
-    }
+    let copied = file.rewind().and_then(|()| std::io::copy(&mut file, &mut blob));
+    copied.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     blob.close()
 }

@@ -17,7 +17,7 @@ pub use fact::{
     Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, RunStart, Source, TaskEnd, TaskFailure,
     TaskIdentity, TaskStart, Usage,
 };
-pub use journal::{Journal, JournalError, StoredAttestation};
+pub use journal::{Bundle, Journal, JournalError, StoredAttestation};
 pub use record::{RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 

@@ -116,10 +116,15 @@ impl Recorder {
         }
     }
 
-    /// The run as its events tell it so far; nothing before the first.
+    /// Looks at the run as its events tell it so far; nothing before the first.
+    pub fn read<T>(&self, look: impl FnOnce(&RunRecord) -> T) -> Option<T> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).record.as_ref().map(look)
+    }
+
+    /// Gives the run away as its events tell it, once there will be no more.
     #[must_use]
-    pub fn so_far(&self) -> Option<RunRecord> {
-        self.head.lock().unwrap_or_else(PoisonError::into_inner).record.clone()
+    pub fn take(&self) -> Option<RunRecord> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).record.take()
     }
 
     /// What a task has had to do with the world outside so far.

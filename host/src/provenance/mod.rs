@@ -9,14 +9,15 @@ mod statement;
 mod tekton;
 mod verify;
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, KeyError, SigningKey, Statement, sign, sign_written};
+use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_written};
 use serde::Serialize;
 
 use crate::event::{
-    Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation,
+    Bundle, Contacts, Event, Fact, JournalError, Recorder, RunStart, Source, StoredAttestation,
 };
 
 pub use slsa::{PREDICATE_TYPE, Provenance};
@@ -81,29 +82,61 @@ impl<'a> Attestor<'a> {
         let statement = task_statement(run, facts);
         // Small: made once, not once for each time it is asked for.
         let bundle = sign(&encode(&statement), self.key)?;
-        self.keep(Some(start.task.clone()), statement.predicate_type, bundle)
+        let digest = Digest::of(bundle.as_bytes());
+        self.keep(Some(start.task.clone()), statement.predicate_type, Bundle::Text(bundle), digest)
     }
 
-    /// Attests the run, once it has ended.
+    /// Attests the run, once it has ended. Its bundle grows with its tasks, so
+    /// it is made in a file, which must be empty.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn run(&self, record: RunRecord) -> Result<(), AttestError> {
-        let statement = run_statement(&record).ok_or(AttestError::Incomplete("the run has not ended"))?;
-        let bundle = sign_written(&|out| write(&statement, out), self.key)?;
-        let predicate_type = statement.predicate_type;
-        drop(record);
-        self.keep(None, predicate_type, bundle)
+    pub fn run(&self, file: File) -> Result<(), AttestError> {
+        let incomplete = || AttestError::Incomplete("the run has not ended");
+        let mut kept = Kept { file, hasher: Hasher::default(), size: 0 };
+        let signed = self.recorder.read(|record| -> Result<String, AttestError> {
+            let statement = run_statement(record).ok_or_else(incomplete)?;
+            sign_written(&|out| write(&statement, out), self.key, &mut io::BufWriter::new(&mut kept))?;
+            Ok(statement.predicate_type)
+        });
+        let predicate_type = signed.unwrap_or_else(|| Err(incomplete()))?;
+        let digest = kept.hasher.finish();
+        self.keep(None, predicate_type, Bundle::File(kept.file, kept.size), digest)
     }
 
-    fn keep(&self, task: Option<String>, predicate_type: String, bundle: String) -> Result<(), AttestError> {
-        let digest = Digest::of(bundle.as_bytes());
+    fn keep(
+        &self,
+        task: Option<String>,
+        predicate_type: String,
+        bundle: Bundle,
+        digest: Digest,
+    ) -> Result<(), AttestError> {
         let run = self.recorder.run().clone();
         let stored =
             StoredAttestation { run, task: task.clone(), predicate_type: predicate_type.clone(), bundle };
         self.recorder.attest(stored)?;
         self.recorder.record(Fact::Attested { task, predicate_type, bundle: digest })?;
         Ok(())
+    }
+}
+
+/// A file, and the digest and size of what was written to it.
+struct Kept {
+    file: File,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl io::Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -167,6 +167,14 @@ fn task_text(out: &mut String, task: &TaskPlanView, palette: &Palette) {
         limits.tables
     );
     row("limits", &words);
+    // What a task without a network could use of one is noise.
+    if task.grants.iter().any(|line| line.asked.contains("://") || line.asked.starts_with("tcp ")) {
+        let words = format!(
+            "{} requests, {} at once, {} in one body, {} sent, {} received",
+            limits.requests, limits.open_requests, limits.body, limits.egress, limits.ingress
+        );
+        row("", &words);
+    }
 }
 
 /// What is asked for, what is granted of it, and why, in columns.

@@ -178,6 +178,18 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
             limits.log,
         );
         row(out, palette, "used", &words);
+        if usage.requests > 0 {
+            let words = format!(
+                "{} of {} requests, {} of {} sent, {} of {} received",
+                usage.requests,
+                limits.requests,
+                bytes(usage.sent),
+                limits.egress,
+                bytes(usage.received),
+                limits.ingress,
+            );
+            row(out, palette, "", &words);
+        }
     }
 }
 

@@ -148,7 +148,7 @@ impl Document {
 }
 
 impl Node {
-    fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match &self.kind {
             NodeKind::Null => Value::Null,
@@ -274,7 +274,10 @@ impl<'a> Reader<'a> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(NodeKind::List(items)),
+                (Event::SequenceEnd, _) => {
+                    items.shrink_to_fit();
+                    return Ok(NodeKind::List(items));
+                }
                 (event, place) => items.push(self.value(event, place, depth + 1)?),
             }
         }
@@ -285,7 +288,11 @@ impl<'a> Reader<'a> {
         let mut seen = std::collections::HashSet::new();
         loop {
             let (key, place) = match self.next()? {
-                (Event::MappingEnd, _) => return Ok(NodeKind::Map(entries)),
+                (Event::MappingEnd, _) => {
+                    // Room for more would be most of a document of many small values.
+                    entries.shrink_to_fit();
+                    return Ok(NodeKind::Map(entries));
+                }
                 (Event::Scalar(text, _, 0, None), place) => (text.into_owned(), place),
                 (_, place) => {
                     return Err(Fault::new(FaultKind::Syntax, place, "a key must be a plain string"));

@@ -13,6 +13,7 @@ mod host;
 mod limits;
 mod manifest;
 mod name;
+mod node;
 mod quantity;
 mod shape;
 

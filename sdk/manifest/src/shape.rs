@@ -28,7 +28,7 @@ pub fn decode<T: JsonSchema + DeserializeOwned>(document: &Document) -> Result<T
     if !walk.faults.is_empty() {
         return Err(walk.faults);
     }
-    serde_path_to_error::deserialize(document.to_json()).map_err(|error| {
+    serde_path_to_error::deserialize(document.root()).map_err(|error| {
         let place = document.place(&pointer_of(error.path()));
         vec![Fault::new(FaultKind::InvalidValue, place, error.into_inner().to_string())]
     })
