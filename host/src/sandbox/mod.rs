@@ -133,15 +133,9 @@ pub struct Exit {
 /// A component that is compiled and linked, ready to run any number of times.
 #[derive(Clone)]
 pub struct Prepared {
-<<<<<<< HEAD
-    pre: bindings::TaskPre<TaskState>,
+    pre: Arc<bindings::TaskPre<TaskState>>,
     /// Whether it can send requests or connect at all.
     reaches_out: bool,
-=======
-    pre: Arc<bindings::TaskPre<TaskState>>,
-    /// Whether it can send requests at all.
-    http: bool,
->>>>>>> wt-a
 }
 
 impl std::fmt::Debug for Prepared {
@@ -230,11 +224,7 @@ impl Sandbox {
             self.linker.instantiate_pre(&compiled)
         };
         let pre = linked.and_then(bindings::TaskPre::new).map_err(unfit)?;
-<<<<<<< HEAD
-        let prepared = Prepared { pre, reaches_out };
-=======
-        let prepared = Prepared { pre: Arc::new(pre), http };
->>>>>>> wt-a
+        let prepared = Prepared { pre: Arc::new(pre), reaches_out };
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, prepared.clone());
         Ok(prepared)
     }
