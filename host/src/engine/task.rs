@@ -43,6 +43,7 @@ impl Run<'_> {
             params,
             inputs,
             grants: task.grants.clone(),
+            hermetic: task.grants.hermetic(),
             limits: task.limits,
         };
         let seed = seed(&start, self.engine.epoch);

@@ -57,6 +57,9 @@ pub enum Fact {
         reason: RunReason,
         /// Tekton's sentence: how many completed, failed, were skipped.
         message: String,
+        /// Whether every task that began was hermetic.
+        #[serde(default)]
+        hermetic: bool,
     },
     /// A Statement about the run or one of its tasks was signed and stored.
     Attested {
@@ -150,6 +153,9 @@ pub struct TaskStart {
     pub inputs: Vec<InputArtifact>,
     /// What it could do beyond reading inputs and writing outputs.
     pub grants: Grants,
+    /// Whether that leaves it nothing but its inputs.
+    #[serde(default)]
+    pub hermetic: bool,
     /// How much it could use.
     pub limits: EffectiveLimits,
 }

@@ -123,7 +123,7 @@ impl RunRecord {
             Fact::TaskSkipped { task, reason } => {
                 self.tasks.entry(task.clone()).or_default().skipped = Some(*reason);
             }
-            Fact::RunFinished { reason, message } => {
+            Fact::RunFinished { reason, message, hermetic: _ } => {
                 self.finished = Some((event.at, *reason, message.clone()));
                 self.finished_head = Some((event.seq + 1, event.hash));
             }

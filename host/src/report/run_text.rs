@@ -128,6 +128,10 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
     if let Some(trust) = task.trust() {
         row(out, palette, "trust", &visible(&trust));
     }
+    if task.started.is_some() && !task.hermetic {
+        let granted = task.grants.as_ref().map(grant_words).unwrap_or_default();
+        row(out, palette, "hermetic", &format!("no: {}", visible(&granted.join("; "))));
+    }
     for input in &task.inputs {
         let reads = task.reads.get(&input.name);
         let opened = reads.map(|reads| opened_words(reads.reads.files)).unwrap_or_default();
