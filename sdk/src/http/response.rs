@@ -74,7 +74,11 @@ impl Response {
     /// [`Error::Status`].
     pub fn success(self) -> Result<Self, Error> {
         let Self { status, url, .. } = self;
-        if (200..300).contains(&status) { Ok(Self { url, ..self }) } else { Err(Error::Status { status, url }) }
+        if (200..300).contains(&status) {
+            Ok(Self { url, ..self })
+        } else {
+            Err(Error::Status { status, url })
+        }
     }
 
     /// The body, as it arrives. An error of the network is an [`Error`] inside
