@@ -11,6 +11,7 @@
 mod architecture;
 mod bad_input;
 mod docs;
+mod fetch;
 mod harness;
 mod hostile;
 mod hostile_files;
