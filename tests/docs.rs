@@ -38,7 +38,7 @@ fn blocks(text: &str) -> Vec<Block> {
 
 fn documents() -> Vec<PathBuf> {
     let mut found = vec![repository().join("README.md")];
-    for directory in ["docs", "examples/inspect", "examples/word-count"] {
+    for directory in ["docs", "examples/fetch", "examples/inspect", "examples/word-count"] {
         for entry in fs::read_dir(repository().join(directory)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "md") {

@@ -11,16 +11,22 @@
 mod architecture;
 mod bad_input;
 mod docs;
+mod fetch;
 mod harness;
 mod hostile;
 mod hostile_files;
 mod hostile_imports;
 mod hostile_limits;
+mod hostile_network;
+mod hostile_network_limits;
+mod hostile_network_requests;
+mod hostile_network_secrets;
 mod hostile_results;
 mod hostile_sockets;
 mod hostile_speech;
 mod interruption;
 mod limits;
+mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
 mod reads;

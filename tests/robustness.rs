@@ -11,7 +11,9 @@ const PIPELINE: &str = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: 
     default: [a] }]\n  tasks:\n    - { name: t, taskRef: { name: n }, params: [{ name: p, value: '$(params.x[*])' }], \
     inputs: [{ name: s, from: $(source) }], runAfter: [u] }\n";
 const MANIFEST: &str = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: a, version: 0.1.0 }\nspec:\n  params: \
-    [{ name: x, enum: [a, b], default: a }]\n  capabilities: { clock: real, exec: [{ tool: cc }] }\n  limits: { memory: 64Mi }\n";
+    [{ name: x, enum: [a, b], default: a }]\n  capabilities: { clock: real, exec: [{ tool: cc }], network: \
+    [{ host: '*.example.org', port: 8443, methods: [PUT], path: /a/, addresses: [10.0.0.0/8], secret: { name: t, as: header, header: x } }] }\n  limits: { memory: 64Mi }\n";
+const HOST: &[u8] = b"*.example.org\n*.a.example.org\nb.a.example.org";
 const TRUST: &str = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  deny:\n    a: [{ pattern: 'oci://*', \
     effective_on: '2026-01-31' }]\n";
 const INDEX: &str = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"org.opencontainers.image.ref.name":"sbom:latest"}}]}"#;
@@ -53,6 +55,7 @@ proptest! {
     fn no_document_makes_its_reader_panic(changes in changes()) {
         parsers::pipeline(&mutate(PIPELINE.as_bytes(), &changes));
         parsers::manifest(&mutate(MANIFEST.as_bytes(), &changes));
+        parsers::host(&mutate(HOST, &changes));
         parsers::trust(&mutate(TRUST.as_bytes(), &changes));
         parsers::bundle(&mutate(BUNDLE.as_bytes(), &changes));
         parsers::reference(&mutate(b"oci:some/path:name:tag", &changes));
@@ -67,7 +70,7 @@ proptest! {
 
     #[test]
     fn no_noise_makes_a_reader_panic(bytes: Vec<u8>) {
-        for parse in [parsers::pipeline, parsers::manifest, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
+        for parse in [parsers::pipeline, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
             parse(&bytes);
         }
     }

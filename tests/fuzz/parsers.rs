@@ -11,7 +11,7 @@ use cofferdam::component::{Component, embed, inspect};
 use cofferdam::model::{DEFAULT_LIMITS, Overrides, SecretValue, TaskRef};
 use cofferdam::plan::{Plan, PlanRequest, ResolveError, ResolvedTask, Resolver, Template};
 use cofferdam::store::Store;
-use cofferdam_manifest::Manifest;
+use cofferdam_manifest::{Host, HostPattern, Manifest};
 use cofferdam_registry::{Digest, Layout, PublicKey, Reference, Trust, claimed_key, verify};
 
 /// A registry in which nothing is.
@@ -45,6 +45,30 @@ pub(crate) fn manifest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(manifest) = Manifest::parse(text) {
         assert_eq!(Manifest::from_json(&manifest.to_json()), Ok(manifest));
+    }
+}
+
+/// Two patterns and a host, a line each: what they have in common means exactly
+/// what both mean, and each is read again as it is written.
+pub(crate) fn host(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut lines = text.split('\n');
+    let (a, b) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let host = lines.next().unwrap_or_default().parse::<Host>();
+    for pattern in [a, b].iter().filter_map(|text| text.parse::<HostPattern>().ok()) {
+        assert_eq!(pattern.to_string().parse(), Ok(pattern.clone()));
+        assert_eq!(pattern.intersect(&pattern).as_ref(), Some(&pattern));
+    }
+    if let Ok(host) = &host {
+        assert_eq!(host.to_string().parse().as_ref(), Ok(host));
+        assert!(HostPattern::Exact(host.clone()).matches(host));
+    }
+    let (Ok(a), Ok(b)) = (a.parse::<HostPattern>(), b.parse::<HostPattern>()) else { return };
+    let both = a.intersect(&b);
+    assert_eq!(both, b.intersect(&a));
+    if let Ok(host) = host {
+        let meant = both.is_some_and(|both| both.matches(&host));
+        assert_eq!(meant, a.matches(&host) && b.matches(&host));
     }
 }
 

@@ -1,5 +1,6 @@
 //! A user with a home of their own, and tasks to run.
 
+mod server;
 mod tasks;
 
 use std::fs;
@@ -9,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use server::{Authority, Received, Server, reply, reply_chunked};
 pub(crate) use tasks::{Task, task_file};
 
 /// The repository.

@@ -230,9 +230,7 @@ impl Session {
                 return NetworkError::Tls(tls.to_string());
             }
             deepest = found.to_string();
-            // An I/O error keeps what it wraps to itself.
-            let inner = found.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            if let Some(tls) = tls_inside(found) {
                 return NetworkError::Tls(tls.to_string());
             }
             cause = found.source();
@@ -284,6 +282,18 @@ impl Session {
         }
         let body = Arriving::new(body, live, &self.redactor, allowed.timeouts.between_bytes, slot);
         Ok(Response::from_parts(head, body.boxed_unsync()))
+    }
+}
+
+/// The TLS error inside an I/O error, which keeps what it wraps to itself; the
+/// connector wraps one of these in another.
+fn tls_inside<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    loop {
+        match inner.downcast_ref::<rustls::Error>() {
+            Some(tls) => return Some(tls),
+            None => inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?,
+        }
     }
 }
 
