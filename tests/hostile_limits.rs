@@ -156,8 +156,9 @@ fn what_is_open_is_bounded_and_leaves_others_their_share() {
     exhausted(&world, "full-listings", "Succeeded", "");
     // Beside it another task opens what it needs.
     let both = [
-        line("greedy", "exhaust", &[("what", "handles")], SOURCE),
+        // First: were it not begun when the other ends, it would be skipped.
         line("modest", "exhaust", &[("what", "little")], SOURCE),
+        line("greedy", "exhaust", &[("what", "handles")], SOURCE),
     ];
     let pipeline = world.pipeline(&both.join("\n"));
     let run = run_whole(&world, &[&pipeline, "--jobs", "2"]);
@@ -168,8 +169,9 @@ fn what_is_open_is_bounded_and_leaves_others_their_share() {
 fn few_file_descriptors_are_shared_out() {
     let world = exhausting();
     let both = [
-        line("greedy", "exhaust", &[("what", "handles")], SOURCE),
+        // First: were it not begun when the other ends, it would be skipped.
         line("modest", "exhaust", &[("what", "little")], SOURCE),
+        line("greedy", "exhaust", &[("what", "handles")], SOURCE),
     ];
     let pipeline = world.pipeline(&both.join("\n"));
     let run = world.command(&["run", "--jobs", "2", "--quiet", "--format", "json", &pipeline]);
