@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 COFFERDAM := $(TARGET)/release/cofferdam
 TASKS := $(PLUGINS:%=$(TARGET)/tasks/%.wasm)
 
-.PHONY: help run test bench build tasks toolchain fmt lint unit deny schemas clean
+.PHONY: help run test bench build tasks toolchain fmt lint unit fuzz deny schemas clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +56,11 @@ lint: toolchain ## Check format and lints
 
 unit: toolchain ## Run all tests
 	cargo test --workspace
+
+# libFuzzer needs a C++ compiler and unstable flags of rustc, which nothing else
+# here does; tests/fuzz has the targets for it.
+fuzz: toolchain ## Mutate host patterns and manifests, a minute each, not guided by coverage
+	cargo test --package cofferdam --test cases -- --ignored robustness::
 
 deny: toolchain ## Check licences, advisories and sources of dependencies
 	tests/deny

@@ -84,7 +84,10 @@ fn no_spelling_of_an_address_gets_past_its_rule() {
     }
     // The name is granted and leads to this machine, which the rule does not say.
     let url = get(&format!("http://files.example.test:{port}/"));
-    refused(&told(&courier.run(&[url.clone()]))[0], "leads to 127.0.0.1, an address of this machine");
+    refused(
+        &told(&courier.run(std::slice::from_ref(&url)))[0],
+        "leads to 127.0.0.1, an address of this machine",
+    );
     assert_eq!(server.connections(), 0);
     let named = format!("{{ host: files.example.test, scheme: http, port: {port}, addresses: [127.0.0.1] }}");
     let courier = Courier::trusted(&named, "");

@@ -1,8 +1,11 @@
 //! No bytes make a reader panic: the fuzz targets' functions, fed with noise and
 //! with sound documents in which something was changed.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 
 use crate::harness::{Task, task_file};
 use crate::parsers;
@@ -86,9 +89,36 @@ proptest! {
     }
 }
 
+/// Mutates a seed for a minute, without looking at what the code does with it.
+fn mutate_for_a_minute(seed: &[u8], parse: fn(&[u8])) {
+    let (started, mut runner) = (Instant::now(), TestRunner::default());
+    while started.elapsed() < Duration::from_secs(60) {
+        let fed = runner.run(&changes(), |changes| {
+            parse(&mutate(seed, &changes));
+            Ok(())
+        });
+        fed.unwrap();
+    }
+}
+
+#[test]
+#[ignore = "takes a minute: `make fuzz`"]
+fn a_minute_of_host_patterns_makes_no_reader_panic() {
+    mutate_for_a_minute(HOST, parsers::host);
+}
+
+#[test]
+#[ignore = "takes a minute: `make fuzz`"]
+fn a_minute_of_manifests_makes_no_reader_panic() {
+    mutate_for_a_minute(MANIFEST.as_bytes(), parsers::manifest);
+}
+
 #[test]
 fn the_seeds_are_sound() {
     assert!(cofferdam_manifest::Manifest::parse(MANIFEST).is_ok());
+    for pattern in std::str::from_utf8(HOST).unwrap().split('\n') {
+        assert!(pattern.parse::<cofferdam_manifest::HostPattern>().is_ok(), "{pattern}");
+    }
     assert!(cofferdam_registry::Trust::parse(TRUST, std::path::Path::new("/")).is_ok());
     assert!(cofferdam_registry::claimed_key(BUNDLE.as_bytes()).is_some_and(|key| BUNDLE.contains(&key)));
     let secret = cofferdam::model::SecretValue::new(REDACTION[1..=23].to_vec()).unwrap();

@@ -29,10 +29,9 @@ pub(super) fn send(hop: &Hop<'_>, body: Body) -> Result<Response, Error> {
         (Some(sink), Body::Stream(reader)) => upload(sink, reader),
         (Some(_) | None, _) => Ok(()),
     };
-    match sent {
-        Err(error @ Error::Local(_)) => return Err(error),
-        // The answer says why nobody took the rest.
-        Ok(()) | Err(_) => {}
+    // Of any other error the answer says why nobody took the rest.
+    if let Err(error @ Error::Local(_)) = sent {
+        return Err(error);
     }
     respond(wait(&answer)?)
 }
