@@ -182,7 +182,8 @@ impl Run<'_> {
             tally.failed,
             tally.cancelled,
         );
-        let mut began = (0..self.plan.tasks.len()).filter(|index| tally.not_run.binary_search(index).is_err());
+        let mut began =
+            (0..self.plan.tasks.len()).filter(|index| tally.not_run.binary_search(index).is_err());
         let hermetic =
             began.all(|index| self.plan.tasks.get(index).is_some_and(|task| task.grants.hermetic()));
         self.engine.recorder.record(Fact::RunFinished { reason, message, hermetic })?;

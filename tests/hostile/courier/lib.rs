@@ -137,10 +137,7 @@ fn write(sink: &OutgoingBody, body: &[u8], size: usize) -> Result<(), StreamErro
 }
 
 fn name(code: &ErrorCode) -> String {
-    match code {
-        ErrorCode::InternalError(Some(text)) => text.clone(),
-        other => format!("{other:?}"),
-    }
+    if let ErrorCode::InternalError(Some(text)) = code { text.clone() } else { format!("{code:?}") }
 }
 
 fn receive(step: &Value, answer: &FutureIncomingResponse) -> Result<Value, String> {
@@ -158,13 +155,10 @@ fn receive(step: &Value, answer: &FutureIncomingResponse) -> Result<Value, Strin
     let most = number(step, "read").unwrap_or(usize::MAX);
     let (bytes, size, error) = read(&body, most);
     let text: String = String::from_utf8_lossy(&bytes).into_owned();
-    let mut told = json!({ "status": status, "headers": headers, "size": size, "body": text });
-    if let Some(error) = error {
-        told["broken"] = error.into();
-    } else if most == usize::MAX {
-        told["trailers"] = trailers(body);
-    }
-    Ok(told)
+    let trailers = if error.is_none() && most == usize::MAX { trailers(body) } else { Value::Null };
+    Ok(json!({
+        "status": status, "headers": headers, "size": size, "body": text, "broken": error, "trailers": trailers,
+    }))
 }
 
 /// What comes, of which only the beginning is kept.
