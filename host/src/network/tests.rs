@@ -98,14 +98,16 @@ impl Client {
 
     fn get(&self, url: &str) -> Result<(u16, Bytes), NetworkError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(self.send(url))
+    }
+
+    async fn send(&self, url: &str) -> Result<(u16, Bytes), NetworkError> {
         let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let request = Request::get(url).body(body).unwrap();
         let timeouts = Timeouts::asked(Some(Duration::from_secs(5)), None, None);
-        runtime.block_on(async {
-            let response: Response<TaskBody> = Arc::clone(&self.session).send(request, timeouts).await?;
-            let status = response.status().as_u16();
-            Ok((status, response.into_body().collect().await?.to_bytes()))
-        })
+        let response: Response<TaskBody> = Arc::clone(&self.session).send(request, timeouts).await?;
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 
     fn contacts(&self) -> Contacts {
@@ -204,4 +206,57 @@ fn what_ends_early_is_told_when_the_task_ends() {
     assert_eq!(client.session.requests(), 1);
     // Without a run's beginning there is no record to look into, only events.
     assert!(client.contacts().is_empty());
+}
+
+/// Speaks HTTP/2 over TLS, with an authority of its own; ends with the process.
+fn http2_server(directory: &std::path::Path) -> u16 {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let key = rcgen::generate_simple_self_signed(["files.example.test".to_owned()]).unwrap();
+    std::fs::write(directory.join("ca.pem"), key.cert.pem()).unwrap();
+    let private = rustls_pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private)
+        .unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = tokio_rustls::TlsAcceptor::from(Arc::new(tls)).accept(stream).await.unwrap();
+            let answer = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| async move {
+                let path = Bytes::from(format!("{} over {:?}", request.uri().path(), request.version()));
+                Ok::<_, std::convert::Infallible>(Response::new(http_body_util::Full::new(path)))
+            });
+            let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let _ = server.serve_connection(TokioIo::new(stream), answer).await;
+        });
+    });
+    port
+}
+
+#[test]
+fn requests_share_a_connection_over_http2() {
+    let directory = tempfile::tempdir().unwrap();
+    let port = http2_server(directory.path());
+    let settings =
+        NetworkSettings { ca_files: vec![directory.path().join("ca.pem")], ..NetworkSettings::default() };
+    let resolver = Rebinding { asked: Arc::default(), answers: [loopback(), loopback()] };
+    let network = Network::with_resolver(settings, Box::new(resolver));
+    let rule = json!({ "host": "files.example.test", "port": port, "addresses": ["127.0.0.1"] });
+    let client = Client::new(network, rule);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // The server takes one connection, so both requests must be on it.
+    for path in ["/one", "/two"] {
+        let url = format!("https://files.example.test:{port}{path}");
+        let (status, body) = runtime.block_on(client.send(&url)).unwrap();
+        assert_eq!((status, body), (200, Bytes::from(format!("{path} over HTTP/2.0"))));
+    }
 }
