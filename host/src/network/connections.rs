@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use cofferdam_manifest::{Host, HostPattern, TcpRule};
 
 use super::connect::resolve_checked;
-use super::exchange::{Meter, Traffic};
+use super::exchange::Traffic;
+use super::meter::Meter;
 use super::{DialError, Session};
 use crate::capability::{check_address, cut, tcp_yaml};
 use crate::event::{Connection, Denial, Fact, Recorder};
@@ -150,7 +152,7 @@ pub(crate) struct Open {
 
 impl Open {
     /// Bytes before they are sent.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), TaskRunReason> {
+    pub(crate) fn send(&self, bytes: &Bytes) -> Result<(), TaskRunReason> {
         self.traffic.send(bytes.len())?;
         if let Some((sent, _)) = &mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner) {
             sent.add(bytes);
@@ -159,7 +161,7 @@ impl Open {
     }
 
     /// Bytes that were received.
-    pub(crate) fn receive(&self, bytes: &[u8]) -> Result<(), TaskRunReason> {
+    pub(crate) fn receive(&self, bytes: &Bytes) -> Result<(), TaskRunReason> {
         self.traffic.receive(bytes.len())?;
         if let Some((_, received)) = &mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner) {
             received.add(bytes);

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use cofferdam_registry::Hasher;
+use bytes::Bytes;
 
 use super::connect::Peer;
+use super::meter::Meter;
 use crate::capability::Trip;
-use crate::event::{Exchange, Fact, Recorder, Transfer};
+use crate::event::{Exchange, Fact, Recorder};
 use crate::model::{EffectiveLimits, TaskRunReason};
 
 /// What a TaskRun has sent and received, of how much.
@@ -84,25 +85,6 @@ struct State {
     received: Option<Meter>,
 }
 
-/// Bytes that go one way.
-#[derive(Debug, Default)]
-pub(super) struct Meter {
-    hasher: Hasher,
-    size: u64,
-    pub(super) complete: bool,
-}
-
-impl Meter {
-    pub(super) fn add(&mut self, bytes: &[u8]) {
-        self.size += bytes.len() as u64;
-        self.hasher.update(bytes);
-    }
-
-    pub(super) fn transfer(self) -> Transfer {
-        Transfer { size: self.size, digest: self.hasher.finish(), complete: self.complete }
-    }
-}
-
 impl Live {
     /// `told` says what is known before anything is sent.
     pub(super) fn new(told: Exchange, traffic: &Arc<Traffic>, recorder: &Arc<Recorder>) -> Arc<Self> {
@@ -116,7 +98,7 @@ impl Live {
     }
 
     /// Bytes of the request's body, before they are sent.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), TaskRunReason> {
+    pub(super) fn send(&self, bytes: &Bytes) -> Result<(), TaskRunReason> {
         self.traffic.send(bytes.len())?;
         let mut state = self.state();
         state.sent.add(bytes);
@@ -146,7 +128,7 @@ impl Live {
     }
 
     /// Bytes of the response's body, as they came.
-    pub(super) fn receive(&self, bytes: &[u8]) -> Result<(), TaskRunReason> {
+    pub(super) fn receive(&self, bytes: &Bytes) -> Result<(), TaskRunReason> {
         self.traffic.receive(bytes.len())?;
         let mut state = self.state();
         let Some(meter) = &mut state.received else { return Ok(()) };

@@ -11,6 +11,7 @@ mod connect;
 mod connections;
 mod credential;
 mod exchange;
+mod meter;
 mod resolve;
 mod retry;
 mod session;
