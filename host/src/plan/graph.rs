@@ -27,8 +27,9 @@ pub(crate) fn connect(
             errors.push(PlanError::DuplicateName { name: task.name.to_string(), place });
         }
     }
-    let mut planned = Vec::new();
-    let mut edges = Vec::new();
+    // Grown step by step, these would be the most memory that planning takes.
+    let mut planned = Vec::with_capacity(resolved.len());
+    let mut edges = Vec::with_capacity(resolved.len());
     let mut left = MAX_PLAN_BYTES;
     let declared = pipeline.spec.params.iter().map(|spec| spec.name.as_str()).collect();
     for (index, task) in pipeline.spec.tasks.iter().enumerate() {

@@ -129,7 +129,7 @@ impl Plan {
             decode(&document).map_err(|faults| collect(faults.into_iter().map(PlanError::from).collect()))?;
         let mut errors = Vec::new();
         let params = params::bind(&pipeline, request.given, &document, &mut errors);
-        let mut tasks = Vec::new();
+        let mut tasks = Vec::with_capacity(pipeline.spec.tasks.len());
         let mut uses_source = false;
         let mut no_tasks = false;
         if pipeline.spec.tasks.is_empty() {

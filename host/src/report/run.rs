@@ -169,7 +169,9 @@ impl RunView {
             RunState::Unsealed(_) | RunState::Running => "Interrupted",
         };
         let finished = record.finished.as_ref();
-        let view = |(name, task): (&str, &TaskRecord)| TaskView::new(name, task, alive);
+        // Of the right size at once: these are the most memory that a run takes.
+        let mut tasks = Vec::with_capacity(record.start.tasks.len());
+        tasks.extend(record.tasks_in_order().map(|(name, task)| TaskView::new(name, task, alive)));
         Self {
             run: record.id.to_string(),
             status,
@@ -185,7 +187,7 @@ impl RunView {
             params: record.start.params.clone(),
             source: record.source.clone(),
             builder: record.start.builder.clone(),
-            tasks: record.tasks_in_order().map(view).collect(),
+            tasks,
             attestations: record
                 .attested
                 .iter()
