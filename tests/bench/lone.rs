@@ -58,6 +58,7 @@ pub(super) fn job() -> Job {
         scratch: None,
         grants: Grants::default(),
         credentials: Vec::new(),
+        redactor: cofferdam::capability::Redactor::new([]),
         limits: DEFAULT_LIMITS,
         epoch: 0,
         seed: [0; 32],

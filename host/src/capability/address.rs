@@ -28,10 +28,15 @@ pub(crate) enum AddressKind {
 }
 
 /// Where clouds answer with the machine's credentials.
-const METADATA: [IpAddr; 4] = [
+const METADATA: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    // Azure's WireServer, which looks public.
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0023)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
 ];
 
@@ -119,10 +124,11 @@ pub(crate) fn check_address(
 ) -> Result<(), &'static str> {
     let kind = AddressKind::of(address);
     let is_host = matches!(host, HostPattern::Exact(Host::Address(own)) if *own == address.to_canonical());
+    let is_localhost = *host == HostPattern::Exact(Host::Name("localhost".to_owned()));
     let named = match kind {
-        AddressKind::Public => true,
+        // A resolver that sends `localhost` away would take secrets with it.
+        AddressKind::Public => !is_localhost,
         AddressKind::Loopback => {
-            let is_localhost = *host == HostPattern::Exact(Host::Name("localhost".to_owned()));
             is_host || is_localhost || ranges.iter().any(|range| range.contains(address))
         }
         AddressKind::Private | AddressKind::LinkLocal => {
@@ -197,6 +203,8 @@ mod tests {
             ("localhost", &[], "127.0.0.1", true),
             ("localhost", &[], "::1", true),
             ("localhost", &[], "10.0.0.1", false),
+            ("localhost", &[], "93.184.216.34", false),
+            ("example.org", &["0.0.0.0/0"], "168.63.129.16", false),
             ("localhost.example.org", &[], "127.0.0.1", false),
         ] {
             let ranges: Vec<AddressRange> = ranges.iter().map(|text| text.parse().unwrap()).collect();

@@ -47,12 +47,24 @@ impl Target {
     }
 }
 
+/// How often a path is decoded: no server does it more often.
+const MAX_DECODED: usize = 5;
+
 /// Whether any server could see a dot segment in a path, however often it
 /// decodes it.
 fn climbs(path: &str) -> bool {
     let mut path = path.as_bytes().to_vec();
-    loop {
-        if path.split(|byte| matches!(byte, b'/' | b'\\')).any(|s| matches!(s, b"." | b"..")) {
+    for _ in 0..MAX_DECODED {
+        // Some servers take what follows a `;` for a parameter of the segment.
+        let climbing = |segment: &[u8]| {
+            let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+            matches!(name, b"." | b"..")
+        };
+        if path.split(|byte| matches!(byte, b'/' | b'\\')).any(climbing) {
+            return true;
+        }
+        // Overlong forms of a dot are no UTF-8, and some servers read them.
+        if std::str::from_utf8(&path).is_err() {
             return true;
         }
         let decoded = percent_decode(&path);
@@ -61,6 +73,7 @@ fn climbs(path: &str) -> bool {
         }
         path = decoded;
     }
+    true
 }
 
 fn percent_decode(bytes: &[u8]) -> Vec<u8> {
@@ -246,6 +259,10 @@ mod tests {
             "https://a.example.org/simple/%252e%252e/admin",
             "https://a.example.org/simple/..%2fadmin",
             "https://a.example.org/simple/..%5cadmin",
+            "https://a.example.org/simple/..;/admin",
+            "https://a.example.org/simple/%2e%2e;x/admin",
+            "https://a.example.org/simple/%c0%ae%c0%ae/admin",
+            "https://a.example.org/%2525252525252525252e",
             "https://a.example.org:0/",
             "https://a.example.org:99999/",
             "ftp://a.example.org/",

@@ -125,7 +125,7 @@ impl Redactor {
     /// Masks a body that comes in pieces.
     #[must_use]
     pub fn stream(&self) -> RedactedStream {
-        RedactedStream { redactor: self.clone(), held: Vec::new() }
+        RedactedStream { redactor: self.clone(), held: Vec::new(), masked: false }
     }
 }
 
@@ -142,6 +142,7 @@ impl fmt::Debug for Redactor {
 pub struct RedactedStream {
     redactor: Redactor,
     held: Vec<u8>,
+    masked: bool,
 }
 
 impl RedactedStream {
@@ -150,6 +151,7 @@ impl RedactedStream {
         let Some(forms) = &self.redactor.forms else { return piece };
         if self.held.is_empty() {
             let (found, end) = forms.settle(&piece, false);
+            self.masked |= !found.is_empty();
             self.held.extend(piece.get(end..).unwrap_or_default());
             let mut through = piece;
             through.truncate(end);
@@ -162,6 +164,7 @@ impl RedactedStream {
         }
         self.held.extend_from_slice(&piece);
         let (found, end) = forms.settle(&self.held, false);
+        self.masked |= !found.is_empty();
         if end == 0 {
             return Bytes::new();
         }
@@ -171,12 +174,19 @@ impl RedactedStream {
         through.into()
     }
 
+    /// Whether anything was masked so far.
+    #[must_use]
+    pub fn masked(&self) -> bool {
+        self.masked
+    }
+
     /// Gives what was held back: the body has ended.
     #[must_use]
-    pub fn finish(self) -> Bytes {
+    pub fn finish(&mut self) -> Bytes {
         let Some(forms) = &self.redactor.forms else { return Bytes::new() };
-        let mut rest = self.held;
+        let mut rest = std::mem::take(&mut self.held);
         let (found, _) = forms.settle(&rest, true);
+        self.masked |= !found.is_empty();
         mask(&mut rest, &found);
         rest.into()
     }

@@ -23,7 +23,10 @@ pub(crate) fn foreign_change() -> Result<Option<String>, Failure> {
         return Ok(Some("a merge request from a fork".to_owned()));
     }
     // GitHub, "Default environment variables"; Forgejo and Gitea set the same.
-    if !env::var("GITHUB_EVENT_NAME").is_ok_and(|name| name.starts_with("pull_request")) {
+    let name = env::var("GITHUB_EVENT_NAME").unwrap_or_default();
+    let about_a_change =
+        name.starts_with("pull_request") || matches!(name.as_str(), "workflow_run" | "issue_comment");
+    if !about_a_change {
         return Ok(None);
     }
     let unknown = |why: String| {
@@ -45,8 +48,16 @@ pub(crate) fn foreign_change() -> Result<Option<String>, Failure> {
 /// Whether the event of a pull request is about a change from another
 /// repository; one that does not say counts as such.
 fn is_from_fork(event: &Value) -> bool {
-    let id = |side: &str| event.pointer(&format!("/pull_request/{side}/repo/id")).and_then(Value::as_u64);
-    id("head").is_none() || id("head") != id("base")
+    let id = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
+    if event.get("comment").is_some() {
+        // A comment can start the build of anybody's change, and does not say whose.
+        return event.get("pull_request").is_some() || event.pointer("/issue/pull_request").is_some();
+    }
+    let (head, base) = match event.get("workflow_run") {
+        Some(_) => (id("/workflow_run/head_repository/id"), id("/repository/id")),
+        None => (id("/pull_request/head/repo/id"), id("/pull_request/base/repo/id")),
+    };
+    head.is_none() || head != base
 }
 
 #[cfg(test)]
@@ -62,5 +73,9 @@ mod tests {
         assert!(is_from_fork(&event(json!({ "id": 2 }), json!({ "id": 1 }))));
         assert!(is_from_fork(&event(json!(null), json!({ "id": 1 }))));
         assert!(is_from_fork(&json!({})));
+        let run = |head| json!({ "workflow_run": { "head_repository": { "id": head } }, "repository": { "id": 1 } });
+        assert!(!is_from_fork(&run(1)) && is_from_fork(&run(2)));
+        assert!(is_from_fork(&json!({ "comment": {}, "issue": { "pull_request": {} } })));
+        assert!(!is_from_fork(&json!({ "comment": {}, "issue": {} })));
     }
 }

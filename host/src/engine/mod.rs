@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::capability::Redactor;
 use crate::event::{Event, Fact, JournalError, Recorder, Source};
 use crate::model::{RunReason, SkipReason, Status};
 use crate::network::Credential;
@@ -105,7 +106,8 @@ impl Engine<'_> {
         let schedule = Schedule::new(plan.tasks.iter().map(|task| task.after.as_slice()));
         let ends = Mutex::new(BTreeMap::new());
         let failure: Mutex<Option<EngineError>> = Mutex::new(None);
-        let run = Run { engine: self, plan, source, work, schedule, ends, on_finished };
+        let redactor = Redactor::new(self.credentials.values().map(|credential| credential.value.clone()));
+        let run = Run { engine: self, redactor, plan, source, work, schedule, ends, on_finished };
         let threads = usize::try_from(self.jobs).unwrap_or(1).min(plan.tasks.len()).max(1);
         std::thread::scope(|scope| {
             for _ in 0..threads {
@@ -134,6 +136,7 @@ struct Run<'a> {
     /// What finished tasks made, by their index in the plan.
     ends: Mutex<BTreeMap<usize, Arc<Event>>>,
     on_finished: OnFinished<'a>,
+    redactor: Redactor,
 }
 
 impl Run<'_> {
@@ -141,6 +144,17 @@ impl Run<'_> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime
             .map_err(|source| EngineError::Work { path: self.engine.work.display().to_string(), source })?;
+        let worked = self.work_off_on(&runtime, prepared);
+        // A resolver that does not answer must not hold up a run that has ended.
+        runtime.shutdown_background();
+        worked
+    }
+
+    fn work_off_on(
+        &self,
+        runtime: &tokio::runtime::Runtime,
+        prepared: &[Prepared],
+    ) -> Result<(), EngineError> {
         while let Some(index) = self.schedule.next(|| self.engine.cancel.is_cancelled()) {
             let (Some(task), Some(prepared)) = (self.plan.tasks.get(index), prepared.get(index)) else {
                 continue;

@@ -147,6 +147,7 @@ impl Run<'_> {
             scratch: directory.scratch.clone(),
             grants: task.grants.clone(),
             credentials: self.credentials(task),
+            redactor: self.redactor.clone(),
             limits: task.limits,
             epoch: self.engine.epoch,
             seed,

@@ -118,6 +118,16 @@ impl Session {
     ) -> Result<Option<&Credential>, NetworkError> {
         // The client writes its own, from where the request really goes.
         headers.remove(header::HOST);
+        headers.remove(header::TE);
+        if !self.redactor.is_empty() {
+            // A part of an echo could be asked for byte by byte, through any
+            // rule, and a coded one cannot be looked into.
+            if headers.contains_key(header::RANGE) || headers.contains_key("request-range") {
+                let text = "a run with a secret cannot ask for a part (`Range`): an echo could not be masked";
+                return Err(NetworkError::Secret(text.to_owned()));
+            }
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         let Some(ask) = &allowed.rule.secret else { return Ok(None) };
         let found = self.credentials.iter().find(|credential| credential.name == ask.name.as_str());
         // No value, no header: the plan has said so where that is meant.
@@ -130,14 +140,6 @@ impl Session {
             );
             return Err(self.deny(format!("secret {}", ask.name), why, None));
         }
-        // A part of an echo could be asked for byte by byte, and a coded one
-        // cannot be looked into.
-        if headers.contains_key(header::RANGE) {
-            let text =
-                "a request with a secret cannot ask for a part (`Range`): its echo could not be masked";
-            return Err(NetworkError::Secret(text.to_owned()));
-        }
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         credential.add_to(ask, headers).map_err(NetworkError::Secret)?;
         Ok(Some(credential))
     }
@@ -171,7 +173,7 @@ impl Session {
             duration_micros: 0,
             error: None,
         };
-        let live = Live::new(told, &self.traffic, &self.recorder);
+        let live = Live::new(told, &self.traffic, &self.recorder, &self.redactor);
         self.watch(&live);
         let headers = request.headers_ref().map_or(0, |headers| {
             headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
@@ -264,11 +266,11 @@ impl Session {
         let (mut head, body) = response.into_parts();
         let heads = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         let received = self.traffic.receive(heads.sum());
-        let coded = head.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity");
+        let coded = is_coded(&head.headers);
         let refused = match (received, coded) {
             (Err(reason), _) => Some(NetworkError::Limit(reason)),
             // Whatever it holds could not be masked.
-            (Ok(()), Some(_)) if !self.redactor.is_empty() => Some(NetworkError::Secret(
+            (Ok(()), true) if !self.redactor.is_empty() => Some(NetworkError::Secret(
                 "the response is compressed, so a secret in it could not be masked".to_owned(),
             )),
             (Ok(()), _) => None,
@@ -295,6 +297,14 @@ fn tls_inside<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e ru
             None => inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?,
         }
     }
+}
+
+/// Whether a body comes in a form that cannot be looked into.
+fn is_coded(headers: &http::HeaderMap) -> bool {
+    let other = |name: header::HeaderName, plain: &str| {
+        headers.get_all(name).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
+    };
+    other(header::CONTENT_ENCODING, "identity") || other(header::TRANSFER_ENCODING, "chunked")
 }
 
 /// A URL as it is recorded: short, and without what may stand in a query beside

@@ -124,6 +124,8 @@ pub(super) struct Arriving {
     redactor: Redactor,
     /// Gone when the last bytes of the body have passed through it.
     stream: Option<RedactedStream>,
+    /// What it held back.
+    rest: Option<Bytes>,
     trailers: Option<HeaderMap>,
     patience: Duration,
     silence: Option<Pin<Box<Sleep>>>,
@@ -142,8 +144,8 @@ impl Arriving {
     ) -> Self {
         let stream = (!redactor.is_empty()).then(|| redactor.stream());
         let redactor = redactor.clone();
-        let (trailers, silence, ended) = (None, None, false);
-        Self { inner, live, redactor, stream, trailers, patience, silence, ended, _slot: slot }
+        let (rest, trailers, silence, ended) = (None, None, None, false);
+        Self { inner, live, redactor, stream, rest, trailers, patience, silence, ended, _slot: slot }
     }
 
     fn fail(&mut self, error: NetworkError) -> Poll<Option<Result<Frame<Bytes>, NetworkError>>> {
@@ -154,22 +156,27 @@ impl Arriving {
 
     /// What was held back, then the trailers, then the end.
     fn finish(&mut self) -> Poll<Option<Result<Frame<Bytes>, NetworkError>>> {
-        if let Some(stream) = self.stream.take() {
-            let rest = stream.finish();
-            if !rest.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(rest))));
+        if let Some(rest) = self.rest.take().filter(|rest| !rest.is_empty()) {
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    /// Notes that all has come, whether or not the task asks for the rest.
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(mut stream) = self.stream.take() {
+            self.rest = Some(stream.finish());
+            if stream.masked() {
+                self.live.masked();
             }
         }
-        match self.trailers.take() {
-            Some(mut trailers) => {
-                mask_headers(&mut trailers, &self.redactor);
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
-            None => {
-                self.live.received_all();
-                Poll::Ready(None)
-            }
+        if let Some(trailers) = &mut self.trailers
+            && mask_headers(trailers, &self.redactor)
+        {
+            self.live.masked();
         }
+        self.live.received_all();
     }
 
     /// Ends a server's silence: a body that stops is not waited for without end.
@@ -199,7 +206,7 @@ impl Body for Arriving {
             };
             this.silence = None;
             match frame {
-                None => this.ended = true,
+                None => this.end(),
                 Some(Err(error)) => return this.fail(NetworkError::Transport(error.to_string())),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => {
@@ -209,9 +216,8 @@ impl Body for Arriving {
                         let Some(stream) = &mut this.stream else {
                             return Poll::Ready(Some(Ok(Frame::data(bytes))));
                         };
-                        let length = bytes.len();
-                        let (masked, through) = (this.redactor.contains(&bytes), stream.push(bytes));
-                        if masked || through.len() != length {
+                        let through = stream.push(bytes);
+                        if stream.masked() {
                             this.live.masked();
                         }
                         if !through.is_empty() {

@@ -42,6 +42,9 @@ impl Connections {
     /// Resolves a name for a task; nothing when no rule names it, for asking
     /// would already tell whoever answers.
     pub(crate) async fn resolve(self: Arc<Self>, name: String) -> Option<Vec<IpAddr>> {
+        if !self.count() {
+            return None;
+        }
         let host = name.parse::<Host>().ok();
         let named: Vec<(usize, &TcpRule)> = self
             .rules
@@ -81,9 +84,7 @@ impl Connections {
     /// Whether a connection may be made; the host and port of the rule if so.
     pub(crate) fn allow(&self, address: SocketAddr) -> Result<String, ()> {
         let ip = address.ip().to_canonical();
-        let number = self.session.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        if number > self.session.limit {
-            self.session.trip.note(TaskRunReason::RequestLimit);
+        if !self.count() {
             return Err(());
         }
         let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,8 +108,20 @@ impl Connections {
         Err(())
     }
 
+    /// Counts whatever a task tries; whether it is still within its limit.
+    fn count(&self) -> bool {
+        let within = self.session.requests.fetch_add(1, Ordering::Relaxed) < self.session.limit;
+        if !within {
+            self.session.trip.note(TaskRunReason::RequestLimit);
+        }
+        within
+    }
+
     /// Records that a task tried something else of sockets.
     pub(crate) fn refuse(&self, what: &str) {
+        if !self.count() {
+            return;
+        }
         self.deny(what.to_owned(), "a task can only connect: it cannot bind or listen".to_owned(), None);
     }
 

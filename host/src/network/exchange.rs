@@ -9,9 +9,12 @@ use bytes::Bytes;
 
 use super::connect::Peer;
 use super::meter::Meter;
-use crate::capability::Trip;
+use crate::capability::{Redactor, Trip, cut};
 use crate::event::{Exchange, Fact, Recorder};
 use crate::model::{EffectiveLimits, TaskRunReason};
+
+/// Bytes of an error that are recorded.
+const MAX_ERROR: usize = 512;
 
 /// What a TaskRun has sent and received, of how much.
 #[derive(Debug)]
@@ -73,8 +76,16 @@ impl Traffic {
 pub(super) struct Live {
     traffic: Arc<Traffic>,
     recorder: Arc<Recorder>,
+    redactor: Redactor,
     began: Instant,
     state: Mutex<State>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // A request that went out is told, whoever lost interest in it.
+        self.record(Some("the task let go of it before its answer".to_owned()));
+    }
 }
 
 #[derive(Debug)]
@@ -87,10 +98,15 @@ struct State {
 
 impl Live {
     /// `told` says what is known before anything is sent.
-    pub(super) fn new(told: Exchange, traffic: &Arc<Traffic>, recorder: &Arc<Recorder>) -> Arc<Self> {
+    pub(super) fn new(
+        told: Exchange,
+        traffic: &Arc<Traffic>,
+        recorder: &Arc<Recorder>,
+        redactor: &Redactor,
+    ) -> Arc<Self> {
         let state = State { told: Some(told), sent: Meter::default(), received: None };
-        let (traffic, recorder) = (Arc::clone(traffic), Arc::clone(recorder));
-        Arc::new(Self { traffic, recorder, began: Instant::now(), state: Mutex::new(state) })
+        let (traffic, recorder, redactor) = (Arc::clone(traffic), Arc::clone(recorder), redactor.clone());
+        Arc::new(Self { traffic, recorder, redactor, began: Instant::now(), state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,7 +174,8 @@ impl Live {
         told.request = std::mem::take(&mut state.sent).transfer();
         told.response = state.received.take().map(Meter::transfer);
         told.duration_micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        told.error = error;
+        // It can quote what the server said.
+        told.error = error.map(|error| cut(&self.redactor.text(&error), MAX_ERROR).into_owned());
         drop(state);
         // A journal that fails stops the run at its next event.
         let _ = self.recorder.record(Fact::RequestFinished(Box::new(told)));

@@ -23,6 +23,8 @@ use crate::model::{EffectiveLimits, TaskRunReason};
 /// A body that a task sends or receives.
 pub(crate) type TaskBody = UnsyncBoxBody<Bytes, NetworkError>;
 
+/// Bytes of a method that are recorded.
+const MAX_METHOD: usize = 32;
 /// Bytes of a URL that are recorded.
 pub(super) const MAX_URL: usize = 2 << 10;
 
@@ -84,6 +86,8 @@ impl Timeouts {
         between_bytes: Option<Duration>,
     ) -> Self {
         let most = Self::MOST;
+        // Whole seconds: there are connections of their own for each.
+        let connect = connect.map(|asked| Duration::from_secs(asked.as_secs().saturating_add(1)));
         Self {
             connect: connect.unwrap_or(most.connect).min(most.connect),
             first_byte: first_byte.unwrap_or(most.first_byte).min(most.first_byte),
@@ -203,7 +207,7 @@ impl Session {
             return Err(NetworkError::Limit(TaskRunReason::RequestLimit));
         }
         let (uri, method) = (request.uri(), request.method().as_str());
-        let subject = || format!("{method} {}", cut(&uri.to_string(), MAX_URL));
+        let subject = || format!("{} {}", cut(method, MAX_METHOD), cut(&uri.to_string(), MAX_URL));
         let target = Target::of(uri).map_err(|why| self.deny(subject(), why, None))?;
         let found = find_rule(&self.plain_rules, &target, method);
         let (index, _) = found.map_err(|why| self.deny(subject(), why, rule_for(&target, method)))?;

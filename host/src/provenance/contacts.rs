@@ -38,7 +38,7 @@ pub(super) fn fetched(contacts: &Contacts) -> Vec<ResourceDescriptor> {
 
 fn is_fetch(exchange: &Exchange) -> bool {
     let complete = exchange.response.is_some_and(|body| body.complete && body.size > 0);
-    exchange.method == "GET" && exchange.status.is_some_and(|status| (200..300).contains(&status)) && complete
+    exchange.method == "GET" && matches!(exchange.status, Some(200 | 203)) && complete
 }
 
 /// The whole of it, by digest; the journal has it event by event. Nothing for a
@@ -91,7 +91,8 @@ mod tests {
             exchange("GET", 200, true),
             exchange("GET", 404, true),
             exchange("POST", 200, true),
-            exchange("GET", 206, false),
+            exchange("GET", 206, true),
+            exchange("GET", 200, false),
         ];
         let contacts = Contacts { exchanges, ..Contacts::default() };
         let uris: Vec<_> = fetched(&contacts).into_iter().filter_map(|found| found.uri).collect();

@@ -102,6 +102,8 @@ pub struct Job {
     pub grants: Grants,
     /// The secrets that its rules name, as far as there are any.
     pub credentials: Vec<Credential>,
+    /// Masks every secret of the run: what one task had sent, another may fetch.
+    pub redactor: Redactor,
     /// How much it may use.
     pub limits: EffectiveLimits,
     /// The fixed time, in seconds since 1970.
@@ -235,7 +237,7 @@ impl Sandbox {
         let handles = self.handles.min(usize::try_from(job.limits.handles).unwrap_or(usize::MAX));
         let trip = Trip::default();
         let meter = Arc::new(LogMeter::new(job.limits.log.bytes()));
-        let redactor = Redactor::new(job.credentials.iter().map(|credential| credential.value.clone()));
+        let redactor = job.redactor.clone();
         let session = prepared.reaches_out.then(|| self.session(job, &redactor, &trip, recorder));
         let granted = session.as_ref().filter(|_| !job.grants.tcp.is_empty());
         let connections =

@@ -197,8 +197,10 @@ impl HostTcpSocket for Sockets<'_> {
         let address = SocketAddr::from(remote);
         let Some(connections) = self.connections else { return Err(ErrorCode::AccessDenied.into()) };
         let Ok(host) = connections.allow(address) else { return Err(ErrorCode::AccessDenied.into()) };
-        self.connecting.insert(socket.rep(), (host, address));
-        self.inner.start_connect(socket, network, remote)
+        let number = socket.rep();
+        self.inner.start_connect(socket, network, remote)?;
+        self.connecting.insert(number, (host, address));
+        Ok(())
     }
 
     fn finish_connect(
