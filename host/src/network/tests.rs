@@ -1,7 +1,7 @@
 //! The client against servers of its own on loopback: what no test of the whole
 //! program can arrange, such as a resolver whose answers change.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
@@ -19,8 +19,8 @@ use super::resolve::{Resolver, Resolving};
 use super::session::{NetworkError, Session, SessionRequest, TaskBody, Timeouts};
 use super::{Network, NetworkSettings};
 use crate::capability::{Redactor, Trip};
-use crate::event::{Contacts, Journal, Recorder};
-use crate::model::{DEFAULT_LIMITS, RunId};
+use crate::event::{Fact, Journal, Recorder};
+use crate::model::{DEFAULT_LIMITS, RunId, SecretValue};
 
 /// A server that answers every connection with the same bytes, and keeps what
 /// it was sent. It ends with the test.
@@ -72,11 +72,17 @@ impl Resolver for Rebinding {
 struct Client {
     session: Arc<Session>,
     recorder: Arc<Recorder>,
+    journal: Journal,
     _directory: tempfile::TempDir,
 }
 
 impl Client {
     fn new(network: Network, rule: serde_json::Value) -> Self {
+        Self::masking(network, rule, &Redactor::new([]))
+    }
+
+    /// Of a run that has secrets, whether or not this task's rules name any.
+    fn masking(network: Network, rule: serde_json::Value, redactor: &Redactor) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::open(&directory.path().join("state.db")).unwrap();
         let id = RunId::new("test", 1);
@@ -87,13 +93,13 @@ impl Client {
             task: &Arc::from("t"),
             rules: &rules,
             credentials: &[],
-            redactor: &Redactor::new([]),
+            redactor,
             limits: &DEFAULT_LIMITS,
             trip: &Trip::default(),
             recorder: &recorder,
         };
         let session = Arc::new(Session::new(&Arc::new(network), request));
-        Self { session, recorder, _directory: directory }
+        Self { session, recorder, journal, _directory: directory }
     }
 
     fn get(&self, url: &str) -> Result<(u16, Bytes), NetworkError> {
@@ -110,8 +116,11 @@ impl Client {
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 
-    fn contacts(&self) -> Contacts {
-        self.recorder.contacts("t")
+    fn facts(&self) -> Vec<Fact> {
+        self.recorder.flush().unwrap();
+        let mut facts = Vec::new();
+        self.journal.replay(self.recorder.run(), |event| facts.push(event.fact)).unwrap();
+        facts
     }
 }
 
@@ -203,9 +212,9 @@ fn what_ends_early_is_told_when_the_task_ends() {
     let client = Client::new(network, json!({ "host": "127.0.0.1", "scheme": "http", "port": server.port }));
     assert!(client.get(&format!("http://127.0.0.1:{}/", server.port)).is_err());
     client.session.close();
-    assert_eq!(client.session.requests(), 1);
-    // Without a run's beginning there is no record to look into, only events.
-    assert!(client.contacts().is_empty());
+    let [Fact::RequestFinished(told)] = &*client.facts() else { panic!("{:?}", client.facts()) };
+    assert_eq!(told.status, Some(200));
+    assert!(!told.response.unwrap().complete && told.error.is_some());
 }
 
 /// Speaks HTTP/2 over TLS, with an authority of its own; ends with the process.
@@ -259,4 +268,58 @@ fn requests_share_a_connection_over_http2() {
         let (status, body) = runtime.block_on(client.send(&url)).unwrap();
         assert_eq!((status, body), (200, Bytes::from(format!("{path} over HTTP/2.0"))));
     }
+}
+
+#[test]
+fn a_request_that_the_task_lets_go_of_is_told_all_the_same() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let rule = json!({ "host": "127.0.0.1", "scheme": "http", "port": port });
+    let client = Client::new(Network::new(NetworkSettings::default()), rule);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let url = format!("http://127.0.0.1:{port}/told");
+    // Nobody answers, and then nobody waits any more.
+    let waiting = async { tokio::time::timeout(Duration::from_millis(200), client.send(&url)).await };
+    assert!(runtime.block_on(waiting).is_err());
+    let [Fact::RequestFinished(told)] = &*client.facts() else { panic!("{:?}", client.facts()) };
+    assert_eq!((told.url.as_str(), told.status), (url.as_str(), None));
+}
+
+#[test]
+fn in_a_run_with_secrets_no_rule_is_a_way_around_the_mask() {
+    let server = Server::start(
+        "HTTP/1.1 200 OK\r\ncontent-encoding: identity\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nok",
+    );
+    let rule = json!({ "host": "127.0.0.1", "scheme": "http", "port": server.port });
+    let redactor = Redactor::new([SecretValue::new(b"sekrit-value-123".to_vec()).unwrap()]);
+    let network = Network::new(NetworkSettings { retries: 0, ..NetworkSettings::default() });
+    let client = Client::masking(network, rule, &redactor);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    for header in ["range", "request-range"] {
+        let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = Request::get(&url).header(header, "bytes=0-5").body(body).unwrap();
+        let timeouts = Timeouts::asked(None, None, None);
+        let refused = runtime.block_on(Arc::clone(&client.session).send(request, timeouts)).err();
+        assert!(matches!(refused, Some(NetworkError::Secret(_))), "{header}: {refused:?}");
+    }
+    assert!(server.heads().is_empty());
+    // What is compressed, however it is said, does not come through.
+    assert!(matches!(client.get(&url), Err(NetworkError::Secret(_))));
+}
+
+#[test]
+fn a_refusal_costs_the_journal_little_however_long_what_was_tried() {
+    let rule = json!({ "host": "127.0.0.1", "scheme": "http", "port": 1 });
+    let client = Client::new(Network::new(NetworkSettings::default()), rule);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let method = "M".repeat(100_000);
+    let url = format!("http://example.org/{}", "p".repeat(20_000));
+    let request = Request::builder().method(method.as_str()).uri(url).body(body).unwrap();
+    let timeouts = Timeouts::asked(None, None, None);
+    let refused = runtime.block_on(Arc::clone(&client.session).send(request, timeouts));
+    assert!(matches!(refused, Err(NetworkError::Denied(_))));
+    let [Fact::CapabilityDenied(denial)] = &*client.facts() else { panic!("{:?}", client.facts()) };
+    assert!(denial.subject.len() < 4096, "{}", denial.subject.len());
 }
