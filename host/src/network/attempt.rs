@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 
 use super::body::{Arriving, Outgoing, Replay, mask_headers};
-use super::connect::{Dial, DialError, Peer};
+use super::connect::{Bounded, Dial, DialError, Peer};
 use super::exchange::Live;
 use super::session::{Allowed, MAX_URL, NetworkError, Session, Slot, TaskBody};
 use super::{Credential, Network, retry};
@@ -31,7 +31,7 @@ const WINDOW: u32 = 2 << 20;
 
 /// Sends the requests under one rule, over connections of its own.
 #[derive(Clone)]
-pub(super) struct Client(legacy::Client<HttpsConnector<Dial>, Outgoing>);
+pub(super) struct Client(legacy::Client<Bounded<HttpsConnector<Dial>>, Outgoing>);
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,7 +45,7 @@ impl Client {
         rule: &Arc<NetworkRule>,
         timeout: Duration,
     ) -> Result<Self, String> {
-        let dial = Dial { network: Arc::clone(network), rule: Arc::clone(rule), timeout };
+        let dial = Dial { network: Arc::clone(network), rule: Arc::clone(rule) };
         let tls = rustls::ClientConfig::clone(&*network.tls()?);
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
@@ -60,7 +60,7 @@ impl Client {
             .http2_max_header_list_size(MAX_HEAD)
             .http2_initial_stream_window_size(WINDOW)
             .http2_initial_connection_window_size(WINDOW * 2);
-        Ok(Self(builder.build(connector.wrap_connector(dial))))
+        Ok(Self(builder.build(Bounded { inner: connector.wrap_connector(dial), timeout })))
     }
 }
 

@@ -141,7 +141,6 @@ pub(super) async fn connect_any(addresses: &[IpAddr], port: u16) -> Result<TcpSt
 pub(super) struct Dial {
     pub(super) network: Arc<Network>,
     pub(super) rule: Arc<NetworkRule>,
-    pub(super) timeout: Duration,
 }
 
 impl Dial {
@@ -198,10 +197,38 @@ impl Service<Uri> for Dial {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (dial, limit) = (self.clone(), self.timeout);
+        Box::pin(self.clone().dial(uri))
+    }
+}
+
+/// Bounds the whole way to a usable connection: its TLS handshake, too.
+#[derive(Clone)]
+pub(super) struct Bounded<S> {
+    pub(super) inner: S,
+    pub(super) timeout: Duration,
+}
+
+impl<S> Service<Uri> for Bounded<S>
+where
+    S: Service<Uri>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = S::Response;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Dialing<S::Response, Self::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, limit) = (self.inner.call(uri), self.timeout);
         Box::pin(async move {
-            let dialled = tokio::time::timeout(limit, dial.dial(uri)).await;
-            dialled.unwrap_or(Err(DialError::Timeout(limit)))
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(DialError::Timeout(limit).into()),
+            }
         })
     }
 }

@@ -323,3 +323,19 @@ fn a_refusal_costs_the_journal_little_however_long_what_was_tried() {
     let [Fact::CapabilityDenied(denial)] = &*client.facts() else { panic!("{:?}", client.facts()) };
     assert!(denial.subject.len() < 4096, "{}", denial.subject.len());
 }
+
+#[test]
+fn a_handshake_that_never_ends_is_not_waited_for() {
+    // It takes the connection, and says nothing.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let rule = json!({ "host": "127.0.0.1", "port": port });
+    let network = Network::new(NetworkSettings { retries: 0, ..NetworkSettings::default() });
+    let client = Client::new(network, rule);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let request = Request::get(format!("https://127.0.0.1:{port}/")).body(body).unwrap();
+    let timeouts = Timeouts::asked(Some(Duration::ZERO), None, None);
+    let refused = runtime.block_on(Arc::clone(&client.session).send(request, timeouts)).err();
+    assert!(matches!(&refused, Some(NetworkError::Connect(why)) if why.contains("1s")), "{refused:?}");
+}
