@@ -60,7 +60,7 @@ fn set(args: &SecretSetArgs, store: &SecretStore, printer: &Printer) -> Result<u
     let value =
         SecretValue::new(bytes).map_err(|why| SecretError::InvalidValue { name: args.name.clone(), why })?;
     let mut hosts = args.hosts.clone();
-    hosts.sort();
+    hosts.sort_by_key(ToString::to_string);
     hosts.dedup();
     let set = store.set(&args.name, &Secret { value, hosts }, Timestamp::now())?;
     let view = SecretView::new(args.name.clone(), set.listed, store);

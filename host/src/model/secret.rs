@@ -7,14 +7,12 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use cofferdam_manifest::{Host, HostPattern};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 /// The port a secret is bound to when none is named: HTTPS.
 const DEFAULT_PORT: u16 = 443;
-/// RFC 1035, section 2.3.4.
-const MAX_NAME: usize = 253;
-const MAX_LABEL: usize = 63;
 
 /// The value of a secret. It is overwritten when dropped, and no format shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,19 +73,11 @@ impl fmt::Debug for SecretValue {
 
 /// A host, and a port there, that a secret may be sent to: `api.example.org`,
 /// `*.example.org` for everything below it, `192.0.2.1`, `[2001:db8::1]:8443`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretHost {
-    place: Place,
+    pattern: HostPattern,
     port: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Place {
-    Name(String),
-    /// The suffix, without `*.`.
-    Below(String),
-    Address(IpAddr),
 }
 
 /// A text that names no host.
@@ -95,7 +85,7 @@ enum Place {
 #[error("`{text}` is no host a secret can be bound to: {why}")]
 pub struct InvalidSecretHost {
     text: String,
-    why: &'static str,
+    why: String,
 }
 
 impl SecretHost {
@@ -103,19 +93,16 @@ impl SecretHost {
     /// it, and a port.
     #[must_use]
     pub fn matches(&self, host: &str, port: u16) -> bool {
-        if port != self.port {
+        // A name has one spelling here: without the final dot.
+        if port != self.port || host.ends_with('.') {
             return false;
         }
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        match &self.place {
-            Place::Name(name) => name.eq_ignore_ascii_case(host),
-            Place::Below(suffix) => {
-                let host = host.to_ascii_lowercase();
-                let below = host.strip_suffix(suffix.as_str()).and_then(|rest| rest.strip_suffix('.'));
-                below.is_some_and(|labels| why_no_name(labels).is_none())
-            }
-            Place::Address(address) => host.parse() == Ok(*address),
-        }
+        // An address is written with and without brackets.
+        let host = match host.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(Host::Address(IpAddr::V6(address).to_canonical())),
+            Err(_) => host.parse::<Host>(),
+        };
+        host.is_ok_and(|host| self.pattern.matches(&host))
     }
 
     /// The port.
@@ -133,74 +120,31 @@ impl FromStr for SecretHost {
     }
 }
 
-fn parse(text: &str) -> Result<SecretHost, &'static str> {
+fn parse(text: &str) -> Result<SecretHost, String> {
     if text.contains("://") {
-        return Err("leave out the scheme");
+        return Err("leave out the scheme".to_owned());
     }
     if text.contains('@') {
-        return Err("leave out the user");
+        return Err("leave out the user".to_owned());
     }
     if text.contains(['/', '?', '#', '\\']) {
-        return Err("leave out the path");
-    }
-    if let Ok(address) = text.parse::<Ipv6Addr>() {
-        return Ok(SecretHost { place: Place::Address(address.into()), port: DEFAULT_PORT });
+        return Err("leave out the path".to_owned());
     }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !text.ends_with(']') => {
+        // The rest of an IPv6 address is no port.
+        Some((host, port)) if !text.ends_with(']') && text.parse::<Ipv6Addr>().is_err() => {
             (host, parse_port(port).ok_or("a port is a number from 1 to 65535")?)
         }
         Some(_) | None => (text, DEFAULT_PORT),
     };
-    Ok(SecretHost { place: parse_place(host)?, port })
+    let pattern = host.parse::<HostPattern>().map_err(|error| error.to_string())?;
+    Ok(SecretHost { pattern, port })
 }
 
 /// A port in its one spelling: no sign, no leading zero.
 fn parse_port(text: &str) -> Option<u16> {
     let port = text.parse::<u16>().ok()?;
     (port > 0 && port.to_string() == text).then_some(port)
-}
-
-fn parse_place(host: &str) -> Result<Place, &'static str> {
-    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let address = address.parse::<Ipv6Addr>().map_err(|_| "between brackets stands an IPv6 address")?;
-        return Ok(Place::Address(address.into()));
-    }
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(Place::Address(address));
-    }
-    let lower = host.to_ascii_lowercase();
-    let (below, name) = lower.strip_prefix("*.").map_or((false, lower.as_str()), |suffix| (true, suffix));
-    if let Some(why) = why_no_name(name) {
-        return Err(why);
-    }
-    // URL parsers read `127.1` and `0x7f.1` as addresses (WHATWG URL, 3.5).
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let number = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-    if number(last) || last.strip_prefix("0x").is_some_and(|hex| hex.chars().all(|c| c.is_ascii_hexdigit())) {
-        return Err("it ends like an IP address and is none");
-    }
-    Ok(if below { Place::Below(name.to_owned()) } else { Place::Name(name.to_owned()) })
-}
-
-fn why_no_name(name: &str) -> Option<&'static str> {
-    if name.is_empty() || name.len() > MAX_NAME {
-        return Some("a name has 1 to 253 characters");
-    }
-    if !name.is_ascii() {
-        return Some("write the name in its ASCII form, with `xn--`");
-    }
-    if name.contains('*') {
-        return Some("`*` stands for whole labels at the start: `*.example.org`");
-    }
-    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let sound = |label: &str| {
-        (1..=MAX_LABEL).contains(&label.len())
-            && label.chars().all(letter)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    (!name.split('.').all(sound)).then_some("a name is labels of letters, digits and `-`, with dots between")
 }
 
 impl TryFrom<String> for SecretHost {
@@ -219,12 +163,7 @@ impl From<SecretHost> for String {
 
 impl fmt::Display for SecretHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Name(name) => f.write_str(name)?,
-            Place::Below(suffix) => write!(f, "*.{suffix}")?,
-            Place::Address(IpAddr::V4(address)) => write!(f, "{address}")?,
-            Place::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
-        }
+        write!(f, "{}", self.pattern)?;
         if self.port == DEFAULT_PORT { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
