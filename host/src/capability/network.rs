@@ -95,19 +95,19 @@ fn percent_decode(bytes: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Finds the rule that allows a request: the first that fits.
+/// Finds the rule that allows a request: the place of the first that fits.
 ///
 /// # Errors
 /// Why none does.
 pub(crate) fn find_rule<'r>(
-    rules: &'r [NetworkRule],
+    rules: impl IntoIterator<Item = &'r NetworkRule>,
     target: &Target,
     method: &str,
-) -> Result<(usize, &'r NetworkRule), String> {
+) -> Result<usize, String> {
     let mut nearest = (0, "no rule names the host".to_owned());
-    for (index, rule) in rules.iter().enumerate() {
+    for (index, rule) in rules.into_iter().enumerate() {
         match misfit(rule, target, method) {
-            None => return Ok((index, rule)),
+            None => return Ok(index),
             Some(miss) if miss.0 > nearest.0 => nearest = miss,
             Some(_) => {}
         }

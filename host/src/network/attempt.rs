@@ -29,6 +29,9 @@ const MAX_HEADERS: usize = 128;
 /// What a stream and a connection of HTTP/2 may send ahead.
 const WINDOW: u32 = 2 << 20;
 
+/// The head of a response, or why there is none.
+type Sent = Result<(Response<Incoming>, Arc<Live>), NetworkError>;
+
 /// Sends the requests under one rule, over connections of its own.
 #[derive(Clone)]
 pub(super) struct Client(legacy::Client<Bounded<HttpsConnector<Dial>>, Outgoing>);
@@ -82,21 +85,10 @@ impl Session {
                 headers.clone_from(&head.headers);
             }
             let (sent, replay) = self.attempt(request, body, &allowed, credential, attempt).await;
+            let again = replay.whole().filter(|_| idempotent);
+            let wait = self.wait_before_next(&sent, attempt);
             // Only what changes nothing when it is done twice, and can be sent
             // again whole, is tried again.
-            let more = idempotent && attempt <= self.network.settings.retries;
-            let again = replay.whole().filter(|_| more);
-            let headers = match &sent {
-                Ok((response, _)) if retry::is_passing(response.status()) => Some(response.headers()),
-                Ok(_) => None,
-                Err(NetworkError::Connect(_) | NetworkError::Transport(_)) => None,
-                Err(_) => return self.deliver(sent, &allowed, slot),
-            };
-            let wait = match (&sent, again.is_some()) {
-                (_, false) => None,
-                (Ok(_), true) if headers.is_none() => None,
-                (_, true) => retry::wait(headers, attempt, self.network.settings.backoff, Timestamp::now()),
-            };
             let (Some(wait), Some(bytes)) = (wait, again) else {
                 return self.deliver(sent, &allowed, slot);
             };
@@ -108,6 +100,20 @@ impl Session {
             body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
             attempt += 1;
         }
+    }
+
+    /// How long to wait before another try, where one may go better.
+    fn wait_before_next(&self, sent: &Sent, attempt: u32) -> Option<Duration> {
+        let settings = &self.network.settings;
+        if attempt > settings.retries {
+            return None;
+        }
+        let headers = match sent {
+            Ok((response, _)) if retry::is_passing(response.status()) => Some(response.headers()),
+            Err(NetworkError::Connect(_) | NetworkError::Transport(_)) => None,
+            Ok(_) | Err(_) => return None,
+        };
+        retry::wait(headers, attempt, settings.backoff, Timestamp::now())
     }
 
     /// Takes away what the host decides about, and adds the secret.
@@ -151,7 +157,7 @@ impl Session {
         allowed: &Allowed,
         credential: Option<&Credential>,
         attempt: u32,
-    ) -> (Result<(Response<Incoming>, Arc<Live>), NetworkError>, Arc<Replay>) {
+    ) -> (Sent, Arc<Replay>) {
         let uri = request.uri_ref().cloned().unwrap_or_default();
         let method = request.method_ref().map(ToString::to_string).unwrap_or_default();
         let url = told_url(&uri, credential.is_some(), &self.redactor);
@@ -256,12 +262,7 @@ impl Session {
     }
 
     /// Hands a response to the task, what must not reach it masked.
-    fn deliver(
-        &self,
-        sent: Result<(Response<Incoming>, Arc<Live>), NetworkError>,
-        allowed: &Allowed,
-        slot: Slot,
-    ) -> Result<Response<TaskBody>, NetworkError> {
+    fn deliver(&self, sent: Sent, allowed: &Allowed, slot: Slot) -> Result<Response<TaskBody>, NetworkError> {
         let (response, live) = sent?;
         let (mut head, body) = response.into_parts();
         let heads = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);

@@ -121,7 +121,6 @@ pub(crate) struct Session {
     pub(super) network: Arc<Network>,
     pub(super) task: Arc<str>,
     rules: Vec<Arc<NetworkRule>>,
-    plain_rules: Vec<NetworkRule>,
     pub(super) credentials: Vec<Credential>,
     pub(super) redactor: Redactor,
     pub(super) traffic: Arc<Traffic>,
@@ -158,7 +157,6 @@ impl Session {
             network: Arc::clone(network),
             task: Arc::clone(task),
             rules: rules.iter().cloned().map(Arc::new).collect(),
-            plain_rules: rules.to_vec(),
             credentials: credentials.to_vec(),
             redactor: redactor.clone(),
             traffic: Arc::new(Traffic::new(*limits, trip.clone())),
@@ -209,8 +207,8 @@ impl Session {
         let (uri, method) = (request.uri(), request.method().as_str());
         let subject = || format!("{} {}", cut(method, MAX_METHOD), cut(&uri.to_string(), MAX_URL));
         let target = Target::of(uri).map_err(|why| self.deny(subject(), why, None))?;
-        let found = find_rule(&self.plain_rules, &target, method);
-        let (index, _) = found.map_err(|why| self.deny(subject(), why, rule_for(&target, method)))?;
+        let found = find_rule(self.rules.iter().map(Arc::as_ref), &target, method);
+        let index = found.map_err(|why| self.deny(subject(), why, rule_for(&target, method)))?;
         let Some(rule) = self.rules.get(index) else {
             return Err(self.deny(subject(), "no rule names the host".to_owned(), None));
         };
