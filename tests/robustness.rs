@@ -11,8 +11,15 @@ use crate::harness::{Task, task_file};
 use crate::parsers;
 
 const PIPELINE: &str = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: { name: a }\nspec:\n  params: [{ name: x, \
-    default: [a] }]\n  tasks:\n    - { name: t, taskRef: { name: n }, params: [{ name: p, value: '$(params.x[*])' }], \
-    inputs: [{ name: s, from: $(source) }], runAfter: [u] }\n";
+    default: [a] }]\n  timeouts: { pipeline: 1h, finally: 5m }\n  results: [{ name: r, value: $(tasks.t.results.o) }]\n  \
+    tasks:\n    - { name: t, taskRef: { name: n }, params: [{ name: p, value: '$(params.x[*])' }], \
+    inputs: [{ name: s, from: $(source) }], runAfter: [u], retries: { max: 2, backoff: 1s, on: [timeout] } }\n    \
+    - { name: u, when: [{ input: $(params.x[0]), operator: in, values: ['$(params.x[*])'] }, { cel: \"'$(params.x[0])' \
+    == 'a' && size(params.x) > 0\" }], matrix: { params: [{ name: q, value: [a, b] }], include: [{ name: i, params: \
+    [{ name: q, value: c }] }] }, pipelineSpec: { params: [{ name: q }], tasks: [{ name: v, taskRef: { name: n } }] } }\n  \
+    finally: [{ name: f, taskRef: { name: n }, onError: continue, params: [{ name: p, value: $(tasks.t.status) }] }]\n";
+const SUBSTITUTION: &[u8] = b"'$(params.x)' in [\"a$(tasks.my-task.results.r[0])\", 'b'] && params.y['k'] == context.pipelineRun.name || \
+    params.list.exists(i, i == '$(tasks.m[linux,1.80].results.o.key)')";
 const MANIFEST: &str = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: a, version: 0.1.0 }\nspec:\n  params: \
     [{ name: x, enum: [a, b], default: a }]\n  capabilities: { clock: real, exec: [{ tool: cc }], network: \
     [{ host: '*.example.org', port: 8443, methods: [PUT], path: /a/, addresses: [10.0.0.0/8], secret: { name: t, as: header, header: x } }] }\n  limits: { memory: 64Mi }\n";
@@ -57,6 +64,7 @@ proptest! {
     #[test]
     fn no_document_makes_its_reader_panic(changes in changes()) {
         parsers::pipeline(&mutate(PIPELINE.as_bytes(), &changes));
+        parsers::substitution(&mutate(SUBSTITUTION, &changes));
         parsers::manifest(&mutate(MANIFEST.as_bytes(), &changes));
         parsers::host(&mutate(HOST, &changes));
         parsers::trust(&mutate(TRUST.as_bytes(), &changes));
@@ -73,7 +81,7 @@ proptest! {
 
     #[test]
     fn no_noise_makes_a_reader_panic(bytes: Vec<u8>) {
-        for parse in [parsers::pipeline, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
+        for parse in [parsers::pipeline, parsers::substitution, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
             parse(&bytes);
         }
     }
@@ -114,7 +122,22 @@ fn a_minute_of_manifests_makes_no_reader_panic() {
 }
 
 #[test]
+#[ignore = "takes a minute: `make fuzz`"]
+fn a_minute_of_pipelines_makes_no_reader_panic() {
+    mutate_for_a_minute(PIPELINE.as_bytes(), parsers::pipeline);
+}
+
+#[test]
+#[ignore = "takes a minute: `make fuzz`"]
+fn a_minute_of_substitution_makes_no_reader_panic() {
+    mutate_for_a_minute(SUBSTITUTION, parsers::substitution);
+}
+
+#[test]
 fn the_seeds_are_sound() {
+    let pipeline = cofferdam_manifest::Document::parse(PIPELINE).unwrap();
+    assert!(cofferdam_manifest::decode::<cofferdam::model::Pipeline>(&pipeline).is_ok());
+    assert!(cofferdam::plan::CelGuard::parse(std::str::from_utf8(SUBSTITUTION).unwrap()).is_ok());
     assert!(cofferdam_manifest::Manifest::parse(MANIFEST).is_ok());
     for pattern in std::str::from_utf8(HOST).unwrap().split('\n') {
         assert!(pattern.parse::<cofferdam_manifest::HostPattern>().is_ok(), "{pattern}");

@@ -62,6 +62,7 @@ pub(super) fn job() -> Job {
         limits: DEFAULT_LIMITS,
         epoch: 0,
         seed: [0; 32],
+        deadline: None,
         cancel: CancelToken::default(),
     }
 }

@@ -8,8 +8,11 @@ use std::path::Path;
 use bytes::Bytes;
 use cofferdam::capability::Redactor;
 use cofferdam::component::{Component, embed, inspect};
-use cofferdam::model::{DEFAULT_LIMITS, Overrides, SecretValue, TaskRef};
-use cofferdam::plan::{Plan, PlanRequest, ResolveError, ResolvedTask, Resolver, Template};
+use cofferdam::model::{DEFAULT_LIMITS, Overrides, PipelineRef, SecretValue, TaskRef};
+use cofferdam::plan::{
+    CelFailure, CelGuard, Piece, PipelineText, Plan, PlanRequest, ResolveError, ResolvedTask, Resolver,
+    Template,
+};
 use cofferdam::store::Store;
 use cofferdam_manifest::{Host, HostPattern, Manifest};
 use cofferdam_registry::{Digest, Layout, PublicKey, Reference, Trust, claimed_key, verify};
@@ -20,6 +23,10 @@ struct Nothing;
 impl Resolver for Nothing {
     fn resolve(&self, _: &TaskRef, _: &Path) -> Result<ResolvedTask, ResolveError> {
         Err(ResolveError::Ambiguous)
+    }
+
+    fn pipeline(&self, _: &PipelineRef, _: &Path) -> Result<PipelineText, ResolveError> {
+        Err(ResolveError::AmbiguousPipeline)
     }
 }
 
@@ -34,8 +41,31 @@ pub(crate) fn pipeline(bytes: &[u8]) {
         given: &given,
         ceiling: &DEFAULT_LIMITS,
         overrides: &Overrides::default(),
+        params_required: false,
     };
     let _ = Plan::build(&request, &Nothing);
+}
+
+/// A string with `$(..)` in it, and the same as a condition: what is read is
+/// read again as it is written, and what a reference gives is not read again.
+pub(crate) fn substitution(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(template) = Template::parse(text) {
+        let written = template.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Reference(reference) => format!("$({reference})"),
+        });
+        assert_eq!(Template::parse(&written.collect::<String>()).as_ref(), Ok(&template));
+        let filled = template.fill(|_| Ok::<_, ()>("$(params.x)".to_owned()));
+        assert_eq!(
+            filled.map(|filled| filled.matches("$(params.x)").count() >= template.references().count()),
+            Ok(true)
+        );
+    }
+    if let Ok(guard) = CelGuard::parse(text) {
+        let _ = guard
+            .holds(|_| Ok::<_, CelFailure>(cofferdam_manifest::Value::Text("' || true || '".to_owned())));
+    }
 }
 
 pub(crate) fn manifest(bytes: &[u8]) {

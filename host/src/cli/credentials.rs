@@ -13,14 +13,14 @@ use crate::plan::Plan;
 /// One is not there: a run that cannot end well does not begin.
 pub(crate) fn unlock(plan: &Plan, home: &Home) -> Result<BTreeMap<String, Credential>, Failure> {
     let mut found = BTreeMap::new();
-    for task in &plan.tasks {
-        for ask in task.grants.network.iter().filter_map(|rule| rule.secret.as_ref()) {
+    for (task, _, work) in plan.flow.leaves() {
+        for ask in work.grants.network.iter().filter_map(|rule| rule.secret.as_ref()) {
             let name = ask.name.as_str();
             if found.contains_key(name) {
                 continue;
             }
             let secret = home.secrets()?.find(&ask.name)?;
-            let secret = secret.ok_or_else(|| missing(&task.name, name))?;
+            let secret = secret.ok_or_else(|| missing(&task, name))?;
             let credential = Credential { name: name.to_owned(), value: secret.value, hosts: secret.hosts };
             found.insert(name.to_owned(), credential);
         }

@@ -14,8 +14,9 @@ use crate::plan::PlanErrors;
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
     pub(crate) problems: Vec<Problem>,
+    /// The texts that problems stand in, by the names of their files.
     #[serde(skip)]
-    text: Option<String>,
+    texts: Vec<(String, String)>,
 }
 
 /// One thing that is wrong.
@@ -37,7 +38,7 @@ impl Failure {
     fn one(code: &str, message: impl Into<String>, help: Option<String>) -> Self {
         let (code, message) = (code.to_owned(), message.into());
         let problem = Problem { code, message, file: None, line: None, column: None, help };
-        Self { problems: vec![problem], text: None }
+        Self { problems: vec![problem], texts: Vec::new() }
     }
 
     /// The command line asks for something that cannot be.
@@ -77,14 +78,17 @@ impl Failure {
         let problem = |fault: Fault| {
             at(file, fault.place, fault.kind.code(), fault.message.clone(), fault.help.clone())
         };
-        Self { problems: faults.into_iter().map(problem).collect(), text: Some(text.to_owned()) }
+        Self {
+            problems: faults.into_iter().map(problem).collect(),
+            texts: vec![(file.to_owned(), text.to_owned())],
+        }
     }
 
     /// A file is wrong in one place: code, message and help.
     pub(crate) fn at(file: &str, text: &str, place: Place, what: (&str, &str, &str)) -> Self {
         let (code, message, help) = what;
         let problem = at(file, place, code, message.to_owned(), Some(help.to_owned()));
-        Self { problems: vec![problem], text: Some(text.to_owned()) }
+        Self { problems: vec![problem], texts: vec![(file.to_owned(), text.to_owned())] }
     }
 
     /// Replaces what the first problem says to type next.
@@ -101,7 +105,9 @@ impl Failure {
 
     /// The line a problem stands in.
     pub(crate) fn line_of(&self, problem: &Problem) -> Option<&str> {
-        self.text.as_ref()?.lines().nth(problem.line?.checked_sub(1)?)
+        let file = problem.file.as_ref()?;
+        let (_, text) = self.texts.iter().find(|(name, _)| name == file)?;
+        text.lines().nth(problem.line?.checked_sub(1)?)
     }
 }
 
@@ -130,11 +136,13 @@ fn status_of(code: &str) -> u8 {
 
 impl From<PlanErrors> for Failure {
     fn from(errors: PlanErrors) -> Self {
-        let PlanErrors { file, text, errors } = errors;
-        let problem = |error: &crate::plan::PlanError| {
-            at(&file, error.place(), &error.code(), error.to_string(), error.help())
+        let PlanErrors { files, errors } = errors;
+        let problem = |(file, error): &(usize, crate::plan::PlanError)| {
+            let name = files.get(*file).map_or("", |file| file.name.as_str());
+            at(name, error.place(), &error.code(), error.to_string(), error.help())
         };
-        Self { problems: errors.iter().map(problem).collect(), text: Some(text) }
+        let problems = errors.iter().map(problem).collect();
+        Self { problems, texts: files.into_iter().map(|file| (file.name, file.text)).collect() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::{exit, origin, params};
-use crate::model::Overrides;
+use crate::model::{MAX_PIPELINE, Overrides};
 use crate::plan::{Plan, PlanRequest, RegistryResolver};
 use crate::report::{PlanView, plan_text};
 
@@ -19,9 +19,6 @@ pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8,
     printer.result(&view, |palette| plan_text(&view, palette));
     Ok(exit::OK)
 }
-
-/// Larger files are not read.
-const MAX_PIPELINE: u64 = 4 << 20;
 
 /// Plans a pipeline.
 pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
@@ -42,12 +39,14 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
         given: &given,
         ceiling: &ceiling,
         overrides: &overrides(args)?,
+        params_required: true,
     };
     let plan = Plan::build(&request, &resolver)?;
     for word in args.deny.iter().chain(&args.allow) {
         // A word for no task would protect nothing.
-        if !plan.tasks.iter().any(|task| word.names_task(&task.name)) {
-            let names: Vec<&str> = plan.tasks.iter().map(|task| &*task.name).collect();
+        let leaves = plan.flow.leaves();
+        if !leaves.iter().any(|(_, task, _)| word.names_task(&task.name)) {
+            let names: Vec<&str> = leaves.iter().map(|(_, task, _)| &*task.name).collect();
             let help = format!("the pipeline has: {}", names.join(", "));
             return Err(Failure::usage(format!("`{word}` names no task of the pipeline"), help));
         }

@@ -1,9 +1,11 @@
 //! `cofferdam run`: plans, runs, attests, and says how it was.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use cofferdam_registry::Digest;
 use jiff::Timestamp;
 
 use super::commands::RunArgs;
@@ -100,7 +102,9 @@ fn execute(
         file_in_source: given.file_in_source,
         params: plan.params.clone(),
         overrides: plan.overrides.clone(),
-        tasks: plan.tasks.iter().map(|task| task.name.to_string()).collect(),
+        tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect(),
+        files: keep_files(&plan, store)?,
+        origin: None,
         source_date_epoch: given.epoch,
         builder: Builder {
             id: LOCAL_BUILDER.to_owned(),
@@ -113,13 +117,14 @@ fn execute(
         recorder.record(Fact::SourceAcquired(source.clone()))?;
     }
     let source = given.source.clone();
-    let attestor = Attestor::new(&key, &recorder, start, source);
+    let attestor = Attestor::new(&key, &recorder, start.clone(), source);
     let engine = Engine {
         sandbox: &sandbox,
         store,
         recorder: &recorder,
         jobs,
         work: work.path(),
+        uid: &start.uid,
         epoch: given.epoch,
         credentials: &credentials,
         cancel: &cancel,
@@ -140,6 +145,11 @@ fn seal(recorder: &Recorder, attestor: &Attestor<'_>, file: File) -> Result<(), 
     attestor.run(file)?;
     recorder.record(Fact::RunSealed)?;
     Ok(recorder.flush()?)
+}
+
+/// Keeps the text of every file of the plan, so that the run can be repeated.
+fn keep_files(plan: &Plan, store: &Store) -> Result<BTreeMap<String, Digest>, Failure> {
+    plan.files.iter().map(|file| Ok((file.name.clone(), store.put(file.text.as_bytes())?))).collect()
 }
 
 fn no_events() -> Failure {

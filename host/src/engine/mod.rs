@@ -1,23 +1,32 @@
 //! Walks a plan: runs what is ready on a bounded number of threads, passes
 //! artifacts and results on, stops when a task fails, records everything.
 
-mod arguments;
+mod combine;
+mod ending;
+mod flow;
 mod schedule;
 mod task;
+mod turn;
+mod walk;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use crate::capability::Redactor;
-use crate::event::{Event, Fact, JournalError, Recorder, Source};
-use crate::model::{RunReason, SkipReason, Status};
+use crate::event::{Event, JournalError, Recorder, Source};
+use crate::model::RunReason;
 use crate::network::Credential;
-use crate::plan::Plan;
+use crate::plan::{Flow, Plan};
 use crate::sandbox::{CancelToken, Prepared, Sandbox, SandboxError};
 use crate::store::{Store, StoreError};
+use combine::Combination;
+use flow::{FlowRun, RunIdentity};
 use schedule::Schedule;
+use walk::{Deadlines, FlowId, Graph, Node, Wish};
 use work::WorkDirectory;
 
 /// Why a run could not go on. A task that fails is no error: it is the outcome.
@@ -60,7 +69,7 @@ pub enum EngineError {
 /// # Errors
 /// [`SandboxError::Unfit`].
 pub fn prepare(sandbox: &Sandbox, plan: &Plan) -> Result<Vec<Prepared>, SandboxError> {
-    plan.tasks.iter().map(|task| sandbox.prepare(&task.component)).collect()
+    plan.flow.leaves().iter().map(|(.., work)| sandbox.prepare(&work.component)).collect()
 }
 
 /// Called on the thread of a TaskRun when it has ended, with the events that
@@ -82,6 +91,8 @@ pub struct Engine<'a> {
     pub work: &'a Path,
     /// The secrets that the plan's rules name, by name.
     pub credentials: &'a BTreeMap<String, Credential>,
+    /// The run's own random identity.
+    pub uid: &'a str,
     /// The fixed time tasks see, in seconds since 1970.
     pub epoch: i64,
     /// Stops the run.
@@ -90,7 +101,7 @@ pub struct Engine<'a> {
 
 impl Engine<'_> {
     /// Runs a plan to its end and records how that was. `prepared` has the
-    /// component of each task, in the plan's order.
+    /// component of each task, in the order of their leaves.
     ///
     /// # Errors
     /// [`EngineError`] when Cofferdam itself could not go on; the run is then
@@ -102,17 +113,33 @@ impl Engine<'_> {
         source: Option<&Source>,
         on_finished: OnFinished<'_>,
     ) -> Result<RunReason, EngineError> {
-        let work = WorkDirectory::new(self.work, self.store);
-        let schedule = Schedule::new(plan.tasks.iter().map(|task| task.after.as_slice()));
-        let ends = Mutex::new(BTreeMap::new());
+        let identity =
+            RunIdentity { name: self.recorder.run().as_str().to_owned(), uid: self.uid.to_owned() };
+        let tree = source.map(|source| source.tree);
+        let around = (&identity, tree);
+        let root =
+            FlowRun::new(&plan.flow, String::new(), None, plan.params.clone(), BTreeMap::new(), around);
+        let deadlines = deadlines(&plan.flow, Instant::now());
+        let run = Run {
+            engine: self,
+            prepared,
+            work: WorkDirectory::new(self.work, self.store),
+            schedule: Schedule::new(Graph::new(&plan.flow), deadlines),
+            flows: RwLock::new(vec![Arc::new(root)]),
+            expanded: Mutex::default(),
+            on_finished,
+            redactor: Redactor::new(self.credentials.values().map(|credential| credential.value.clone())),
+            hermetic: AtomicBool::new(true),
+            directories: AtomicUsize::new(0),
+            wrong: Mutex::default(),
+            reason: Mutex::default(),
+        };
         let failure: Mutex<Option<EngineError>> = Mutex::new(None);
-        let redactor = Redactor::new(self.credentials.values().map(|credential| credential.value.clone()));
-        let run = Run { engine: self, redactor, plan, source, work, schedule, ends, on_finished };
-        let threads = usize::try_from(self.jobs).unwrap_or(1).min(plan.tasks.len()).max(1);
+        let threads = usize::try_from(self.jobs).unwrap_or(1).min(run.width(plan)).max(1);
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    if let Err(error) = run.work_off(prepared) {
+                    if let Err(error) = run.work_off() {
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         run.schedule.abandon();
                     }
@@ -122,85 +149,69 @@ impl Engine<'_> {
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        run.finish()
+        let reason = run.reason.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(reason.unwrap_or(RunReason::Cancelled))
     }
 }
 
 /// One run while it is under way.
 struct Run<'a> {
     engine: &'a Engine<'a>,
-    plan: &'a Plan,
-    source: Option<&'a Source>,
+    prepared: &'a [Prepared],
     work: WorkDirectory<'a>,
     schedule: Schedule,
-    /// What finished tasks made, by their index in the plan.
-    ends: Mutex<BTreeMap<usize, Arc<Event>>>,
+    /// The pipelines that run or have run, by their number in the schedule.
+    flows: RwLock<Vec<Arc<FlowRun<'a>>>>,
+    /// The combinations of tasks with a matrix.
+    expanded: Mutex<HashMap<Node, Arc<Vec<Combination>>>>,
     on_finished: OnFinished<'a>,
     redactor: Redactor,
+    /// Whether every TaskRun so far is.
+    hermetic: AtomicBool,
+    /// Counts the directories of TaskRuns.
+    directories: AtomicUsize,
+    /// Why a pipeline was wrong, by its number.
+    wrong: Mutex<HashMap<FlowId, String>>,
+    reason: Mutex<Option<RunReason>>,
 }
 
-impl Run<'_> {
-    fn work_off(&self, prepared: &[Prepared]) -> Result<(), EngineError> {
+impl<'a> Run<'a> {
+    fn work_off(&self) -> Result<(), EngineError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime
             .map_err(|source| EngineError::Work { path: self.engine.work.display().to_string(), source })?;
-        let worked = self.work_off_on(&runtime, prepared);
+        let mut worked = Ok(());
+        while worked.is_ok()
+            && let Some(turn) = self.schedule.next(|| self.wish())
+        {
+            worked = runtime.block_on(self.take(turn));
+        }
         // A resolver that does not answer must not hold up a run that has ended.
         runtime.shutdown_background();
         worked
     }
 
-    fn work_off_on(
-        &self,
-        runtime: &tokio::runtime::Runtime,
-        prepared: &[Prepared],
-    ) -> Result<(), EngineError> {
-        while let Some(index) = self.schedule.next(|| self.engine.cancel.is_cancelled()) {
-            let (Some(task), Some(prepared)) = (self.plan.tasks.get(index), prepared.get(index)) else {
-                continue;
-            };
-            let finished = runtime.block_on(self.run_task(index, task, prepared))?;
-            let Fact::TaskFinished(end) = &finished.fact else { continue };
-            let status = end.reason.status();
-            // What nobody waits for is on its way to the journal, and not kept here.
-            if status == Status::Succeeded && self.schedule.is_awaited(index) {
-                let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-                ends.insert(index, Arc::clone(&finished));
-            }
-            self.schedule.finished(index, status);
+    fn wish(&self) -> Wish {
+        match self.engine.cancel.asked() {
+            0 => Wish::GoOn,
+            1 => Wish::Stop,
+            _ => Wish::StopNow,
         }
-        Ok(())
     }
 
-    fn finish(self) -> Result<RunReason, EngineError> {
-        let tally = self.schedule.tally();
-        let skipped = tally.not_run.len();
-        let cancelled = tally.cancelled > 0 || (skipped > 0 && self.engine.cancel.is_cancelled());
-        let reason = match (cancelled, tally.failed) {
-            (true, _) => RunReason::Cancelled,
-            (false, 0) => RunReason::Succeeded,
-            (false, _) => RunReason::Failed,
-        };
-        let why =
-            if cancelled { SkipReason::PipelineRunWasCancelled } else { SkipReason::PipelineRunWasStopping };
-        for index in &tally.not_run {
-            if let Some(task) = self.plan.tasks.get(*index) {
-                let task = task.name.to_string();
-                self.engine.recorder.record(Fact::TaskSkipped { task, reason: why })?;
-            }
-        }
-        // Tekton's sentence; completed means ended, however that was.
-        let message = format!(
-            "Tasks Completed: {} (Failed: {}, Cancelled {}), Skipped: {skipped}",
-            tally.succeeded + tally.failed + tally.cancelled,
-            tally.failed,
-            tally.cancelled,
-        );
-        let mut began =
-            (0..self.plan.tasks.len()).filter(|index| tally.not_run.binary_search(index).is_err());
-        let hermetic =
-            began.all(|index| self.plan.tasks.get(index).is_some_and(|task| task.grants.hermetic()));
-        self.engine.recorder.record(Fact::RunFinished { reason, message, hermetic })?;
-        Ok(reason)
+    /// How many TaskRuns there may be at once: threads beyond that do nothing.
+    fn width(&self, plan: &Plan) -> usize {
+        let flat = plan.flow.tasks.iter().all(|task| task.matrix.is_none() && task.component().is_some());
+        if flat { plan.flow.tasks.len() } else { usize::MAX }
     }
+
+    fn flow(&self, id: FlowId) -> Option<Arc<FlowRun<'a>>> {
+        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+}
+
+/// Until when a pipeline that begins now may run.
+fn deadlines(flow: &Flow, now: Instant) -> Deadlines {
+    let after = |span: Option<std::time::Duration>| span.and_then(|span| now.checked_add(span));
+    Deadlines { pipeline: after(flow.timeouts.pipeline), tasks: after(flow.timeouts.tasks), finally: None }
 }

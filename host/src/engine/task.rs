@@ -1,76 +1,111 @@
 //! One TaskRun, from what it is given to what is sealed of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use cofferdam_manifest::Value;
+use cofferdam_manifest::{Manifest, Value};
 use cofferdam_registry::Digest;
 
-use super::arguments::{check_results, fill};
+use super::flow::Product;
+use super::turn::{Given, TaskTurn, causes};
+use super::walk::Outcome;
 use super::work::TaskDirectory;
 use super::{EngineError, Run};
 use crate::capability::cut;
-use crate::event::{Event, Fact, InputArtifact, InputReads, TaskEnd, TaskFailure, TaskStart};
-use crate::model::{Shared, TaskRunReason};
+use crate::event::{AfterFailure, Event, Fact, InputReads, TaskEnd, TaskFailure, TaskStart};
+use crate::model::{MAX_RESULT_BYTES, Shared, Status, TaskRunReason};
 use crate::network::Credential;
-use crate::plan::{PlannedTask, Wire};
-use crate::sandbox::{Exit, Job, Prepared};
+use crate::plan::{Dependency, TaskWork};
+use crate::sandbox::{Exit, Job};
 use crate::store::{SealLimits, StoreError, Tree};
 
 /// Bytes that are kept of each text in which a task accounts for itself.
 const MAX_MESSAGE: usize = 64 << 10;
 
-impl Run<'_> {
-    /// Runs a task and gives the event of its end.
+impl<'a> Run<'a> {
+    /// Runs a task; gives how it ended, unless it is tried again.
     pub(super) async fn run_task(
         &self,
-        index: usize,
-        task: &PlannedTask,
-        prepared: &Prepared,
-    ) -> Result<Arc<Event>, EngineError> {
+        turn: &TaskTurn<'_, 'a>,
+        work: &TaskWork,
+        given: Given,
+    ) -> Result<Option<Outcome>, EngineError> {
+        let refusal = refusal(work, &given.params);
+        let start = self.start(turn, work, given);
+        if !start.hermetic {
+            self.hermetic.store(false, Ordering::Relaxed);
+        }
         let recorder = self.engine.recorder;
-        let before: Vec<(usize, Arc<Event>)> = {
-            let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-            task.after.iter().filter_map(|i| Some((*i, Arc::clone(ends.get(i)?)))).collect()
-        };
-        let inputs = self.inputs(task, &before);
-        let filled = self.arguments(task, &before);
-        let params = filled.clone().unwrap_or_default();
-        let start = TaskStart {
-            task: task.name.to_string(),
-            attempt: 1,
-            identity: Shared::clone(&task.identity),
-            params,
-            inputs,
-            grants: task.grants.clone(),
-            hermetic: task.grants.hermetic(),
-            limits: task.limits,
-        };
-        let seed = seed(&start, self.engine.epoch);
+        let seed = seed(&start);
         let started = recorder.record(Fact::TaskStarted(start.into()))?;
-        let Fact::TaskStarted(start) = &started.fact else {
-            return Ok(started);
-        };
+        let Fact::TaskStarted(start) = &started.fact else { return Ok(None) };
         let mut outputs = BTreeMap::new();
         let mut reads = BTreeMap::new();
-        let exit = match filled {
-            Err(why) => refuse(TaskRunReason::InvalidTaskResults, why),
-            Ok(_) => {
+        let exit = match (refusal, self.prepared.get(work.leaf)) {
+            (Some(why), _) => refuse(TaskRunReason::InvalidParamValue, why),
+            (None, None) => return Ok(None),
+            (None, Some(prepared)) => {
+                let specs = &work.component.manifest.spec.outputs;
+                let number = self.directories.fetch_add(1, Ordering::Relaxed);
                 let directory = self.work.task(
-                    index,
-                    task.component.manifest.spec.outputs.iter().map(|output| output.name.as_str()),
-                    task.component.uses_files(),
+                    number,
+                    specs.iter().map(|output| output.name.as_str()),
+                    work.component.uses_files(),
                 )?;
-                let job = self.job(task, start, &directory, seed)?;
+                let job = self.job(turn, work, start, &directory, seed)?;
                 let exit = self.engine.sandbox.run(prepared, &job, recorder).await;
+                let exit = explain(exit, job.deadline);
                 reads = self.keep_reads(&exit)?;
-                self.settle(task, exit, &directory, &mut outputs)?
+                self.settle(work, exit, &directory, &mut outputs)?
             }
         };
+        self.end(turn, &started, exit, (outputs, reads)).map(Some).map(Option::flatten)
+    }
+
+    /// Records that a task could not be given what it needs.
+    pub(super) fn refuse_task(&self, turn: &TaskTurn<'_, 'a>, why: String) -> Result<Outcome, EngineError> {
+        let Some(work) = turn.task.component() else { return Ok(Outcome::Failed) };
+        let given = Given { params: BTreeMap::new(), inputs: Vec::new() };
+        let start = self.start(turn, work, given);
+        let started = self.engine.recorder.record(Fact::TaskStarted(start.into()))?;
+        let exit = refuse(TaskRunReason::InvalidParamValue, why);
+        let outcome = self.end(turn, &started, exit, (BTreeMap::new(), BTreeMap::new()))?;
+        Ok(outcome.unwrap_or(Outcome::Failed))
+    }
+
+    fn start(&self, turn: &TaskTurn<'_, 'a>, work: &TaskWork, given: Given) -> TaskStart {
+        let flow = turn.flow;
+        let name = |task: &Dependency| {
+            flow.plan.tasks.get(task.task).map(|task| format!("{}{}", flow.prefix, task.name))
+        };
+        TaskStart {
+            task: turn.name.clone(),
+            attempt: turn.leaf.attempt,
+            identity: Shared::clone(&work.identity),
+            params: given.params,
+            inputs: given.inputs,
+            after: turn.task.after.iter().filter_map(name).collect(),
+            grants: work.grants.clone(),
+            hermetic: work.grants.hermetic(),
+            limits: work.limits,
+        }
+    }
+
+    /// Records how a TaskRun ended, and passes it on.
+    fn end(
+        &self,
+        turn: &TaskTurn<'_, 'a>,
+        started: &Arc<Event>,
+        exit: Exit,
+        made: (BTreeMap<String, Tree>, BTreeMap<String, InputReads>),
+    ) -> Result<Option<Outcome>, EngineError> {
         let succeeded = exit.reason == TaskRunReason::Succeeded;
-        let end = TaskEnd {
-            task: task.name.to_string(),
-            attempt: 1,
+        let (outputs, reads) = made;
+        let mut end = TaskEnd {
+            task: turn.name.clone(),
+            attempt: turn.leaf.attempt,
             reason: exit.reason,
             message: exit.message.map(bounded),
             failure: exit.failure.map(bounded_failure),
@@ -79,10 +114,21 @@ impl Run<'_> {
             outputs,
             reads,
             usage: exit.usage,
+            after: AfterFailure::Final,
+            reused: None,
         };
-        let finished = recorder.record(Fact::TaskFinished(end.into()))?;
-        (self.on_finished)(&started, &finished)?;
-        Ok(finished)
+        let status = end.reason.status();
+        if status == Status::Failed {
+            let lost = self.engine.recorder.contacts(&turn.name).any_failed();
+            end.after = self.after_failure(turn.task, turn.leaf, &causes(&end, lost));
+        }
+        let (reason, after) = (end.reason.as_str(), end.after);
+        let finished = self.engine.recorder.record(Fact::TaskFinished(end.into()))?;
+        if after != AfterFailure::ToBeRetried {
+            (self.on_finished)(started, &finished)?;
+        }
+        let about = (&**turn.flow, turn.task, turn.leaf, turn.key.clone());
+        Ok(self.pass_on(about, (status, reason, after), Some(Product::Task(finished))))
     }
 
     /// Keeps the lists of what a TaskRun opened.
@@ -97,74 +143,49 @@ impl Run<'_> {
         Ok(reads)
     }
 
-    fn inputs(&self, task: &PlannedTask, before: &[(usize, Arc<Event>)]) -> Vec<InputArtifact> {
-        let mut inputs = Vec::new();
-        for (name, wire) in &task.inputs {
-            let found = match wire {
-                Wire::Source => self.source.map(|source| (source.tree, None, None)),
-                Wire::Output { task: from, output } => end_at(before, *from).and_then(|end| {
-                    Some((*end.outputs.get(output)?, Some(end.task.clone()), Some(output.clone())))
-                }),
-            };
-            if let Some((tree, task, output)) = found {
-                inputs.push(InputArtifact { name: name.clone(), tree, task, output });
-            }
-        }
-        inputs
-    }
-
-    fn arguments(
-        &self,
-        task: &PlannedTask,
-        before: &[(usize, Arc<Event>)],
-    ) -> Result<BTreeMap<String, Value>, String> {
-        let end_of =
-            |name: &str| before.iter().filter_map(|(_, event)| end_of(event)).find(|end| end.task == name);
-        let values = fill(&task.params, &end_of)?;
-        let specs = &task.component.manifest.spec.params;
-        let refusals = specs.iter().filter_map(|spec| spec.refusal(values.get(spec.name.as_str())?));
-        refusals.into_iter().next().map_or(Ok(values), Err)
-    }
-
     fn job(
         &self,
-        task: &PlannedTask,
+        turn: &TaskTurn<'_, 'a>,
+        work: &TaskWork,
         start: &TaskStart,
         directory: &TaskDirectory,
         seed: [u8; 32],
     ) -> Result<Job, EngineError> {
         let mut inputs = BTreeMap::new();
         for input in &start.inputs {
-            let files = task.component.uses_files();
+            let files = work.component.uses_files();
             let path = files.then(|| self.work.tree(input.tree.digest)).transpose()?;
             inputs.insert(input.name.clone(), path);
         }
+        let (deadline, cleans_up) = self.schedule.bounds(turn.leaf.node.flow);
+        let cancel = self.engine.cancel;
         Ok(Job {
-            task: Arc::clone(&task.name),
+            task: turn.name.as_str().into(),
             params: start.params.clone(),
             inputs,
             outputs: directory.outputs.clone(),
             scratch: directory.scratch.clone(),
-            grants: task.grants.clone(),
-            credentials: self.credentials(task),
+            grants: work.grants.clone(),
+            credentials: self.credentials(work),
             redactor: self.redactor.clone(),
-            limits: task.limits,
+            limits: work.limits,
             epoch: self.engine.epoch,
             seed,
-            cancel: self.engine.cancel.clone(),
+            cancel: if cleans_up { cancel.for_cleaning_up() } else { cancel.clone() },
+            deadline,
         })
     }
 
     /// The secrets that a task's rules name.
-    fn credentials(&self, task: &PlannedTask) -> Vec<Credential> {
-        let named = task.grants.network.iter().filter_map(|rule| rule.secret.as_ref());
+    fn credentials(&self, work: &TaskWork) -> Vec<Credential> {
+        let named = work.grants.network.iter().filter_map(|rule| rule.secret.as_ref());
         named.filter_map(|ask| self.engine.credentials.get(ask.name.as_str())).cloned().collect()
     }
 
     /// Holds what a task made against its manifest and limits, and seals it.
     fn settle(
         &self,
-        task: &PlannedTask,
+        work: &TaskWork,
         exit: Exit,
         directory: &TaskDirectory,
         outputs: &mut BTreeMap<String, Tree>,
@@ -172,11 +193,11 @@ impl Run<'_> {
         if exit.reason != TaskRunReason::Succeeded {
             return Ok(exit);
         }
-        if let Err((reason, message)) = check_results(&task.component.manifest, &exit.results) {
+        if let Err((reason, message)) = check_results(&work.component.manifest, &exit.results) {
             return Ok(Exit { usage: exit.usage, ..refuse(reason, message) });
         }
         for (name, path) in &directory.outputs {
-            match self.engine.store.seal(path, seal_limits(task, name)) {
+            match self.engine.store.seal(path, seal_limits(work, name)) {
                 Ok(tree) => {
                     outputs.insert(name.clone(), tree);
                 }
@@ -202,10 +223,10 @@ impl Run<'_> {
 
 /// How large an output may be: as its manifest says, and no larger than
 /// everything may be.
-fn seal_limits(task: &PlannedTask, output: &str) -> SealLimits {
-    let mut specs = task.component.manifest.spec.outputs.iter();
+fn seal_limits(work: &TaskWork, output: &str) -> SealLimits {
+    let mut specs = work.component.manifest.spec.outputs.iter();
     let own = specs.find(|spec| spec.name.as_str() == output).map(|spec| spec.limits).unwrap_or_default();
-    let (bytes, files) = (task.limits.output.bytes(), task.limits.files);
+    let (bytes, files) = (work.limits.output.bytes(), work.limits.files);
     SealLimits {
         bytes: own.size.map_or(bytes, |size| size.bytes().min(bytes)),
         files: own.files.map_or(files, |own| own.min(files)),
@@ -227,12 +248,21 @@ fn without_root(error: &StoreError, root: &std::path::Path) -> String {
     error.to_string().replace(&format!("{}/", root.display()), "")
 }
 
-fn end_at(before: &[(usize, Arc<Event>)], index: usize) -> Option<&TaskEnd> {
-    before.iter().find(|(i, _)| *i == index).and_then(|(_, event)| end_of(event))
+/// Why a task cannot be given its params.
+fn refusal(work: &TaskWork, params: &BTreeMap<String, Value>) -> Option<String> {
+    let specs = &work.component.manifest.spec.params;
+    specs.iter().find_map(|spec| spec.refusal(params.get(spec.name.as_str())?))
 }
 
-fn end_of(event: &Event) -> Option<&TaskEnd> {
-    if let Fact::TaskFinished(end) = &event.fact { Some(end) } else { None }
+/// Says of a TaskRun that was stopped that there was no more time for it.
+fn explain(exit: Exit, deadline: Option<Instant>) -> Exit {
+    let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+    if exit.reason == TaskRunReason::TaskRunCancelled && late {
+        // Tekton's sentence.
+        let message = "TaskRun cancelled as the PipelineRun it belongs to has timed out.".to_owned();
+        return Exit { message: Some(message), ..exit };
+    }
+    exit
 }
 
 fn refuse(reason: TaskRunReason, message: String) -> Exit {
@@ -248,9 +278,39 @@ fn refuse(reason: TaskRunReason, message: String) -> Exit {
 }
 
 /// What a TaskRun's random numbers follow from: everything it was given.
-fn seed(start: &TaskStart, epoch: i64) -> [u8; 32] {
+fn seed(start: &TaskStart) -> [u8; 32] {
     let inputs: Vec<(&str, Digest)> = start.inputs.iter().map(|i| (i.name.as_str(), i.tree.digest)).collect();
-    let given = (&start.identity.component, &start.params, inputs, epoch);
+    let given = (&start.identity.component, &start.params, inputs);
     // Strings, numbers and maps with string keys always serialise.
     *Digest::of(&serde_json::to_vec(&given).unwrap_or_default()).as_bytes()
+}
+
+/// Holds the results a task returned against its manifest.
+pub(super) fn check_results(
+    manifest: &Manifest,
+    results: &BTreeMap<String, Value>,
+) -> Result<(), (TaskRunReason, String)> {
+    let size: usize = results.iter().map(|(name, value)| name.len() + value.bytes()).sum();
+    if size > MAX_RESULT_BYTES {
+        let message = format!("its results have {size} bytes; at most {MAX_RESULT_BYTES} are kept");
+        return Err((TaskRunReason::TaskRunResultLargerThanAllowedLimit, message));
+    }
+    let specs = &manifest.spec.results;
+    let invalid = |message: String| Err((TaskRunReason::InvalidTaskResults, message));
+    for spec in specs {
+        match results.get(spec.name.as_str()) {
+            None => return invalid(format!("it returned no result `{}`", spec.name)),
+            Some(value) if value.value_type() != spec.value_type => {
+                let expected = spec.value_type.as_str();
+                return invalid(format!("its result `{}` is not of type {expected}", spec.name));
+            }
+            Some(_) => {}
+        }
+    }
+    match results.keys().find(|name| !specs.iter().any(|spec| spec.name.as_str() == *name)) {
+        Some(name) => {
+            invalid(format!("it returned `{}`, which its manifest does not name", name.escape_debug()))
+        }
+        None => Ok(()),
+    }
 }

@@ -116,4 +116,12 @@ impl Contacts {
     pub fn is_empty(&self) -> bool {
         self.exchanges.is_empty() && self.connections.is_empty() && self.denials.is_empty()
     }
+
+    /// Whether any request came to nothing, or was answered with a server's error.
+    #[must_use]
+    pub fn any_failed(&self) -> bool {
+        self.exchanges
+            .iter()
+            .any(|exchange| exchange.error.is_some() || exchange.status.is_some_and(|s| s >= 500))
+    }
 }

@@ -11,7 +11,7 @@ use cofferdam_registry::{Digest, TrustDecision};
 use serde::{Deserialize, Serialize};
 
 use super::contact::{Connection, Denial, Exchange};
-use crate::model::{EffectiveLimits, Overrides, RunReason, Shared, SkipReason, TaskRunReason};
+use crate::model::{EffectiveLimits, Overrides, RunId, RunReason, Shared, SkipReason, TaskRunReason};
 use crate::store::Tree;
 
 /// Something that happened.
@@ -44,6 +44,25 @@ pub enum Fact {
     CapabilityDenied(Box<Denial>),
     /// A task ended.
     TaskFinished(Shared<TaskEnd>),
+    /// A task with a matrix runs, once for each combination.
+    TaskExpanded {
+        /// The task.
+        task: String,
+        /// The names of its TaskRuns, or of the pipelines that run for it.
+        runs: Vec<String>,
+    },
+    /// A pipeline that is nested in another began.
+    PipelineStarted(Box<NestedStart>),
+    /// A pipeline that is nested in another ended.
+    PipelineFinished(Box<NestedEnd>),
+    /// Tasks have ended, and `finally` begins.
+    FinallyStarted {
+        /// The nested pipeline it belongs to, or nothing for the run's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pipeline: Option<String>,
+        /// Why tasks ended.
+        state: RunningFinally,
+    },
     /// A task was not run.
     TaskSkipped {
         /// The task.
@@ -60,6 +79,9 @@ pub enum Fact {
         /// Whether every task that began was hermetic.
         #[serde(default)]
         hermetic: bool,
+        /// The pipeline's results.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        results: BTreeMap<String, Value>,
     },
     /// A Statement about the run or one of its tasks was signed and stored.
     Attested {
@@ -96,12 +118,95 @@ pub struct RunStart {
     /// What the command line said about grants.
     #[serde(default, skip_serializing_if = "Overrides::is_empty")]
     pub overrides: Overrides,
-    /// The tasks, in the order they are written.
+    /// The tasks, in the order they are written, and then those of `finally`.
     pub tasks: Vec<String>,
+    /// Every file the pipeline was read from, by name: its text is in the store.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Digest>,
+    /// The run that this one goes on from, or repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The fixed time that tasks see, in seconds since 1970.
     pub source_date_epoch: i64,
     /// Who ran it.
     pub builder: Builder,
+}
+
+/// The run that another one follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", content = "run", rename_all = "camelCase")]
+pub enum Origin {
+    /// It goes on from what that run had done.
+    Resume(RunId),
+    /// It repeats that run, to compare.
+    Rebuild(RunId),
+}
+
+/// How things stand when `finally` begins, in Tekton's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunningFinally {
+    /// Every task succeeded, or was skipped.
+    Running,
+    /// A task failed.
+    PipelineRunStopping,
+    /// The user stopped the run.
+    CancelledRunningFinally,
+    /// The time for tasks is over.
+    PipelineRunTimeoutRunningFinally,
+}
+
+/// A pipeline that is nested in another, as it began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NestedStart {
+    /// The task it runs as; with `#N` for each time it was tried again.
+    pub task: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Every param, defaults applied.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
+    /// Its tasks, in the order they are written, and then those of `finally`.
+    pub tasks: Vec<String>,
+}
+
+/// A pipeline that is nested in another, as it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NestedEnd {
+    /// The task it ran as.
+    pub task: String,
+    /// Why it ended.
+    pub reason: RunReason,
+    /// Tekton's sentence.
+    pub message: String,
+    /// Its results.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, Value>,
+    /// What follows from a failure.
+    #[serde(default, skip_serializing_if = "AfterFailure::is_final")]
+    pub after: AfterFailure,
+}
+
+/// What follows when something has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AfterFailure {
+    /// Nothing: the pipeline fails with it.
+    #[default]
+    Final,
+    /// It is tried again.
+    ToBeRetried,
+    /// The pipeline goes on, by `onError: continue`.
+    FailureIgnored,
+}
+
+impl AfterFailure {
+    /// Whether nothing follows.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub fn is_final(&self) -> bool {
+        *self == Self::Final
+    }
 }
 
 /// Who ran a pipeline.
@@ -151,6 +256,9 @@ pub struct TaskStart {
     /// Every input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputArtifact>,
+    /// The tasks of the same pipeline that it waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
     /// What it could do beyond reading inputs and writing outputs.
     pub grants: Grants,
     /// Whether that leaves it nothing but its inputs.
@@ -238,6 +346,38 @@ pub struct TaskEnd {
     pub reads: BTreeMap<String, InputReads>,
     /// What it used.
     pub usage: Usage,
+    /// What follows from a failure.
+    #[serde(default, skip_serializing_if = "AfterFailure::is_final")]
+    pub after: AfterFailure,
+    /// The TaskRun that all of this was taken from, where it did not run itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Box<Reuse>>,
+}
+
+/// A TaskRun whose outcome was taken for that of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reuse {
+    /// Why it could be.
+    pub by: ReusedBy,
+    /// The run it ran in.
+    pub run: RunId,
+    /// Its name there.
+    pub task: String,
+    /// The bundle that attests it.
+    pub attestation: Digest,
+    /// The digest of everything it was given.
+    pub key: Digest,
+}
+
+/// Why the outcome of one TaskRun could be taken for that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReusedBy {
+    /// Both were given the same, and nothing else can have decided.
+    Cache,
+    /// The run goes on from the one that had done it.
+    Resume,
 }
 
 /// Which files of an input a TaskRun opened.

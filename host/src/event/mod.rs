@@ -14,11 +14,11 @@ use crate::model::RunId;
 
 pub use contact::{Connection, Contacts, Denial, Exchange, Transfer};
 pub use fact::{
-    Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, RunStart, Source, TaskEnd, TaskFailure,
-    TaskIdentity, TaskStart, Usage,
+    AfterFailure, Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart, Origin,
+    Reuse, ReusedBy, RunStart, RunningFinally, Source, TaskEnd, TaskFailure, TaskIdentity, TaskStart, Usage,
 };
 pub use journal::{Bundle, Journal, JournalError, StoredAttestation};
-pub use record::{RunRecord, RunState, TaskRecord};
+pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 
 /// A [`Fact`] with its place in the run. Only the recorder makes one.

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
 
 use super::contact::{Connection, Contacts, Denial, Exchange};
-use super::{Event, Fact, RunStart, Source, TaskEnd, TaskStart};
+use super::{Event, Fact, NestedEnd, NestedStart, RunStart, Source, TaskEnd, TaskStart};
 use crate::model::{RunId, RunReason, Shared, SkipReason, Status};
 
 /// How a run stands.
@@ -22,9 +23,31 @@ pub enum RunState {
     Sealed(Status),
 }
 
+/// One attempt of a task that was tried again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// When it began, and with what.
+    pub start: (Timestamp, Shared<TaskStart>),
+    /// When it ended, and how.
+    pub end: (Timestamp, Shared<TaskEnd>),
+    /// What it had to do with the world outside.
+    pub contacts: Contacts,
+}
+
+/// A pipeline that is nested in another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NestedRecord {
+    /// When it began, and with what.
+    pub start: (Timestamp, NestedStart),
+    /// When it ended, and how.
+    pub end: Option<(Timestamp, NestedEnd)>,
+}
+
 /// One task of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskRecord {
+    /// Its attempts before the last.
+    pub earlier: Vec<Attempt>,
     /// When it began, and with what.
     pub start: Option<(Timestamp, Shared<TaskStart>)>,
     /// When it ended, and how.
@@ -48,6 +71,13 @@ pub struct RunRecord {
     pub source: Option<Source>,
     /// Its tasks by name.
     pub tasks: BTreeMap<String, TaskRecord>,
+    /// The names of its tasks in order: those of nested pipelines and of a
+    /// matrix's combinations in the place of the task they belong to.
+    pub order: Vec<String>,
+    /// The pipelines nested in it, by the name of the task they run as.
+    pub nested: BTreeMap<String, NestedRecord>,
+    /// Its results.
+    pub results: BTreeMap<String, Value>,
     /// When every task had ended, why, and Tekton's sentence.
     pub finished: Option<(Timestamp, RunReason, String)>,
     /// The number of events up to and with `RunFinished`, and their hash: what
@@ -88,6 +118,9 @@ impl RunRecord {
             started: first.at,
             start: RunStart::clone(start),
             source: None,
+            order: start.tasks.clone(),
+            nested: BTreeMap::new(),
+            results: BTreeMap::new(),
             tasks: names.map(|name| (name, TaskRecord::default())).collect(),
             finished: None,
             finished_head: None,
@@ -101,11 +134,26 @@ impl RunRecord {
         self.sealed = false;
         match &event.fact {
             // Only the first event begins a run, and that one is folded in `begin`.
-            Fact::RunStarted(_) | Fact::TaskLogged { .. } => {}
+            Fact::RunStarted(_) | Fact::TaskLogged { .. } | Fact::FinallyStarted { .. } => {}
             Fact::SourceAcquired(source) => self.source = Some(source.clone()),
             Fact::TaskStarted(start) => {
                 let task = self.tasks.entry(start.task.clone()).or_default();
+                if let (Some(start), Some(end)) = (task.start.take(), task.end.take()) {
+                    let contacts = std::mem::take(&mut task.contacts);
+                    task.earlier.push(Attempt { start, end, contacts });
+                }
                 task.start = Some((event.at, Shared::clone(start)));
+            }
+            Fact::TaskExpanded { task, runs } => self.replace(task, runs),
+            Fact::PipelineStarted(start) => {
+                self.replace(&start.task, &start.tasks);
+                let record = NestedRecord { start: (event.at, NestedStart::clone(start)), end: None };
+                self.nested.insert(start.task.clone(), record);
+            }
+            Fact::PipelineFinished(end) => {
+                if let Some(nested) = self.nested.get_mut(&end.task) {
+                    nested.end = Some((event.at, NestedEnd::clone(end)));
+                }
             }
             Fact::RequestFinished(exchange) => {
                 self.contacts(&exchange.task).exchanges.push(Exchange::clone(exchange));
@@ -123,7 +171,8 @@ impl RunRecord {
             Fact::TaskSkipped { task, reason } => {
                 self.tasks.entry(task.clone()).or_default().skipped = Some(*reason);
             }
-            Fact::RunFinished { reason, message, hermetic: _ } => {
+            Fact::RunFinished { reason, message, hermetic: _, results } => {
+                self.results.clone_from(results);
                 self.finished = Some((event.at, *reason, message.clone()));
                 self.finished_head = Some((event.seq + 1, event.hash));
             }
@@ -131,6 +180,21 @@ impl RunRecord {
                 self.attested.insert((task.clone(), predicate_type.clone()), *bundle);
             }
             Fact::RunSealed => self.sealed = true,
+        }
+    }
+
+    /// Puts tasks in the place of the one they belong to; a pipeline that is
+    /// tried again has none, and goes to the end.
+    fn replace(&mut self, task: &str, by: &[String]) {
+        let unused = self.tasks.get(task).is_some_and(|record| *record == TaskRecord::default());
+        if unused {
+            self.tasks.remove(task);
+        }
+        let at = self.order.iter().position(|name| name == task);
+        let range = at.map_or(self.order.len()..self.order.len(), |at| at..at + 1);
+        self.order.splice(range, by.iter().cloned());
+        for name in by {
+            self.tasks.entry(name.clone()).or_default();
         }
     }
 
@@ -150,7 +214,7 @@ impl RunRecord {
 
     /// The tasks in the order the pipeline lists them.
     pub fn tasks_in_order(&self) -> impl Iterator<Item = (&str, &TaskRecord)> {
-        self.start.tasks.iter().filter_map(|name| Some((name.as_str(), self.tasks.get(name)?)))
+        self.order.iter().filter_map(|name| Some((name.as_str(), self.tasks.get(name)?)))
     }
 }
 

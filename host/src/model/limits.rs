@@ -76,6 +76,13 @@ pub(crate) const MAX_PARAM_BYTES: usize = 4 << 20;
 /// Bytes of all params that a plan holds: references to a long one multiply it.
 pub(crate) const MAX_PLAN_BYTES: usize = 64 << 20;
 
+/// Larger pipeline files are not read.
+pub(crate) const MAX_PIPELINE: u64 = 4 << 20;
+
+/// The most combinations a matrix has. Source: Tekton's
+/// `default-max-matrix-combinations-count`.
+pub(crate) const MAX_COMBINATIONS: usize = 256;
+
 impl EffectiveLimits {
     /// A manifest's limits, each lowered to the host's ceiling. A pipeline can
     /// shorten the time further.

@@ -1,6 +1,7 @@
 //! Plain data that every layer speaks: names of runs, outcomes, limits, grants.
 //! No I/O and nothing asynchronous.
 
+mod control;
 mod limits;
 mod overrides;
 mod pipeline;
@@ -13,12 +14,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use control::{
+    ErrorMode, MatrixInclude, MatrixSpec, PipelineRunSpec, Retries, RetryCause, RetrySpec, RunParam,
+    TimeLimit, TimeoutSpec, WhenOperator, WhenSpec,
+};
 pub use limits::{DEFAULT_LIMITS, EffectiveLimits};
-pub(crate) use limits::{MAX_INSTANCES, MAX_PARAM_BYTES, MAX_PLAN_BYTES, MAX_RESULT_BYTES, MAX_TABLES};
+pub(crate) use limits::{
+    MAX_COMBINATIONS, MAX_INSTANCES, MAX_PARAM_BYTES, MAX_PIPELINE, MAX_PLAN_BYTES, MAX_RESULT_BYTES,
+    MAX_TABLES,
+};
 pub use overrides::{CapabilityKind, InvalidOverride, Override, Overrides};
 pub use pipeline::{
-    GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineSpec, PipelineTask,
-    PipelineVersion, TaskRef, WiredInput,
+    GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineRef, PipelineResult,
+    PipelineRun, PipelineRunKind, PipelineSpec, PipelineTask, PipelineVersion, TaskRef, WiredInput,
 };
 pub use reason::{RunReason, SkipReason, Status, TaskRunReason};
 pub use secret::{InvalidSecretHost, InvalidSecretValue, SecretHost, SecretValue};

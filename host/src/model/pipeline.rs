@@ -1,9 +1,15 @@
 //! A pipeline file, in Tekton v1's shape: what may be written, as types.
 //! Whether it makes sense is the plan's business.
 
-use cofferdam_manifest::{Identifier, Name, NetworkRule, ParamSpec, RealOnly, Span, TcpRule, Value};
+use std::collections::BTreeMap;
+
+use cofferdam_manifest::{
+    ArtifactSpec, Identifier, Name, NetworkRule, ParamSpec, RealOnly, Span, TcpRule, Value, ValueType,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::control::{ErrorMode, MatrixSpec, PipelineRunSpec, Retries, TimeoutSpec, WhenSpec};
 
 /// A pipeline: tasks and how artifacts and values pass between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,12 +40,39 @@ pub enum PipelineKind {
     Pipeline,
 }
 
+/// A pipeline to run, and with what, as a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PipelineRun {
+    /// `cofferdam.dev/v1`.
+    pub api_version: PipelineVersion,
+    /// `PipelineRun`.
+    pub kind: PipelineRunKind,
+    /// Who the run is.
+    pub metadata: PipelineMetadata,
+    /// Which pipeline, with what.
+    pub spec: PipelineRunSpec,
+}
+
+/// What the document describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PipelineRunKind {
+    /// One run of a pipeline.
+    PipelineRun,
+}
+
 /// Who a pipeline is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineMetadata {
     /// The name its runs begin with.
     pub name: Name,
+    /// Free text by key, for people and programs; decides nothing here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The same, longer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What a pipeline does.
@@ -52,8 +85,39 @@ pub struct PipelineSpec {
     /// Values whoever runs it can give.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<ParamSpec>,
+    /// Artifacts that whoever nests the pipeline hands it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<ArtifactSpec>,
     /// The tasks, in any order.
     pub tasks: Vec<PipelineTask>,
+    /// Tasks that run when all others have ended, however that was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finally: Vec<PipelineTask>,
+    /// Values it hands back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<PipelineResult>,
+    /// Artifacts it hands to whoever nests it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<WiredInput>,
+    /// How long it may take; a PipelineRun may say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<TimeoutSpec>,
+}
+
+/// A value a pipeline hands back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineResult {
+    /// The name it is read by.
+    pub name: Identifier,
+    /// Left out, it follows the value.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub value_type: Option<ValueType>,
+    /// One line for whoever reads it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Its value, from `$(tasks.NAME.results.NAME)`.
+    pub value: Value,
 }
 
 /// One task of a pipeline.
@@ -68,8 +132,27 @@ pub struct PipelineTask {
     /// One line for whoever reads the pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Which task it is.
-    pub task_ref: TaskRef,
+    /// Which task it is. Exactly one of this, `pipelineRef` and `pipelineSpec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_ref: Option<TaskRef>,
+    /// A pipeline that runs in this place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_ref: Option<PipelineRef>,
+    /// The same, written out; it sees the params of the pipeline around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_spec: Option<Box<PipelineSpec>>,
+    /// Conditions; it runs if all of them hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<WhenSpec>,
+    /// Runs it once for each combination of values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<MatrixSpec>,
+    /// How often it is tried again when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+    /// Whether the pipeline goes on when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<ErrorMode>,
     /// Values for the task's params.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<GivenParam>,
@@ -105,6 +188,19 @@ pub struct TaskRef {
     /// A component file, relative to the pipeline file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
+}
+
+/// Which pipeline: a `file` beside the one that names it, or a `bundle` in a
+/// registry. Exactly one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineRef {
+    /// A pipeline file, relative to the file that names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// A reference, such as `oci:PATH:NAME:TAG`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
 }
 
 /// A value for one param.

@@ -57,6 +57,8 @@ pub enum TaskRunReason {
     InvalidOutput,
     /// It trapped: an unreachable instruction, a bad memory access, an exit.
     TaskTrapped,
+    /// A value that it was to be given does not fit: it did not begin.
+    InvalidParamValue,
 }
 
 /// Why a PipelineRun ended.
@@ -64,10 +66,24 @@ pub enum TaskRunReason {
 pub enum RunReason {
     /// Every task succeeded.
     Succeeded,
+    /// No task failed that was not ignored, and some were skipped.
+    Completed,
     /// A task failed.
     Failed,
     /// The user stopped it.
     Cancelled,
+    /// It took longer than its timeouts allow.
+    PipelineRunTimeout,
+    /// A task was to use a result that another one did not give.
+    InvalidTaskResultReference,
+    /// A result of the wrong type was to make a matrix.
+    InvalidMatrixParameterTypes,
+    /// A result has no item of the number that was asked for.
+    ParamArrayIndexingInvalid,
+    /// A result was to be the value of a param that does not take it.
+    InvalidParamValue,
+    /// A `cel` condition gave neither true nor false.
+    CELEvaluationFailed,
 }
 
 /// Why a task was not run.
@@ -79,6 +95,27 @@ pub enum SkipReason {
     /// The user stopped the run.
     #[serde(rename = "PipelineRun was gracefully cancelled")]
     PipelineRunWasCancelled,
+    /// A condition does not hold.
+    #[serde(rename = "When Expressions evaluated to false")]
+    WhenExpressionsEvaluatedToFalse,
+    /// A task that it waits for was skipped itself.
+    #[serde(rename = "Parent Tasks were skipped")]
+    ParentTasksWereSkipped,
+    /// It uses what another task would have made, and did not.
+    #[serde(rename = "Results were missing")]
+    ResultsWereMissing,
+    /// The run had no time left.
+    #[serde(rename = "PipelineRun timeout has been reached")]
+    PipelineRunTimeout,
+    /// The run's tasks had no time left.
+    #[serde(rename = "PipelineRun Tasks timeout has been reached")]
+    TasksTimeout,
+    /// The run's `finally` had no time left.
+    #[serde(rename = "PipelineRun Finally timeout has been reached")]
+    FinallyTimeout,
+    /// Its matrix has no combinations.
+    #[serde(rename = "Matrix Parameters have an empty array")]
+    EmptyMatrix,
 }
 
 impl Status {
@@ -118,6 +155,7 @@ impl TaskRunReason {
             Self::InvalidTaskResults => "InvalidTaskResults",
             Self::InvalidOutput => "InvalidOutput",
             Self::TaskTrapped => "TaskTrapped",
+            Self::InvalidParamValue => "InvalidParamValue",
         }
     }
 
@@ -144,7 +182,8 @@ impl TaskRunReason {
             | Self::TaskRunResultLargerThanAllowedLimit
             | Self::InvalidTaskResults
             | Self::InvalidOutput
-            | Self::TaskTrapped => Status::Failed,
+            | Self::TaskTrapped
+            | Self::InvalidParamValue => Status::Failed,
         }
     }
 }
@@ -154,9 +193,32 @@ impl RunReason {
     #[must_use]
     pub fn status(self) -> Status {
         match self {
-            Self::Succeeded => Status::Succeeded,
-            Self::Failed => Status::Failed,
+            Self::Succeeded | Self::Completed => Status::Succeeded,
             Self::Cancelled => Status::Cancelled,
+            Self::Failed
+            | Self::PipelineRunTimeout
+            | Self::InvalidTaskResultReference
+            | Self::InvalidMatrixParameterTypes
+            | Self::ParamArrayIndexingInvalid
+            | Self::InvalidParamValue
+            | Self::CELEvaluationFailed => Status::Failed,
+        }
+    }
+
+    /// The word as it is printed and recorded.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::PipelineRunTimeout => "PipelineRunTimeout",
+            Self::InvalidTaskResultReference => "InvalidTaskResultReference",
+            Self::InvalidMatrixParameterTypes => "InvalidMatrixParameterTypes",
+            Self::ParamArrayIndexingInvalid => "ParamArrayIndexingInvalid",
+            Self::InvalidParamValue => "InvalidParamValue",
+            Self::CELEvaluationFailed => "CELEvaluationFailed",
         }
     }
 }
@@ -168,6 +230,13 @@ impl SkipReason {
         match self {
             Self::PipelineRunWasStopping => "PipelineRun was stopping",
             Self::PipelineRunWasCancelled => "PipelineRun was gracefully cancelled",
+            Self::WhenExpressionsEvaluatedToFalse => "When Expressions evaluated to false",
+            Self::ParentTasksWereSkipped => "Parent Tasks were skipped",
+            Self::ResultsWereMissing => "Results were missing",
+            Self::PipelineRunTimeout => "PipelineRun timeout has been reached",
+            Self::TasksTimeout => "PipelineRun Tasks timeout has been reached",
+            Self::FinallyTimeout => "PipelineRun Finally timeout has been reached",
+            Self::EmptyMatrix => "Matrix Parameters have an empty array",
         }
     }
 }
@@ -181,7 +250,20 @@ mod tests {
         for reason in [TaskRunReason::Succeeded, TaskRunReason::MemoryLimit, TaskRunReason::TaskTrapped] {
             assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
         }
-        for reason in [SkipReason::PipelineRunWasStopping, SkipReason::PipelineRunWasCancelled] {
+        for reason in [RunReason::Completed, RunReason::CELEvaluationFailed, RunReason::PipelineRunTimeout] {
+            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
+        }
+        for reason in [
+            SkipReason::PipelineRunWasStopping,
+            SkipReason::PipelineRunWasCancelled,
+            SkipReason::WhenExpressionsEvaluatedToFalse,
+            SkipReason::ParentTasksWereSkipped,
+            SkipReason::ResultsWereMissing,
+            SkipReason::PipelineRunTimeout,
+            SkipReason::TasksTimeout,
+            SkipReason::FinallyTimeout,
+            SkipReason::EmptyMatrix,
+        ] {
             assert_eq!(serde_json::to_value(reason).ok(), Some(reason.as_str().into()));
         }
     }

@@ -62,6 +62,32 @@ pub enum PlanError {
         /// Where.
         place: Place,
     },
+    /// A grant for something the task does not ask for.
+    #[error("`grants` has {rule}, and the task `{task}` asks for no such thing")]
+    UnaskedGrant {
+        /// The task.
+        task: String,
+        /// The grant.
+        rule: String,
+        /// Where.
+        place: Place,
+    },
+    /// A condition that is none.
+    #[error("this condition cannot be read: {why}")]
+    InvalidCondition {
+        /// Why.
+        why: String,
+        /// Where.
+        place: Place,
+    },
+    /// The pipeline cannot be had.
+    #[error("the pipeline cannot be had: {source}")]
+    NoPipeline {
+        /// Why.
+        source: ResolveError,
+        /// Where.
+        place: Place,
+    },
     /// A `$(..)` that means nothing there.
     #[error("`$({text})` means nothing here: {why}")]
     InvalidReference {
@@ -129,9 +155,11 @@ impl PlanError {
             Self::DuplicateName { .. } => "plan/duplicate-name".into(),
             Self::Missing { .. } => "plan/missing".into(),
             Self::InvalidValue { .. } => "plan/invalid-value".into(),
+            Self::UnaskedGrant { .. } => "plan/unasked-grant".into(),
+            Self::InvalidCondition { .. } => "plan/invalid-condition".into(),
             Self::InvalidReference { .. } => "plan/invalid-reference".into(),
             Self::Cycle { .. } => "plan/cycle".into(),
-            Self::Unresolved { source, .. } => source.code(),
+            Self::Unresolved { source, .. } | Self::NoPipeline { source, .. } => source.code(),
             Self::ForbiddenImport { .. } => "plan/forbidden-import".into(),
             Self::NotGranted { .. } => "plan/not-granted".into(),
         }
@@ -145,7 +173,13 @@ impl PlanError {
             Self::Unsupported { help, .. } | Self::UnknownName { help, .. } | Self::Missing { help, .. } => {
                 Some(help.clone())
             }
-            Self::Unresolved { source, .. } => source.help(),
+            Self::Unresolved { source, .. } | Self::NoPipeline { source, .. } => source.help(),
+            Self::UnaskedGrant { .. } => {
+                Some("leave it out; what a task asks for: cofferdam task inspect FILE|REFERENCE".to_owned())
+            }
+            Self::InvalidCondition { .. } => {
+                Some("write for example cel: params.level == 'strict' && size(params.names) > 0".to_owned())
+            }
             Self::NotGranted { remedy, .. } => remedy.as_ref().map(|yaml| {
                 format!("to allow it, add under this task: {yaml}; to run it without, add grants: {{}}")
             }),
@@ -170,6 +204,9 @@ impl PlanError {
             | Self::DuplicateName { place, .. }
             | Self::Missing { place, .. }
             | Self::InvalidValue { place, .. }
+            | Self::UnaskedGrant { place, .. }
+            | Self::InvalidCondition { place, .. }
+            | Self::NoPipeline { place, .. }
             | Self::InvalidReference { place, .. }
             | Self::Cycle { place, .. }
             | Self::Unresolved { place, .. }
@@ -185,21 +222,21 @@ impl From<Fault> for PlanError {
     }
 }
 
-/// Everything that is wrong, with the file it is wrong in.
-#[derive(Debug, thiserror::Error)]
-#[error("{file} cannot be run")]
-pub struct PlanErrors {
-    /// The file, as it was named.
-    pub file: String,
+/// A file that a plan was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanFile {
+    /// Its name, as it was named.
+    pub name: String,
     /// Its text.
     pub text: String,
-    /// In the order of the file; never empty.
-    pub errors: Vec<PlanError>,
 }
 
-impl PlanErrors {
-    pub(crate) fn new(file: &str, text: &str, mut errors: Vec<PlanError>) -> Self {
-        errors.sort_by_key(PlanError::place);
-        Self { file: file.to_owned(), text: text.to_owned(), errors }
-    }
+/// Everything that is wrong, with the files it is wrong in.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be run", files.first().map_or("the pipeline", |file| file.name.as_str()))]
+pub struct PlanErrors {
+    /// The files, the one that was named first.
+    pub files: Vec<PlanFile>,
+    /// What is wrong, each with the number of its file.
+    pub errors: Vec<(usize, PlanError)>,
 }

@@ -1,60 +1,67 @@
 //! The pipeline's own params: what was given, what the defaults say.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use cofferdam_manifest::{Document, Value, ValueType};
+use cofferdam_manifest::{Value, ValueType};
 
 use super::PlanError;
-use crate::model::Pipeline;
+use super::build::{Builder, Known, Opened, Site};
 
-/// Binds every param, reporting what is missing, unknown or of the wrong type.
-pub(crate) fn bind(
-    pipeline: &Pipeline,
-    given: &BTreeMap<String, Value>,
-    document: &Document,
-    errors: &mut Vec<PlanError>,
-) -> BTreeMap<String, Value> {
-    let specs = &pipeline.spec.params;
-    let mut bound = BTreeMap::new();
-    let mut seen = HashSet::new();
-    for (index, spec) in specs.iter().enumerate() {
-        let place = document.place(&format!("/spec/params/{index}/name"));
-        let name = spec.name.as_str();
-        if !seen.insert(name) {
-            errors.push(PlanError::DuplicateName { name: name.to_owned(), place });
-            continue;
-        }
-        let value = match (given.get(name), &spec.default) {
-            (Some(value), _) => match coerce(value, spec.effective_type()) {
-                Ok(value) => value,
-                Err(why) => {
-                    let message = format!("`{name}` {why}");
-                    errors.push(PlanError::InvalidValue { message, place });
-                    continue;
-                }
-            },
-            (None, Some(value)) => value.clone(),
-            (None, None) => {
-                let message = format!("the param `{name}` has no value");
-                let help = format!("give it one: --param {name}=VALUE, or a `default` in the file");
-                errors.push(PlanError::Missing { message, help, place });
+impl Builder<'_> {
+    /// Binds every param of the pipeline that is run, reporting what is missing,
+    /// unknown or of the wrong type. What the command line gives goes before
+    /// what the PipelineRun gives.
+    pub(super) fn bind(
+        &mut self,
+        opened: &Opened,
+        of_run: &BTreeMap<String, (Value, Site)>,
+    ) -> (BTreeMap<String, Value>, BTreeMap<String, Known>) {
+        let specs = &opened.spec.params;
+        let site = &opened.site;
+        let given = self.given();
+        let (mut values, mut known) = (BTreeMap::new(), BTreeMap::new());
+        for (index, spec) in specs.iter().enumerate() {
+            let place = site.place(&format!("params/{index}/name"));
+            let name = spec.name.as_str();
+            if known.contains_key(name) {
+                self.report(site, PlanError::DuplicateName { name: name.to_owned(), place });
                 continue;
             }
-        };
-        match spec.refusal(&value) {
-            Some(message) => errors.push(PlanError::InvalidValue { message, place }),
-            None => {
-                bound.insert(name.to_owned(), value);
+            known.insert(name.to_owned(), Known::open(spec));
+            let (value, at) = match (given.get(name), of_run.get(name), &spec.default) {
+                (Some(value), ..) => (coerce(value, spec.effective_type()), None),
+                (None, Some((value, at)), _) => (coerce(value, spec.effective_type()), Some(at)),
+                (None, None, Some(value)) => (Ok(value.clone()), None),
+                (None, None, None) if self.params_required() => {
+                    let message = format!("the param `{name}` has no value");
+                    let help = format!("give it one: --param {name}=VALUE, or a `default` in the file");
+                    self.report(site, PlanError::Missing { message, help, place });
+                    continue;
+                }
+                (None, None, None) => continue,
+            };
+            let value = value.map_err(|why| format!("`{name}` {why}"));
+            let value = value.and_then(|value| spec.refusal(&value).map_or(Ok(value), Err));
+            match value {
+                Ok(value) => {
+                    known.insert(name.to_owned(), Known::value(spec, value.clone()));
+                    values.insert(name.to_owned(), value);
+                }
+                Err(message) => {
+                    let (site, place) = at.map_or((site, place), |at| (at, at.place("value")));
+                    self.report(site, PlanError::InvalidValue { message, place });
+                }
             }
         }
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let of_run = of_run.iter().map(|(name, (_, at))| (name, at, at.place("name")));
+        let typed = given.keys().map(|name| (name, site, site.place("params")));
+        for (name, at, place) in typed.chain(of_run).filter(|(name, ..)| !names.contains(&name.as_str())) {
+            let help = known_names(name, &names, "the pipeline takes no params");
+            self.report(at, PlanError::UnknownName { what: "param", name: name.clone(), help, place });
+        }
+        (values, known)
     }
-    for name in given.keys().filter(|name| !seen.contains(name.as_str())) {
-        let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        let help = known_names(&known, "the pipeline takes no params");
-        let place = document.place("/spec/params");
-        errors.push(PlanError::UnknownName { what: "param", name: name.clone(), help, place });
-    }
-    bound
 }
 
 /// A string where a list or an object is wanted is JSON if it begins as that
@@ -73,7 +80,16 @@ fn coerce(value: &Value, wanted: ValueType) -> Result<Value, String> {
     Ok(if wanted == ValueType::Array { Value::Texts(vec![text.clone()]) } else { value.clone() })
 }
 
-/// A sentence that lists names, for messages.
-pub(crate) fn known_names(known: &[&str], none: &str) -> String {
-    if known.is_empty() { none.to_owned() } else { format!("there is: {}", known.join(", ")) }
+/// A sentence that lists names, for messages: first the one that was meant.
+pub(crate) fn known_names(meant: &str, known: &[&str], none: &str) -> String {
+    if known.is_empty() {
+        return none.to_owned();
+    }
+    let likeness = |name: &&&str| strsim::normalized_damerau_levenshtein(meant, name);
+    let closest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let list = format!("there is: {}", known.join(", "));
+    match closest.filter(|name| likeness(name) >= 0.6) {
+        Some(name) => format!("did you mean `{name}`? {list}"),
+        None => list,
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{
@@ -10,10 +11,10 @@ use cofferdam_registry::{
 };
 use jiff::Timestamp;
 
-use super::resolve::{ResolveError, ResolvedTask, Resolver};
+use super::resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 use crate::component::Component;
 use crate::event::TaskIdentity;
-use crate::model::TaskRef;
+use crate::model::{MAX_PIPELINE, PipelineRef, TaskRef};
 
 /// Finds tasks in the embedded registry, in other layouts and in files. Each is
 /// read, verified and decided on once.
@@ -150,4 +151,30 @@ impl Resolver for RegistryResolver {
         self.known.borrow_mut().insert(key, found.clone());
         Ok(found)
     }
+
+    fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError> {
+        match (&pipeline.file, &pipeline.bundle) {
+            (Some(file), None) => pipeline_file(file, base),
+            (None, Some(name)) => Err(ResolveError::UnreadPipeline { name: name.clone() }),
+            (None, None) | (Some(_), Some(_)) => Err(ResolveError::AmbiguousPipeline),
+        }
+    }
+}
+
+/// Reads a pipeline file. It must stand below the pipelines' directory: what
+/// is wrong with a file is shown, and a pipeline may be somebody else's.
+fn pipeline_file(written: &str, base: &Path) -> Result<PipelineText, ResolveError> {
+    let unreadable = |why: String| ResolveError::File { path: written.to_owned(), why };
+    let canonical = |path: &Path| path.canonicalize().map_err(|error| unreadable(error.to_string()));
+    let base = canonical(base)?;
+    let above = base.ancestors().find(|path| path.file_name() == Some(OsStr::new(".cofferdam")));
+    let root = above.unwrap_or(&base);
+    let file = canonical(&base.join(written))?;
+    if Path::new(written).is_absolute() || !file.starts_with(root) {
+        return Err(ResolveError::OutsidePipeline { path: written.to_owned() });
+    }
+    let bytes = read_plain(&file, MAX_PIPELINE).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
+    let base = file.parent().unwrap_or(&base).to_owned();
+    Ok(PipelineText { name: written.to_owned(), file, base, text })
 }

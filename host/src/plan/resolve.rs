@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cofferdam_registry::{Digest, InvalidReference, LayoutError, TrustDecision};
@@ -10,7 +10,7 @@ use miette::Diagnostic;
 
 use crate::component::{Component, ComponentError};
 use crate::event::TaskIdentity;
-use crate::model::{Shared, TaskRef};
+use crate::model::{PipelineRef, Shared, TaskRef};
 
 /// A task that was found, read and held against the trust rules.
 #[derive(Clone, Debug)]
@@ -47,6 +47,26 @@ pub trait Resolver {
     /// # Errors
     /// [`ResolveError`].
     fn resolve(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError>;
+
+    /// Reads the pipeline that a `pipelineRef` names; relative paths are below
+    /// `base`.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError>;
+}
+
+/// A pipeline file that was found.
+#[derive(Clone, Debug)]
+pub struct PipelineText {
+    /// Its name in messages.
+    pub name: String,
+    /// What it is, whatever it is called.
+    pub file: PathBuf,
+    /// The directory that references in it are relative to.
+    pub base: PathBuf,
+    /// The text.
+    pub text: String,
 }
 
 /// Why a task cannot be had.
@@ -72,6 +92,27 @@ pub enum ResolveError {
         path: String,
         /// What the system said.
         why: String,
+    },
+    /// `pipelineRef` names no pipeline, or more than one.
+    #[error("`pipelineRef` takes exactly one of `file` and `bundle`")]
+    AmbiguousPipeline,
+    /// The file stands elsewhere than pipelines may.
+    #[error("{path} is outside the directory of the pipeline")]
+    OutsidePipeline {
+        /// The file.
+        path: String,
+    },
+    /// Pipelines are read from files only.
+    #[error("the pipeline {name} is in a registry, which this version reads no pipelines from")]
+    UnreadPipeline {
+        /// What was named.
+        name: String,
+    },
+    /// The file that was named runs a pipeline and is none.
+    #[error("{name} is a PipelineRun, not a Pipeline")]
+    NotAPipeline {
+        /// What was named.
+        name: String,
     },
     /// Nothing was ever published on this machine.
     #[error("this machine has no tasks yet")]
@@ -111,6 +152,10 @@ impl ResolveError {
             Self::Reference(error) => own(error.code()),
             Self::Registry(error) => own(error.code()),
             Self::Component(error) => own(error.code()),
+            Self::AmbiguousPipeline => "plan/ambiguous-pipeline".into(),
+            Self::NotAPipeline { .. } => "plan/not-a-pipeline".into(),
+            Self::OutsidePipeline { .. } => "plan/outside-pipeline".into(),
+            Self::UnreadPipeline { .. } => "plan/unread-pipeline".into(),
             Self::File { .. } => "plan/unreadable-component".into(),
             Self::NoTasks => "registry/no-tasks".into(),
             Self::Renamed { .. } => "trust/renamed".into(),
@@ -132,6 +177,12 @@ impl ResolveError {
             Self::Reference(error) => error.help().map(|help| help.to_string()),
             Self::Registry(error) => error.help().map(|help| help.to_string()),
             Self::Component(error) => error.help().map(|help| help.to_string()),
+            Self::AmbiguousPipeline => Some("write for example pipelineRef: { file: build.yaml }".to_owned()),
+            Self::OutsidePipeline { .. } => {
+                Some("put it beside the file that names it, or below the same .cofferdam directory".to_owned())
+            }
+            Self::UnreadPipeline { .. } => Some("copy its file, and write pipelineRef: { file: FILE }".to_owned()),
+            Self::NotAPipeline { .. } => Some("name the file of the pipeline that it runs".to_owned()),
             Self::File { .. } => Some("the path is relative to the pipeline file".to_owned()),
             Self::Renamed { .. } => Some(
                 "do not use it: somebody put it there by hand; publish tasks with `cofferdam task publish`"

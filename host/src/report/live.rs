@@ -89,6 +89,10 @@ impl LiveSink for TerminalLines {
             | Fact::RequestFinished(_)
             | Fact::ConnectionFinished(_)
             | Fact::CapabilityDenied(_)
+            | Fact::TaskExpanded { .. }
+            | Fact::PipelineStarted(_)
+            | Fact::PipelineFinished(_)
+            | Fact::FinallyStarted { .. }
             | Fact::TaskSkipped { .. }
             | Fact::RunFinished { .. }
             | Fact::Attested { .. }
@@ -152,9 +156,14 @@ fn line(fact: &Fact, palette: &Palette, terminal: bool) -> Option<String> {
         Fact::TaskSkipped { task, reason } => {
             Some(format!("{} {} ({})", palette.faint.apply_to("Skipped"), task, reason.as_str()))
         }
-        Fact::ConnectionFinished(_) | Fact::RunFinished { .. } | Fact::Attested { .. } | Fact::RunSealed => {
-            None
-        }
+        Fact::TaskExpanded { .. }
+        | Fact::PipelineStarted(_)
+        | Fact::PipelineFinished(_)
+        | Fact::FinallyStarted { .. }
+        | Fact::ConnectionFinished(_)
+        | Fact::RunFinished { .. }
+        | Fact::Attested { .. }
+        | Fact::RunSealed => None,
     }
 }
 

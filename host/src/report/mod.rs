@@ -8,6 +8,7 @@ mod contacts;
 mod difference;
 mod live;
 mod plan;
+mod plan_text;
 mod run;
 mod run_text;
 mod task;
@@ -17,7 +18,8 @@ mod words;
 
 pub use difference::{TaskDifference, difference_text};
 pub use live::{PlainLines, TerminalLines};
-pub use plan::{PlanView, plan_text};
+pub use plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
+pub use plan_text::plan_text;
 pub use run::{AttestationView, ReadsView, RunView, TaskState, TaskView};
 pub use run_text::{Detail, Surroundings, run_text, runs_text};
 pub use task::{TaskDescription, task_text};

@@ -1,17 +1,16 @@
 //! A plan as it is shown: the graph, each task's identity, and every grant.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use cofferdam_manifest::Value;
 use serde::Serialize;
 
-use super::run::trust_words;
-use super::words::{Palette, visible};
 use crate::capability::GrantLine;
 use crate::event::TaskIdentity;
-use crate::model::{EffectiveLimits, Shared};
-use crate::plan::{Argument, Piece, Plan, PlannedTask, Template, Wire};
+use crate::model::{EffectiveLimits, ErrorMode, Shared, WhenOperator};
+use crate::plan::{
+    Argument, Flow, Guard, Piece, Plan, PlanFile, PlannedTask, TaskWork, Template, Wire, Work,
+};
 
 /// A plan as it is shown.
 #[derive(Clone, Debug, Serialize)]
@@ -21,10 +20,20 @@ pub struct PlanView {
     pub pipeline: String,
     /// Its file.
     pub file: String,
+    /// The files of pipelines that run in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Its params, defaults applied.
     pub params: BTreeMap<String, Value>,
-    /// Its tasks, in the order they are written.
+    /// Its tasks, in the order they are written, those of nested pipelines in
+    /// the place of the task they run as.
     pub tasks: Vec<TaskPlanView>,
+    /// The pipelines that are nested in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pipelines: Vec<NestedPlanView>,
+    /// Its results, as `$(..)`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, Value>,
 }
 
 /// A task of a plan as it is shown.
@@ -35,8 +44,9 @@ pub struct TaskPlanView {
     pub task: String,
     /// Which task it is, and whether it is trusted.
     pub identity: Shared<TaskIdentity>,
-    /// The tasks it waits for.
-    pub after: Vec<String>,
+    /// What decides whether and how often it runs.
+    #[serde(flatten)]
+    pub control: ControlView,
     /// Its params; what is known only at run time as `$(..)`.
     pub params: BTreeMap<String, Value>,
     /// Its inputs, as `$(..)`.
@@ -53,40 +63,156 @@ pub struct TaskPlanView {
     pub limits: EffectiveLimits,
 }
 
+/// A nested pipeline as it is shown.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NestedPlanView {
+    /// The task it runs as.
+    pub task: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// What decides whether and how often it runs.
+    #[serde(flatten)]
+    pub control: ControlView,
+    /// Its params; what is known only at run time as `$(..)`.
+    pub params: BTreeMap<String, Value>,
+}
+
+/// What decides whether and how often a task runs.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlView {
+    /// The tasks it waits for.
+    pub after: Vec<String>,
+    /// Whether it runs when all others have ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub finally: bool,
+    /// Its conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<String>,
+    /// The lists whose combinations it runs for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub matrix: BTreeMap<String, Value>,
+    /// What the matrix includes besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<BTreeMap<String, String>>,
+    /// How often it is tried again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: u32,
+    /// Whether the pipeline goes on when it fails.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_failure: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 impl PlanView {
     /// The view of a plan.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        Self {
+        let mut view = Self {
             pipeline: plan.pipeline.clone(),
             file: plan.file.clone(),
+            files: plan.files.iter().skip(1).map(|PlanFile { name, .. }| name.clone()).collect(),
             params: plan.params.clone(),
-            tasks: plan.tasks.iter().map(|task| TaskPlanView::new(plan, task)).collect(),
+            tasks: Vec::with_capacity(plan.flow.tasks.len()),
+            pipelines: Vec::new(),
+            results: plan.flow.results.iter().map(|(name, value)| (name.clone(), value_of(value))).collect(),
+        };
+        view.add(&plan.flow, "");
+        view
+    }
+
+    fn add(&mut self, flow: &Flow, prefix: &str) {
+        for (index, task) in flow.tasks.iter().enumerate() {
+            let name = format!("{prefix}{}", task.name);
+            let control = ControlView::new(flow, index, task, prefix);
+            match &task.work {
+                Work::Task(work) => {
+                    self.tasks.push(TaskPlanView::new(flow, task, work, (name, control, prefix)));
+                }
+                Work::Pipeline(nested) => {
+                    let prefix = format!("{name}/");
+                    let (pipeline, params) = (nested.name.clone(), values_of(&task.params));
+                    self.pipelines.push(NestedPlanView { task: name, pipeline, control, params });
+                    self.add(nested, &prefix);
+                }
+            }
+        }
+    }
+}
+
+fn name_in(flow: &Flow, prefix: &str, index: usize) -> String {
+    flow.tasks.get(index).map(|task| format!("{prefix}{}", task.name)).unwrap_or_default()
+}
+
+impl ControlView {
+    fn new(flow: &Flow, index: usize, task: &PlannedTask, prefix: &str) -> Self {
+        let matrix = task.matrix.iter();
+        let include = matrix.clone().flat_map(|matrix| &matrix.include).map(|include| {
+            include.params.iter().map(|(name, template)| (name.clone(), written(template))).collect()
+        });
+        Self {
+            after: task.after.iter().map(|before| name_in(flow, prefix, before.task)).collect(),
+            finally: index >= flow.finally_from,
+            when: task.when.iter().map(condition).collect(),
+            matrix: matrix
+                .flat_map(|matrix| &matrix.params)
+                .map(|(name, values)| (name.clone(), value_of(values)))
+                .collect(),
+            include: include.collect(),
+            retries: task.retry.max,
+            ignores_failure: task.on_error == ErrorMode::Continue,
         }
     }
 }
 
 impl TaskPlanView {
-    fn new(plan: &Plan, task: &PlannedTask) -> Self {
-        let name = |index: &usize| plan.tasks.get(*index).map(|t| t.name.to_string()).unwrap_or_default();
+    fn new(flow: &Flow, task: &PlannedTask, work: &TaskWork, named: (String, ControlView, &str)) -> Self {
+        let (name, control, prefix) = named;
         let from = |wire: &Wire| match wire {
             Wire::Source => "$(source)".to_owned(),
-            Wire::Output { task, output } => format!("$(tasks.{}.outputs.{output})", name(task)),
+            Wire::Input(input) => format!("$(inputs.{input})"),
+            Wire::Output { task, key, output } => {
+                let key = key.as_ref().map(|key| format!("[{key}]")).unwrap_or_default();
+                format!("$(tasks.{}{key}.outputs.{output})", name_in(flow, prefix, *task))
+            }
         };
-        let outputs = &task.component.manifest.spec.outputs;
+        let outputs = &work.component.manifest.spec.outputs;
         Self {
-            task: task.name.to_string(),
-            identity: Shared::clone(&task.identity),
-            after: task.after.iter().map(name).collect(),
-            params: task.params.iter().map(|(name, argument)| (name.clone(), value_of(argument))).collect(),
+            task: name,
+            identity: Shared::clone(&work.identity),
+            control,
+            params: values_of(&task.params),
             inputs: task.inputs.iter().map(|(name, wire)| (name.clone(), from(wire))).collect(),
             outputs: outputs.iter().map(|output| output.name.to_string()).collect(),
-            imports: task.component.imports.clone(),
-            grants: task.grant_lines.clone(),
-            hermetic: task.grants.hermetic(),
-            limits: task.limits,
+            imports: work.component.imports.clone(),
+            grants: work.grant_lines.clone(),
+            hermetic: work.grants.hermetic(),
+            limits: work.limits,
         }
     }
+}
+
+fn condition(guard: &Guard) -> String {
+    match guard {
+        Guard::Values { input, operator, values } => {
+            let operator = match operator {
+                WhenOperator::In => "in",
+                WhenOperator::NotIn => "notin",
+            };
+            let values: Vec<String> = values.iter().map(written).collect();
+            format!("{} {operator} {}", written(input), values.join(", "))
+        }
+        Guard::Cel(guard) => guard.source().to_owned(),
+    }
+}
+
+fn values_of(arguments: &BTreeMap<String, Argument>) -> BTreeMap<String, Value> {
+    arguments.iter().map(|(name, argument)| (name.clone(), value_of(argument))).collect()
 }
 
 fn value_of(argument: &Argument) -> Value {
@@ -105,112 +231,4 @@ fn written(template: &Template) -> String {
         Piece::Reference(reference) => format!("$({reference})"),
     };
     template.pieces.iter().map(piece).collect()
-}
-
-/// A plan in words.
-#[must_use]
-pub fn plan_text(view: &PlanView, palette: &Palette) -> String {
-    let mut out = String::new();
-    let count = view.tasks.len();
-    let plural = if count == 1 { "" } else { "s" };
-    let name = palette.strong.apply_to(&view.pipeline);
-    let _ = writeln!(out, "{name} ({}): {count} task{plural}; nothing was run", visible(&view.file));
-    let mut row = |label: &str, text: &str| {
-        let _ = writeln!(out, "  {} {text}", palette.faint.apply_to(format!("{label:<9}")));
-    };
-    for (name, value) in &view.params {
-        row("param", &format!("{name} = {}", shown(value)));
-    }
-    for task in &view.tasks {
-        task_text(&mut out, task, palette);
-    }
-    out
-}
-
-fn task_text(out: &mut String, task: &TaskPlanView, palette: &Palette) {
-    let _ = writeln!(out, "\n{}", palette.strong.apply_to(&task.task));
-    let mut row = |label: &str, text: &str| {
-        let _ = writeln!(out, "  {} {text}", palette.faint.apply_to(format!("{label:<9}")));
-    };
-    row("task", &visible(&task.identity.reference));
-    row("trust", &visible(&trust_words(&task.identity.trust)));
-    if !task.after.is_empty() {
-        row("after", &task.after.join(", "));
-    }
-    for (name, from) in &task.inputs {
-        row("reads", &format!("{name} = {from}"));
-    }
-    for name in &task.outputs {
-        row("makes", name);
-    }
-    for (name, value) in &task.params {
-        row("param", &format!("{name} = {}", shown(value)));
-    }
-    if task.grants.is_empty() {
-        row("granted", "nothing: it asks for nothing beyond its inputs and outputs");
-    }
-    for line in grant_table(&task.grants) {
-        row("", &line);
-    }
-    row("hermetic", if task.hermetic { "yes" } else { "no" });
-    let limits = &task.limits;
-    let words = format!(
-        "{} memory, {}, {} of processor time, {} and {} files written, {} logged, {} handles, {} instances, {} tables",
-        limits.memory,
-        limits.timeout,
-        limits.cpu,
-        limits.output,
-        limits.files,
-        limits.log,
-        limits.handles,
-        limits.instances,
-        limits.tables
-    );
-    row("limits", &words);
-    // What a task without a network could use of one is noise.
-    if task.grants.iter().any(|line| line.asked.contains("://") || line.asked.starts_with("tcp ")) {
-        let words = format!(
-            "{} requests, {} at once, {} in one body, {} sent, {} received",
-            limits.requests, limits.open_requests, limits.body, limits.egress, limits.ingress
-        );
-        row("", &words);
-    }
-}
-
-/// What is asked for, what is granted of it, and why, in columns.
-fn grant_table(lines: &[GrantLine]) -> Vec<String> {
-    if lines.is_empty() {
-        return Vec::new();
-    }
-    let mut rows = vec![["ASKED".to_owned(), "GRANTED".to_owned(), "WHY".to_owned()]];
-    for line in lines {
-        let asked = visible(&line.asked).into_owned();
-        let why = match &line.remedy {
-            Some(yaml) => format!("{}; to grant it: {}", line.why, visible(yaml)),
-            None => line.why.clone(),
-        };
-        match line.granted.as_slice() {
-            [] => rows.push([asked, "nothing".to_owned(), why]),
-            [first, rest @ ..] => {
-                let first =
-                    if *first == line.asked { "all of it".to_owned() } else { visible(first).into_owned() };
-                rows.push([asked, first, why]);
-                rows.extend(
-                    rest.iter().map(|more| [String::new(), visible(more).into_owned(), String::new()]),
-                );
-            }
-        }
-    }
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
-    rows.iter().map(|[asked, granted, why]| format!("{asked:<first$}  {granted:<second$}  {why}")).collect()
-}
-
-fn shown(value: &Value) -> String {
-    let text = match value {
-        Value::Text(text) => text.clone(),
-        Value::Texts(_) | Value::Fields(_) => serde_json::to_string(value).unwrap_or_default(),
-    };
-    visible(&text).into_owned()
 }

@@ -112,6 +112,8 @@ pub struct Job {
     pub seed: [u8; 32],
     /// Stops it.
     pub cancel: CancelToken,
+    /// When the run has no more time for it.
+    pub deadline: Option<Instant>,
 }
 
 /// How one TaskRun ended.
@@ -280,6 +282,7 @@ impl Sandbox {
                         ended.map_err(|_| TaskRunReason::TaskRunTimeout)
                     }
                     () = job.cancel.cancelled() => Err(TaskRunReason::TaskRunCancelled),
+                    () = until(job.deadline) => Err(TaskRunReason::TaskRunCancelled),
                 };
                 opened = store.data_mut().inputs.take();
                 let memory = &store.data().memory;
@@ -348,6 +351,14 @@ impl Sandbox {
             Ok(UpdateDeadline::Yield(1))
         });
         store
+    }
+}
+
+/// Waits until an instant, or for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

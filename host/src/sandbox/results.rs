@@ -92,6 +92,7 @@ pub(super) fn early(reason: TaskRunReason, job: &Job) -> Exit {
         | TaskRunReason::InvalidTaskResults
         | TaskRunReason::InvalidOutput
         | TaskRunReason::HandleLimit
+        | TaskRunReason::InvalidParamValue
         | TaskRunReason::TaskTrapped => None,
     };
     Exit { message, ..exit(reason) }

@@ -1,0 +1,145 @@
+//! Reads pipeline files: a Pipeline, a PipelineRun that says which one to run
+//! and with what, and the files they name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use cofferdam_manifest::{Document, Node, NodeKind, Value, decode};
+
+use super::{Builder, Site, Text};
+use crate::model::{Pipeline, PipelineRef, PipelineRun, PipelineSpec, TimeoutSpec};
+use crate::plan::error::PlanFile;
+use crate::plan::{PlanError, ResolveError, unsupported};
+
+/// A pipeline that was read.
+pub(in crate::plan) struct Opened {
+    pub(in crate::plan) name: String,
+    pub(in crate::plan) spec: PipelineSpec,
+    pub(in crate::plan) site: Site,
+    pub(in crate::plan) file: PathBuf,
+}
+
+/// What a PipelineRun says beside which pipeline.
+#[derive(Default)]
+pub(in crate::plan) struct RunWords {
+    pub(in crate::plan) params: BTreeMap<String, (Value, Site)>,
+    pub(in crate::plan) timeouts: Option<(TimeoutSpec, Site)>,
+}
+
+impl Builder<'_> {
+    /// Reads the file a plan is made from: a pipeline, or a run of one.
+    pub(in crate::plan) fn root(&mut self) -> Option<(Opened, RunWords)> {
+        let (name, base) = (self.request.file.to_owned(), self.request.base.to_owned());
+        let file = base.join(Path::new(&name).file_name().unwrap_or_default());
+        let text = self.text(name, self.request.text.to_owned(), base)?;
+        if has_kind(text.document.root(), "PipelineRun") {
+            return self.run(text, file);
+        }
+        self.pipeline(text, file).map(|opened| (opened, RunWords::default()))
+    }
+
+    fn run(&mut self, text: Rc<Text>, file: PathBuf) -> Option<(Opened, RunWords)> {
+        let site = Site { text, pointer: "/spec".to_owned() };
+        let run: PipelineRun = self.decode(&site)?;
+        let name = run.metadata.name.to_string();
+        let opened = match (run.spec.pipeline_ref, run.spec.pipeline_spec) {
+            (Some(reference), None) => self.open(&reference, &site, "pipelineRef")?,
+            (None, Some(spec)) => {
+                let site = site.below("pipelineSpec");
+                Opened { name: name.clone(), spec, site, file }
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                let message = "a PipelineRun takes one of pipelineRef and pipelineSpec".to_owned();
+                self.report(&site, PlanError::InvalidValue { message, place: site.place("") });
+                return None;
+            }
+        };
+        let mut params = BTreeMap::new();
+        for (index, param) in run.spec.params.into_iter().enumerate() {
+            let at = site.below(&format!("params/{index}"));
+            if params.insert(param.name.to_string(), (param.value, at.clone())).is_some() {
+                let error =
+                    PlanError::DuplicateName { name: param.name.to_string(), place: at.place("name") };
+                self.report(&at, error);
+            }
+        }
+        let timeouts = run.spec.timeouts.map(|spec| (spec, site.below("timeouts")));
+        // The run's own name is what its runs begin with.
+        Some((Opened { name, ..opened }, RunWords { params, timeouts }))
+    }
+
+    /// Reads the pipeline that a reference names.
+    pub(super) fn open(&mut self, reference: &PipelineRef, at: &Site, below: &str) -> Option<Opened> {
+        let found = match self.resolver.pipeline(reference, at.base()) {
+            Ok(found) => found,
+            Err(source) => {
+                self.report(at, PlanError::NoPipeline { source, place: at.place(below) });
+                return None;
+            }
+        };
+        let text = self.text(found.name, found.text, found.base)?;
+        if has_kind(text.document.root(), "PipelineRun") {
+            let source = ResolveError::NotAPipeline { name: reference_name(reference) };
+            self.report(at, PlanError::NoPipeline { source, place: at.place(below) });
+            return None;
+        }
+        self.pipeline(text, found.file)
+    }
+
+    fn pipeline(&mut self, text: Rc<Text>, file: PathBuf) -> Option<Opened> {
+        let site = Site { text, pointer: "/spec".to_owned() };
+        let pipeline: Pipeline = self.decode(&site)?;
+        Some(Opened { name: pipeline.metadata.name.to_string(), spec: pipeline.spec, site, file })
+    }
+
+    /// Parses a text and keeps it for messages.
+    fn text(&mut self, name: String, text: String, base: PathBuf) -> Option<Rc<Text>> {
+        let file = self.faults.files.len();
+        let parsed = Document::parse(&text);
+        self.faults.files.push(PlanFile { name, text });
+        let document = match parsed {
+            Ok(document) => document,
+            Err(fault) => {
+                self.faults.errors.push((file, fault.into()));
+                return None;
+            }
+        };
+        let unsupported = unsupported::find(&document);
+        if !unsupported.is_empty() {
+            self.faults.errors.extend(unsupported.into_iter().map(|error| (file, error)));
+            return None;
+        }
+        Some(Rc::new(Text { file, document, base }))
+    }
+
+    fn decode<T: schemars::JsonSchema + serde::de::DeserializeOwned>(&mut self, site: &Site) -> Option<T> {
+        match decode(&site.text.document) {
+            Ok(value) => Some(value),
+            Err(faults) => {
+                for fault in faults {
+                    self.report(site, PlanError::from(fault));
+                }
+                None
+            }
+        }
+    }
+}
+
+fn has_kind(root: &Node, kind: &str) -> bool {
+    match &root.kind {
+        NodeKind::Map(entries) => entries
+            .iter()
+            .any(|(key, _, value)| key == "kind" && value.kind == NodeKind::Text(kind.to_owned())),
+        NodeKind::Null
+        | NodeKind::Bool(_)
+        | NodeKind::Integer(_)
+        | NodeKind::Float(_)
+        | NodeKind::Text(_)
+        | NodeKind::List(_) => false,
+    }
+}
+
+fn reference_name(reference: &PipelineRef) -> String {
+    reference.file.clone().or_else(|| reference.bundle.clone()).unwrap_or_default()
+}
