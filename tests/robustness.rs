@@ -14,7 +14,7 @@ const PIPELINE: &str = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: 
     default: [a] }]\n  timeouts: { pipeline: 1h, finally: 5m }\n  results: [{ name: r, value: $(tasks.t.results.o) }]\n  \
     tasks:\n    - { name: t, taskRef: { name: n }, params: [{ name: p, value: '$(params.x[*])' }], \
     inputs: [{ name: s, from: $(source) }], runAfter: [u], retries: { max: 2, backoff: 1s, on: [timeout] } }\n    \
-    - { name: u, when: [{ input: $(params.x[0]), operator: in, values: ['$(params.x[*])'] }, { cel: \"'$(params.x[0])' \
+    - { name: u, when: [{ input: '$(params.x[0])', operator: in, values: ['$(params.x[*])'] }, { cel: \"'$(params.x[0])' \
     == 'a' && size(params.x) > 0\" }], matrix: { params: [{ name: q, value: [a, b] }], include: [{ name: i, params: \
     [{ name: q, value: c }] }] }, pipelineSpec: { params: [{ name: q }], tasks: [{ name: v, taskRef: { name: n } }] } }\n  \
     finally: [{ name: f, taskRef: { name: n }, onError: continue, params: [{ name: p, value: $(tasks.t.status) }] }]\n";

@@ -80,7 +80,7 @@ impl Run<'_> {
             let key = self.name_of(leaf).and_then(|(_, key)| key);
             let about = (&*around, task, leaf, key);
             if let Some(outcome) = self.pass_on(about, (status, reason.as_str(), after), Some(product)) {
-                self.schedule.finish(leaf, outcome);
+                self.schedule.finish(leaf, outcome, self.wish());
             }
             return Ok(());
         }

@@ -98,8 +98,12 @@ impl Schedule {
         self.change(|walk| walk.retry(leaf, at));
     }
 
-    pub(super) fn finish(&self, leaf: Leaf, outcome: Outcome) {
-        self.change(|walk| walk.finish(leaf, outcome));
+    /// What stopped a TaskRun is seen before its end is.
+    pub(super) fn finish(&self, leaf: Leaf, outcome: Outcome, wish: Wish) {
+        self.change(|walk| {
+            walk.tick(Instant::now(), wish);
+            walk.finish(leaf, outcome);
+        });
     }
 
     pub(super) fn begin_finally(&self, flow: FlowId, until: Option<Instant>) {

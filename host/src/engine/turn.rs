@@ -43,7 +43,7 @@ impl<'a> Run<'a> {
                     let name = self.name(&flow, task, leaf).0;
                     self.engine.recorder.record(Fact::TaskSkipped { task: name, reason })?;
                 }
-                self.schedule.finish(leaf, Outcome::Skipped(reason));
+                self.schedule.finish(leaf, Outcome::Skipped(reason), self.wish());
                 Ok(())
             }
             Turn::Finally(flow) => self.begin_finally(flow),
@@ -154,7 +154,7 @@ impl<'a> Run<'a> {
             Ok(given) => self.run(turn, given).await,
             Err(absence) => {
                 let finished = self.refuse_task(&turn, absence.why())?;
-                self.schedule.finish(leaf, finished);
+                self.schedule.finish(leaf, finished, self.wish());
                 Ok(())
             }
         }
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
             Work::Task(work) => {
                 let outcome = self.run_task(&turn, work, given).await?;
                 if let Some(outcome) = outcome {
-                    self.schedule.finish(turn.leaf, outcome);
+                    self.schedule.finish(turn.leaf, outcome, self.wish());
                 }
                 Ok(())
             }

@@ -438,8 +438,11 @@ impl Walk {
             Outcome::Skipped(_) => tally.skipped += 1,
         }
         match outcome {
-            Outcome::Failed | Outcome::Cancelled if flow.phase == Phase::Tasks => {
+            Outcome::Failed if flow.phase == Phase::Tasks => {
                 flow.stop.get_or_insert(Stop::Failed);
+            }
+            Outcome::Cancelled if flow.phase == Phase::Tasks => {
+                flow.stop.get_or_insert(Stop::Cancelled);
             }
             Outcome::Failed
             | Outcome::Cancelled
