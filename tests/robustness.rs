@@ -13,6 +13,10 @@ use crate::parsers;
 const PIPELINE: &str = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: { name: a }\nspec:\n  params: [{ name: x, \
     default: [a] }]\n  tasks:\n    - { name: t, taskRef: { name: n }, params: [{ name: p, value: '$(params.x[*])' }], \
     inputs: [{ name: s, from: $(source) }], runAfter: [u] }\n";
+const TEKTON: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: { name: a }\nspec:\n  params: [{ name: x, value: '{{r}}' }]\n  \
+    pipelineSpec:\n    params: [{ name: x, default: [a] }]\n    tasks:\n      - { name: c, taskRef: { name: git-clone } }\n      - { name: t, taskRef: { name: x }, \
+    runAfter: [c], retries: 2, timeout: 1h, when: [{ input: $(params.x), operator: in, values: [a] }], params: [{ name: SOURCE_ARTIFACT, value: \
+    $(tasks.c.results.SOURCE_ARTIFACT) }, { name: p, value: 'a{{ b }}' }] }\n    results: [{ name: r, value: $(tasks.t.results.r) }]\n";
 const MANIFEST: &str = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: a, version: 0.1.0 }\nspec:\n  params: \
     [{ name: x, enum: [a, b], default: a }]\n  capabilities: { clock: real, exec: [{ tool: cc }], network: \
     [{ host: '*.example.org', port: 8443, methods: [PUT], path: /a/, addresses: [10.0.0.0/8], secret: { name: t, as: header, header: x } }] }\n  limits: { memory: 64Mi }\n";
@@ -57,6 +61,7 @@ proptest! {
     #[test]
     fn no_document_makes_its_reader_panic(changes in changes()) {
         parsers::pipeline(&mutate(PIPELINE.as_bytes(), &changes));
+        parsers::tekton(&mutate(TEKTON.as_bytes(), &changes));
         parsers::manifest(&mutate(MANIFEST.as_bytes(), &changes));
         parsers::host(&mutate(HOST, &changes));
         parsers::trust(&mutate(TRUST.as_bytes(), &changes));
@@ -73,7 +78,7 @@ proptest! {
 
     #[test]
     fn no_noise_makes_a_reader_panic(bytes: Vec<u8>) {
-        for parse in [parsers::pipeline, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
+        for parse in [parsers::pipeline, parsers::tekton, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
             parse(&bytes);
         }
     }
@@ -114,7 +119,24 @@ fn a_minute_of_manifests_makes_no_reader_panic() {
 }
 
 #[test]
+#[ignore = "takes a minute: `make fuzz`"]
+fn a_minute_of_tekton_files_makes_no_reader_panic() {
+    mutate_for_a_minute(TEKTON.as_bytes(), parsers::tekton);
+}
+
+#[test]
 fn the_seeds_are_sound() {
+    let request = cofferdam::tekton::ImportRequest {
+        text: TEKTON,
+        pipeline: None,
+        tasks: [("x".into(), "x".into())].into(),
+    };
+    let import = cofferdam::tekton::import(&request).unwrap();
+    assert!(
+        import.pipeline.contains("runAfter") || import.pipeline.contains("from: $(source)"),
+        "{}",
+        import.pipeline
+    );
     assert!(cofferdam_manifest::Manifest::parse(MANIFEST).is_ok());
     for pattern in std::str::from_utf8(HOST).unwrap().split('\n') {
         assert!(pattern.parse::<cofferdam_manifest::HostPattern>().is_ok(), "{pattern}");

@@ -45,7 +45,9 @@ pub(crate) fn run(args: &ImportArgs, format: Format, printer: &Printer) -> Resul
     }
     let output = args.output.as_ref().map(|path| path.display().to_string());
     let view = View { output, import: &import };
-    printer.result(&view, |_| view.output.as_ref().map_or_else(|| import.pipeline.clone(), |path| wrote(path, &import)));
+    printer.result(&view, |_| {
+        view.output.as_ref().map_or_else(|| import.pipeline.clone(), |path| wrote(path, &import))
+    });
     if format == Format::Text && !import.left_out.is_empty() {
         printer.note(&table(&file, &import.left_out));
     }
@@ -62,7 +64,10 @@ fn chosen(words: &[String]) -> Result<BTreeMap<String, String>, Failure> {
             }
             Some(_) | None => {
                 let message = format!("`{word}` is not NAME=REFERENCE");
-                return Err(Failure::usage(message, "such as --task lint=lint:0.1.0, or --task lint=lint.wasm"));
+                return Err(Failure::usage(
+                    message,
+                    "such as --task lint=lint:0.1.0, or --task lint=lint.wasm",
+                ));
             }
         }
     }
@@ -74,7 +79,8 @@ fn failure(file: &str, text: &str, error: ImportError) -> Failure {
     match error {
         ImportError::Unreadable(fault) => Failure::faults(file, text, vec![fault]),
         ImportError::NotTekton { place, .. } => {
-            let help = "give a Pipeline or a PipelineRun with `apiVersion: tekton.dev/v1` or `tekton.dev/v1beta1`";
+            let help =
+                "give a Pipeline or a PipelineRun with `apiVersion: tekton.dev/v1` or `tekton.dev/v1beta1`";
             Failure::at(file, text, place, ("document/not-tekton", &message, help))
         }
         ImportError::NoPipeline { help, place, .. } => {
@@ -88,9 +94,13 @@ fn failure(file: &str, text: &str, error: ImportError) -> Failure {
 
 /// Writes the pipeline, whole or not at all, and in place of nothing.
 fn write(input: &Path, output: &Path, force: bool, pipeline: &str) -> Result<(), Failure> {
-    let same = |a: &Path, b: &Path| fs::canonicalize(a).ok().is_some_and(|a| fs::canonicalize(b).ok() == Some(a));
+    let same =
+        |a: &Path, b: &Path| fs::canonicalize(a).ok().is_some_and(|a| fs::canonicalize(b).ok() == Some(a));
     if same(input, output) {
-        return Err(Failure::usage("the output is the file that is imported", "give another name to --output"));
+        return Err(Failure::usage(
+            "the output is the file that is imported",
+            "give another name to --output",
+        ));
     }
     let directory = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
@@ -128,7 +138,12 @@ fn table(file: &str, left: &[LeftOut]) -> String {
     let widest = |width: &dyn Fn(&LeftOut) -> usize| shown.iter().map(width).max().unwrap_or(0);
     let places = widest(&|left| place(left).len()).max(4);
     let paths = widest(&|left| left.path.chars().count()).clamp(5, MAX_WIDTH);
-    let mut text = format!("left out of {}:\n{:places$}  {:paths$}  WHAT, AND WHAT TO DO INSTEAD\n", visible(file), "LINE", "FIELD");
+    let mut text = format!(
+        "left out of {}:\n{:places$}  {:paths$}  WHAT, AND WHAT TO DO INSTEAD\n",
+        visible(file),
+        "LINE",
+        "FIELD"
+    );
     for left in shown {
         let (what, path) = (visible(&left.what), visible(&left.path));
         let _ = writeln!(text, "{:places$}  {path:paths$}  {what}", place(left));

@@ -27,8 +27,12 @@ impl Loss {
 }
 
 /// Variables of Tekton's that mean the same here.
-const CONTEXT: &[&str] =
-    &["context.pipelineRun.name", "context.pipelineRun.uid", "context.pipeline.name", "context.pipelineTask.retries"];
+const CONTEXT: &[&str] = &[
+    "context.pipelineRun.name",
+    "context.pipelineRun.uid",
+    "context.pipeline.name",
+    "context.pipelineTask.retries",
+];
 
 /// What the strings of one pipeline can refer to.
 #[derive(Debug)]
@@ -65,7 +69,11 @@ pub(super) struct Waits {
 impl Waits {
     fn new(task: &At<'_>, by_name: &HashMap<String, usize>) -> Self {
         let named = task.list("runAfter");
-        let named = named.iter().filter_map(At::text).filter_map(|name| by_name.get(name.as_ref()).copied()).collect();
+        let named = named
+            .iter()
+            .filter_map(At::text)
+            .filter_map(|name| by_name.get(name.as_ref()).copied())
+            .collect();
         let mut read = BTreeSet::new();
         for part in ["params", "when", "matrix"].iter().filter_map(|key| task.get(key)) {
             texts(part.node, &mut |text, _| {
@@ -109,7 +117,10 @@ impl<'a> Scope<'a> {
                 Piece::Reference(reference) => out.push_str(&self.reference(reference)?),
                 Piece::Marker(marker) => out.push_str(&self.marker(marker)?),
                 Piece::Unclosed => {
-                    return Err(Loss::new("`$(` is not closed", "close it; text with `$(` in it cannot be written yet"));
+                    return Err(Loss::new(
+                        "`$(` is not closed",
+                        "close it; text with `$(` in it cannot be written yet",
+                    ));
                 }
             }
         }
@@ -120,7 +131,10 @@ impl<'a> Scope<'a> {
     pub(super) fn value(&self, node: &Node) -> Result<Yaml, Loss> {
         let text = |node: &Node| match scalar(node) {
             Some(text) => self.string(&text).map(Yaml::Text),
-            None => Err(Loss::new("a value is a string, a list of strings or an object of strings", "write one of these")),
+            None => Err(Loss::new(
+                "a value is a string, a list of strings or an object of strings",
+                "write one of these",
+            )),
         };
         match &node.kind {
             NodeKind::List(items) => Ok(Yaml::list(items.iter().map(text).collect::<Result<Vec<_>, _>>()?)),
@@ -173,7 +187,10 @@ impl<'a> Scope<'a> {
                 Some((_, name)) => Ok(format!("$(tasks.{task}.results.{name}{rest})")),
                 None => {
                     let has: Vec<&str> = ours.results.iter().map(|(_, name)| *name).collect();
-                    let why = format!("`{task}` has no result `{result}` here: it is the built-in task `{}`", ours.name);
+                    let why = format!(
+                        "`{task}` has no result `{result}` here: it is the built-in task `{}`",
+                        ours.name
+                    );
                     Err(Loss::new(why, format!("it has the results {}", has.join(", "))))
                 }
             },
@@ -192,22 +209,31 @@ impl<'a> Scope<'a> {
 
     fn marker(&self, marker: &str) -> Result<String, Loss> {
         let unwritable = |why: &str| {
-            Loss::new(format!("`{{{{{marker}}}}}` was filled in by Pipelines-as-Code{why}"), "make it a param of the pipeline")
+            Loss::new(
+                format!("`{{{{{marker}}}}}` was filled in by Pipelines-as-Code{why}"),
+                "make it a param of the pipeline",
+            )
         };
         let markers = self.markers.as_ref().ok_or_else(|| unwritable(""))?;
-        let word: String = marker.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+        let word: String =
+            marker.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
         let name = format!("event-{}", word.trim_matches('-'));
         if word.trim_matches('-').is_empty() || Identifier::try_from(name.clone()).is_err() {
             return Err(unwritable(""));
         }
         let mut markers = markers.borrow_mut();
         let stands_for = markers.entry(name.clone()).or_insert_with(|| marker.to_owned());
-        if stands_for == marker { Ok(format!("$(params.{name})")) } else { Err(unwritable(", as another of its kind")) }
+        if stands_for == marker {
+            Ok(format!("$(params.{name})"))
+        } else {
+            Err(unwritable(", as another of its kind"))
+        }
     }
 
     /// Where an artifact comes from, as `from:` says it.
     pub(super) fn artifact(&self, text: &str) -> Result<String, Loss> {
-        let unwired = |why: String| Loss::new(why, "wire the input: `from: $(source)` or `$(tasks.NAME.outputs.NAME)`");
+        let unwired =
+            |why: String| Loss::new(why, "wire the input: `from: $(source)` or `$(tasks.NAME.outputs.NAME)`");
         let reference = sole(text).ok_or_else(|| unwired("it is not the result of a task".to_owned()))?;
         let parts = names(reference);
         let [("tasks", _), (task, _), ("results", _), (result, "")] = parts.as_slice() else {
@@ -219,7 +245,9 @@ impl<'a> Scope<'a> {
                 let output = artifact_name(result).unwrap_or_else(|| (*result).to_owned());
                 Ok(format!("$(tasks.{task}.outputs.{output})"))
             }
-            Fate::Task(ours) => Err(unwired(format!("the built-in task `{}` has no result `{result}`", ours.name))),
+            Fate::Task(ours) => {
+                Err(unwired(format!("the built-in task `{}` has no result `{result}`", ours.name)))
+            }
             Fate::Host { results, .. } | Fate::Lost { results, .. } => {
                 if results.contains(&(result, Substitute::Source)) {
                     return Ok("$(source)".to_owned());
@@ -232,12 +260,18 @@ impl<'a> Scope<'a> {
     /// What a task runs under, and how often: `when` and `matrix`.
     pub(super) fn conditions(&self, planned: &Planned<'_>) -> Result<(Option<Yaml>, Option<Yaml>), Loss> {
         let when = planned.at.get("when").map(|when| self.when(&when)).transpose()?;
-        let matrix = planned.at.get("matrix").map(|matrix| self.matrix(&matrix, &planned.fate)).transpose()?;
+        let matrix =
+            planned.at.get("matrix").map(|matrix| self.matrix(&matrix, &planned.fate)).transpose()?;
         Ok((when, matrix))
     }
 
     fn when(&self, when: &At<'_>) -> Result<Yaml, Loss> {
-        let refuse = |why: &str| Loss::new(format!("its `when` {why}"), "write `input`, `operator: in` or `notin`, `values`; or `cel`");
+        let refuse = |why: &str| {
+            Loss::new(
+                format!("its `when` {why}"),
+                "write `input`, `operator: in` or `notin`, `values`; or `cel`",
+            )
+        };
         let mut conditions = Vec::new();
         for condition in when.items() {
             let mut map = Yaml::Map(Vec::new());
@@ -250,7 +284,9 @@ impl<'a> Scope<'a> {
                     "cel" => "cel",
                     other => return Err(refuse(&format!("has a key `{other}`"))),
                 };
-                let value = self.value(at.node).map_err(|loss| Loss::new(format!("its `when` cannot be asked: {}", loss.why), loss.instead))?;
+                let value = self.value(at.node).map_err(|loss| {
+                    Loss::new(format!("its `when` cannot be asked: {}", loss.why), loss.instead)
+                })?;
                 let sound = match (key, &value) {
                     ("operator", Yaml::Text(word)) => word == "in" || word == "notin",
                     ("operator", _) => false,
@@ -262,13 +298,20 @@ impl<'a> Scope<'a> {
                 }
                 map.push(key, value);
             }
-            // An empty input is a value like any other, and dropped by no one.
-            if condition.get("cel").is_none() && map.is_empty() {
-                return Err(refuse("has a condition that says nothing"));
+            let has = |key: &str| matches!(&map, Yaml::Map(entries) if entries.iter().any(|entry| entry.key == key));
+            if has("cel") == (has("input") || has("operator") || has("values")) {
+                return Err(refuse("has a condition that is neither of the two forms"));
+            }
+            if !has("cel") && !(has("input") && has("operator") && has("values")) {
+                return Err(refuse("has a condition that is not whole"));
             }
             conditions.push(map);
         }
-        if conditions.is_empty() { Err(refuse("is no list of conditions")) } else { Ok(Yaml::list(conditions)) }
+        if conditions.is_empty() {
+            Err(refuse("is no list of conditions"))
+        } else {
+            Ok(Yaml::list(conditions))
+        }
     }
 
     fn matrix(&self, matrix: &At<'_>, fate: &Fate) -> Result<Yaml, Loss> {
@@ -304,19 +347,29 @@ impl<'a> Scope<'a> {
         for param in params.items() {
             let name = param.text_of("name").unwrap_or_default();
             let ours: Cow<'_, str> = match fate {
-                Fate::Task(counterpart) => match counterpart.params.iter().find(|(theirs, _)| *theirs == name) {
-                    Some((_, ours)) => Cow::Borrowed(ours),
-                    None => {
-                        let why = format!("its `matrix` gives `{name}`, which the built-in task `{}` does not take", counterpart.name);
-                        return Err(Loss::new(why, "write the task once for what it is needed for"));
+                Fate::Task(counterpart) => {
+                    match counterpart.params.iter().find(|(theirs, _)| *theirs == name) {
+                        Some((_, ours)) => Cow::Borrowed(ours),
+                        None => {
+                            let why = format!(
+                                "its `matrix` gives `{name}`, which the built-in task `{}` does not take",
+                                counterpart.name
+                            );
+                            return Err(Loss::new(why, "write the task once for what it is needed for"));
+                        }
                     }
-                },
+                }
                 Fate::Chosen(_) | Fate::Pipeline | Fate::Host { .. } | Fate::Lost { .. } => name,
             };
             let value = param.get("value").map(|value| self.value(value.node)).transpose();
-            let value = value.map_err(|loss| Loss::new(format!("its `matrix` cannot be made: {}", loss.why), loss.instead))?;
+            let value = value.map_err(|loss| {
+                Loss::new(format!("its `matrix` cannot be made: {}", loss.why), loss.instead)
+            })?;
             let name = checked_name(&ours)?;
-            list.push(Yaml::map([("name", Yaml::text(name)), ("value", value.unwrap_or_else(|| Yaml::list([])))]));
+            list.push(Yaml::map([
+                ("name", Yaml::text(name)),
+                ("value", value.unwrap_or_else(|| Yaml::list([]))),
+            ]));
         }
         Ok(Yaml::list(list))
     }
@@ -347,7 +400,9 @@ pub(super) fn volume(used: &At<'_>) -> String {
 fn gone(reference: &str, planned: &Planned<'_>) -> Loss {
     let why = format!("`$({reference})` comes from `{}`, which is not run here", planned.name);
     let instead = match planned.origin.name.as_str() {
-        name if name.starts_with("git-clone") => "the commit is in the provenance of the run; where a task needs it, make it a param",
+        name if name.starts_with("git-clone") => {
+            "the commit is in the provenance of the run; where a task needs it, make it a param"
+        }
         _ => "make it a param of the pipeline, or leave out what needs it",
     };
     Loss::new(why, instead)
@@ -361,10 +416,15 @@ pub(super) fn artifact_name(name: &str) -> Option<String> {
 
 /// A name that params and results can have here, too.
 pub(super) fn checked_name(name: &str) -> Result<String, Loss> {
-    let refuse = |_| Loss::new("its name is none that can be used here", "use 1 to 63 letters, digits, `_` and `-`");
+    let refuse =
+        |_| Loss::new("its name is none that can be used here", "use 1 to 63 letters, digits, `_` and `-`");
     Identifier::try_from(name.to_owned()).map(|name| name.to_string()).map_err(refuse)
 }
 
 fn checked_key(key: &str) -> Result<&str, Loss> {
-    if key.len() <= MAX_KEY { Ok(key) } else { Err(Loss::new("a key of its object is too long", "shorten it")) }
+    if key.len() <= MAX_KEY {
+        Ok(key)
+    } else {
+        Err(Loss::new("a key of its object is too long", "shorten it"))
+    }
 }

@@ -71,7 +71,10 @@ pub(super) fn decide<'a>(spec: &At<'a>, chosen: &BTreeMap<String, String>) -> Ve
             let name = at.text_of("name").unwrap_or_default();
             let origin = origin(&at);
             let fate = if Name::try_from(name.to_string()).is_err() {
-                Fate::lost("its name is none that a task can have here", "use 1 to 63 lower-case letters, digits and `-`")
+                Fate::lost(
+                    "its name is none that a task can have here",
+                    "use 1 to 63 lower-case letters, digits and `-`",
+                )
             } else if seen.contains_key(&name) {
                 Fate::lost("another task has the same name", "rename one of them")
             } else {
@@ -116,7 +119,8 @@ fn first_fate(at: &At<'_>, origin: &Origin, chosen: &BTreeMap<String, String>) -
         }
         None => {
             let command = format!("--task {}=REFERENCE", origin.name);
-            let instead = format!("write it as a task (`cofferdam task build`), then import again with {command}");
+            let instead =
+                format!("write it as a task (`cofferdam task build`), then import again with {command}");
             Fate::lost("it runs in containers, and nothing here is known to do the same", instead)
         }
     }

@@ -24,11 +24,7 @@ pub(super) enum Becomes {
         results: &'static [(&'static str, Substitute)],
     },
     /// Nothing, because there is nothing like it yet.
-    Nothing {
-        why: &'static str,
-        instead: &'static str,
-        results: &'static [(&'static str, Substitute)],
-    },
+    Nothing { why: &'static str, instead: &'static str, results: &'static [(&'static str, Substitute)] },
 }
 
 /// A task of ours that does what a task of Tekton does.
@@ -70,9 +66,25 @@ const ROWS: &[Row] = &[
         becomes: Becomes::Host {
             why: "the host takes the source itself, `$(source)`, and records the commit",
             needless: &[
-                "url", "revision", "refspec", "depth", "ociStorage", "ociArtifactExpiresAfter", "shortCommitLength",
-                "deleteExisting", "httpProxy", "httpsProxy", "noProxy", "verbose", "sslVerify", "fetchTags", "userHome",
-                "gitInitImage", "caTrustConfigMapName", "caTrustConfigMapKey", "enableSymlinkCheck",
+                "url",
+                "revision",
+                "refspec",
+                "depth",
+                "ociStorage",
+                "ociArtifactExpiresAfter",
+                "shortCommitLength",
+                "deleteExisting",
+                "httpProxy",
+                "httpsProxy",
+                "noProxy",
+                "verbose",
+                "sslVerify",
+                "fetchTags",
+                "userHome",
+                "gitInitImage",
+                "caTrustConfigMapName",
+                "caTrustConfigMapKey",
+                "enableSymlinkCheck",
             ],
             results: &[("SOURCE_ARTIFACT", Substitute::Source)],
         },
@@ -81,7 +93,15 @@ const ROWS: &[Row] = &[
         names: &["init"],
         becomes: Becomes::Host {
             why: "there is nothing to prepare",
-            needless: &["image-url", "rebuild", "skip-checks", "skip-optional", "enable-cache-proxy", "pipelinerun-name", "pipelinerun-uid"],
+            needless: &[
+                "image-url",
+                "rebuild",
+                "skip-checks",
+                "skip-optional",
+                "enable-cache-proxy",
+                "pipelinerun-name",
+                "pipelinerun-uid",
+            ],
             results: &[
                 ("build", Substitute::Text("true")),
                 ("http-proxy", Substitute::Text("")),
@@ -102,7 +122,16 @@ const ROWS: &[Row] = &[
         becomes: Becomes::Task(Counterpart {
             name: "unicode-check",
             params: &[("allow", "allow"), ("fail-on", "fail-on")],
-            needless: &["image-url", "image-digest", "caTrustConfigMapName", "caTrustConfigMapKey", "FIND_UNICODE_CONTROL_GIT_URL", "CACHI2_ARTIFACT", "PROJECT_NAME", "RECORD_EXCLUDED"],
+            needless: &[
+                "image-url",
+                "image-digest",
+                "caTrustConfigMapName",
+                "caTrustConfigMapKey",
+                "FIND_UNICODE_CONTROL_GIT_URL",
+                "CACHI2_ARTIFACT",
+                "PROJECT_NAME",
+                "RECORD_EXCLUDED",
+            ],
             inputs: &[("SOURCE_ARTIFACT", "source"), ("workspace", "source"), ("source", "source")],
             results: &[("TEST_OUTPUT", "TEST_OUTPUT")],
             source: &["source"],
@@ -143,25 +172,88 @@ const ROWS: &[Row] = &[
         },
     },
     nothing(&["buildah", "buildah-min", "buildah-remote", "buildah-rhtap", "kaniko"], NO_IMAGES, BUILD_IMAGE),
-    nothing(&["ko", "ko-build", "s2i-java", "s2i-nodejs", "rpm-ostree", "tkn-bundle", "build-maven-zip", "oci-copy", "modelcar-oci"], NO_IMAGES, BUILD_IMAGE),
+    nothing(
+        &[
+            "ko",
+            "ko-build",
+            "s2i-java",
+            "s2i-nodejs",
+            "rpm-ostree",
+            "tkn-bundle",
+            "build-maven-zip",
+            "oci-copy",
+            "modelcar-oci",
+        ],
+        NO_IMAGES,
+        BUILD_IMAGE,
+    ),
     nothing(&["build-image-index", "build-image-manifest", "image-index"], NO_IMAGES, BUILD_IMAGE),
     nothing(&["source-build"], NO_IMAGES, "keep the commit: the provenance of a run names it"),
     nothing(&["apply-tags"], "this version pushes nothing to registries", "tag the image where it is built"),
-    nothing(&["push-dockerfile"], "this version pushes nothing to registries", "keep the file with `cofferdam show --outputs`, or push it where the image is built"),
-    nothing(&["deprecated-image-check"], "no task of this version reads images", "check base images where the image is built"),
-    nothing(&["clair-scan", "roxctl-scan", "trivy-scan", "grype"], "this version has no vulnerability database", "keep the SBOM of the task `sbom` and match it elsewhere"),
+    nothing(
+        &["push-dockerfile"],
+        "this version pushes nothing to registries",
+        "keep the file with `cofferdam show --outputs`, or push it where the image is built",
+    ),
+    nothing(
+        &["deprecated-image-check"],
+        "no task of this version reads images",
+        "check base images where the image is built",
+    ),
+    nothing(
+        &["clair-scan", "roxctl-scan", "trivy-scan", "grype"],
+        "this version has no vulnerability database",
+        "keep the SBOM of the task `sbom` and match it elsewhere",
+    ),
     nothing(&["clamav-scan"], "this version has no virus scanner", SCAN_ELSEWHERE),
-    nothing(&["sast-snyk-check"], "it needs an account with a service", "write a task that is granted the host and bound to the secret"),
+    nothing(
+        &["sast-snyk-check"],
+        "it needs an account with a service",
+        "write a task that is granted the host and bound to the secret",
+    ),
     nothing(&["sast-shell-check"], "no task of this version reads shell scripts", write_a_task()),
-    nothing(&["sast-coverity-check", "coverity-availability-check"], "it needs a licence and native tools", "run it elsewhere"),
+    nothing(
+        &["sast-coverity-check", "coverity-availability-check"],
+        "it needs a licence and native tools",
+        "run it elsewhere",
+    ),
     nothing(&["ecosystem-cert-preflight-checks"], "no task of this version reads images", SCAN_ELSEWHERE),
     nothing(&["rpms-signature-scan"], "no task of this version reads images", SCAN_ELSEWHERE),
-    nothing(&["fips-operator-bundle-check", "fbc-fips-check", "fbc-target-index-pruning-check", "fbc-validation", "validate-fbc", "run-opm-command"], "no task of this version reads images", SCAN_ELSEWHERE),
+    nothing(
+        &[
+            "fips-operator-bundle-check",
+            "fbc-fips-check",
+            "fbc-target-index-pruning-check",
+            "fbc-validation",
+            "validate-fbc",
+            "run-opm-command",
+        ],
+        "no task of this version reads images",
+        SCAN_ELSEWHERE,
+    ),
     nothing(&["sbom-json-check"], "an SBOM of the task `sbom` needs no check of its form", "leave it out"),
-    nothing(&["upload-sbom-to-trustification"], "this version uploads nothing", "keep the SBOM with `cofferdam show --outputs` and upload it yourself"),
-    nothing(&["verify-enterprise-contract", "verify-conforma", "verify-signed-rpms"], "this version evaluates no policies", "check signatures with `cofferdam verify`"),
-    nothing(&["slack-webhook-notification"], "no task of this version sends messages", "write a task that is granted the host"),
+    nothing(
+        &["upload-sbom-to-trustification"],
+        "this version uploads nothing",
+        "keep the SBOM with `cofferdam show --outputs` and upload it yourself",
+    ),
+    nothing(
+        &["verify-enterprise-contract", "verify-conforma", "verify-signed-rpms"],
+        "this version evaluates no policies",
+        "check signatures with `cofferdam verify`",
+    ),
+    nothing(
+        &["slack-webhook-notification"],
+        "no task of this version sends messages",
+        "write a task that is granted the host",
+    ),
 ];
+
+/// Every row.
+#[cfg(test)]
+pub(super) fn rows() -> &'static [Row] {
+    ROWS
+}
 
 /// The row for a task of this name.
 pub(super) fn find(name: &str) -> Option<&'static Row> {

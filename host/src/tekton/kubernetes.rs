@@ -70,7 +70,11 @@ const TASK: &[Row] = &[
 /// Of a `taskSpec`, and of the `spec` of a Task.
 const TASK_SPEC: &[Row] = &[
     row("steps", "container steps", WRITE_A_TASK),
-    row("sidecars", "containers beside a task", "let the task reach the service by its host name, under `grants`"),
+    row(
+        "sidecars",
+        "containers beside a task",
+        "let the task reach the service by its host name, under `grants`",
+    ),
     row("volumes", "volumes", ARTIFACTS),
     row("stepTemplate", "settings for containers", "params of the task"),
     RESOURCES,
@@ -84,7 +88,11 @@ const STEP: &[Row] = &[
     row("command", "a command in a container", WRITE_A_TASK),
     row("ref", "a StepAction", "a crate or a module that the task is built with"),
     row("volumeMounts", "volumes in a container", ARTIFACTS),
-    row("securityContext", "privileges of a container", "a task has none; it asks for capabilities in its manifest"),
+    row(
+        "securityContext",
+        "privileges of a container",
+        "a task has none; it asks for capabilities in its manifest",
+    ),
     RESOURCES,
     OLD_RESOURCES,
 ];
@@ -101,11 +109,31 @@ const KINDS: &[Row] = &[
 
 /// How Tekton fetches what a reference names.
 const RESOLVERS: &[Row] = &[
-    row("git", "a task or a pipeline out of a git repository", "publish the task as a component (`cofferdam task publish`) and write `taskRef: { name: NAME }`; a pipeline: `cofferdam import` its file"),
-    row("hub", "a task or a pipeline of a hub", "a task of this machine's registry, `taskRef: { name: NAME }`, or `bundle: REFERENCE`"),
-    row("http", "a task or a pipeline by its address", "`taskRef: { component: FILE }` for a file you fetched, or `bundle: REFERENCE`"),
-    row("cluster", "a task or a pipeline of a cluster", "a task of this machine's registry: `taskRef: { name: NAME }`"),
-    row("bundles", "a Tekton bundle, which holds tasks of containers", "`taskRef: { bundle: REFERENCE }` names a task that is a component; `cofferdam import` knows those of Konflux"),
+    row(
+        "git",
+        "a task or a pipeline out of a git repository",
+        "publish the task as a component (`cofferdam task publish`) and write `taskRef: { name: NAME }`; a pipeline: `cofferdam import` its file",
+    ),
+    row(
+        "hub",
+        "a task or a pipeline of a hub",
+        "a task of this machine's registry, `taskRef: { name: NAME }`, or `bundle: REFERENCE`",
+    ),
+    row(
+        "http",
+        "a task or a pipeline by its address",
+        "`taskRef: { component: FILE }` for a file you fetched, or `bundle: REFERENCE`",
+    ),
+    row(
+        "cluster",
+        "a task or a pipeline of a cluster",
+        "a task of this machine's registry: `taskRef: { name: NAME }`",
+    ),
+    row(
+        "bundles",
+        "a Tekton bundle, which holds tasks of containers",
+        "`taskRef: { bundle: REFERENCE }` names a task that is a component; `cofferdam import` knows those of Konflux",
+    ),
 ];
 
 /// Everything in a Tekton document that needs Kubernetes, in the order in which
@@ -253,7 +281,11 @@ impl Walk {
         } else if let Some(at) = reference.get("kind") {
             let kind = at.text().unwrap_or_default();
             if kind == "ClusterTask" {
-                self.say(at, "`kind: ClusterTask`, a task of a cluster".to_owned(), "`taskRef: { name: NAME }`");
+                self.say(
+                    at,
+                    "`kind: ClusterTask`, a task of a cluster".to_owned(),
+                    "`taskRef: { name: NAME }`",
+                );
             } else if kind != "Task" {
                 self.say(at, "a custom task, run by a controller of Kubernetes".to_owned(), WRITE_A_TASK);
             }
@@ -269,9 +301,8 @@ impl Walk {
     }
 
     fn task_spec(&mut self, spec: &At<'_>) {
-        let group = spec.get("apiVersion").filter(|at| {
-            at.text().is_none_or(|text| !text.starts_with("tekton.dev/"))
-        });
+        let group =
+            spec.get("apiVersion").filter(|at| at.text().is_none_or(|text| !text.starts_with("tekton.dev/")));
         if let Some(at) = group {
             self.say(at, "a custom task, run by a controller of Kubernetes".to_owned(), WRITE_A_TASK);
         }
@@ -303,25 +334,79 @@ mod tests {
     #[test]
     fn what_a_task_of_a_pipeline_has_of_kubernetes_is_named_in_its_place() {
         for (text, expected) in [
-            ("computeResources: { limits: { cpu: '1' } }", "5:7 spec.tasks[0].computeResources `computeResources`, resources of a container"),
-            ("resources: { inputs: [a] }", "5:7 spec.tasks[0].resources `resources`, resources of a container, or PipelineResources"),
-            ("serviceAccountName: x", "5:7 spec.tasks[0].serviceAccountName `serviceAccountName`, an account of Kubernetes"),
+            (
+                "computeResources: { limits: { cpu: '1' } }",
+                "5:7 spec.tasks[0].computeResources `computeResources`, resources of a container",
+            ),
+            (
+                "resources: { inputs: [a] }",
+                "5:7 spec.tasks[0].resources `resources`, resources of a container, or PipelineResources",
+            ),
+            (
+                "serviceAccountName: x",
+                "5:7 spec.tasks[0].serviceAccountName `serviceAccountName`, an account of Kubernetes",
+            ),
             ("podTemplate: { a: b }", "5:7 spec.tasks[0].podTemplate `podTemplate`, settings of a pod"),
-            ("conditions: [{ conditionRef: x }]", "5:7 spec.tasks[0].conditions `conditions`, containers that decide, of an old version of Tekton"),
-            ("workspaces: [{ name: source, workspace: w }]", "5:20 spec.tasks[0].workspaces[0] the workspace `source`, a volume"),
-            ("params: [{ name: p, value: $(workspaces.w.path)/x }]", "5:34 spec.tasks[0].params `$(workspaces.w.path)`, the place of a volume"),
-            ("when: [{ input: $(workspaces.w.bound), operator: in, values: [x] }]", "5:23 spec.tasks[0].when `$(workspaces.w.bound)`, the place of a volume"),
-            ("taskRef: { resolver: git, params: [] }", "5:18 spec.tasks[0].taskRef.resolver the resolver `git`: a task or a pipeline out of a git repository"),
-            ("taskRef: { resolver: hub }", "5:18 spec.tasks[0].taskRef.resolver the resolver `hub`: a task or a pipeline of a hub"),
-            ("taskRef: { resolver: http }", "5:18 spec.tasks[0].taskRef.resolver the resolver `http`: a task or a pipeline by its address"),
-            ("taskRef: { resolver: cluster }", "5:18 spec.tasks[0].taskRef.resolver the resolver `cluster`: a task or a pipeline of a cluster"),
-            ("taskRef: { resolver: bundles }", "5:18 spec.tasks[0].taskRef.resolver the resolver `bundles`: a Tekton bundle, which holds tasks of containers"),
-            ("taskRef: { resolver: own }", "5:18 spec.tasks[0].taskRef.resolver the resolver `own`: something that Cofferdam does not fetch"),
-            ("pipelineRef: { resolver: git }", "5:22 spec.tasks[0].pipelineRef.resolver the resolver `git`: a task or a pipeline out of a git repository"),
-            ("taskRef: { name: x, apiVersion: example.dev/v1, kind: Wait }", "5:27 spec.tasks[0].taskRef.apiVersion a custom task, run by a controller of Kubernetes"),
-            ("taskRef: { name: x, kind: Wait }", "5:27 spec.tasks[0].taskRef.kind a custom task, run by a controller of Kubernetes"),
-            ("taskRef: { name: x, kind: ClusterTask }", "5:27 spec.tasks[0].taskRef.kind `kind: ClusterTask`, a task of a cluster"),
-            ("taskSpec: { apiVersion: example.dev/v1, kind: Wait }", "5:19 spec.tasks[0].taskSpec.apiVersion a custom task, run by a controller of Kubernetes"),
+            (
+                "conditions: [{ conditionRef: x }]",
+                "5:7 spec.tasks[0].conditions `conditions`, containers that decide, of an old version of Tekton",
+            ),
+            (
+                "workspaces: [{ name: source, workspace: w }]",
+                "5:20 spec.tasks[0].workspaces[0] the workspace `source`, a volume",
+            ),
+            (
+                "params: [{ name: p, value: $(workspaces.w.path)/x }]",
+                "5:34 spec.tasks[0].params `$(workspaces.w.path)`, the place of a volume",
+            ),
+            (
+                "when: [{ input: $(workspaces.w.bound), operator: in, values: [x] }]",
+                "5:23 spec.tasks[0].when `$(workspaces.w.bound)`, the place of a volume",
+            ),
+            (
+                "taskRef: { resolver: git, params: [] }",
+                "5:18 spec.tasks[0].taskRef.resolver the resolver `git`: a task or a pipeline out of a git repository",
+            ),
+            (
+                "taskRef: { resolver: hub }",
+                "5:18 spec.tasks[0].taskRef.resolver the resolver `hub`: a task or a pipeline of a hub",
+            ),
+            (
+                "taskRef: { resolver: http }",
+                "5:18 spec.tasks[0].taskRef.resolver the resolver `http`: a task or a pipeline by its address",
+            ),
+            (
+                "taskRef: { resolver: cluster }",
+                "5:18 spec.tasks[0].taskRef.resolver the resolver `cluster`: a task or a pipeline of a cluster",
+            ),
+            (
+                "taskRef: { resolver: bundles }",
+                "5:18 spec.tasks[0].taskRef.resolver the resolver `bundles`: a Tekton bundle, which holds tasks of containers",
+            ),
+            (
+                "taskRef: { resolver: own }",
+                "5:18 spec.tasks[0].taskRef.resolver the resolver `own`: something that Cofferdam does not fetch",
+            ),
+            (
+                "pipelineRef: { resolver: git }",
+                "5:22 spec.tasks[0].pipelineRef.resolver the resolver `git`: a task or a pipeline out of a git repository",
+            ),
+            (
+                "taskRef: { name: x, apiVersion: example.dev/v1, kind: Wait }",
+                "5:27 spec.tasks[0].taskRef.apiVersion a custom task, run by a controller of Kubernetes",
+            ),
+            (
+                "taskRef: { name: x, kind: Wait }",
+                "5:27 spec.tasks[0].taskRef.kind a custom task, run by a controller of Kubernetes",
+            ),
+            (
+                "taskRef: { name: x, kind: ClusterTask }",
+                "5:27 spec.tasks[0].taskRef.kind `kind: ClusterTask`, a task of a cluster",
+            ),
+            (
+                "taskSpec: { apiVersion: example.dev/v1, kind: Wait }",
+                "5:19 spec.tasks[0].taskSpec.apiVersion a custom task, run by a controller of Kubernetes",
+            ),
         ] {
             assert_eq!(task(text), [expected], "{text}");
         }
@@ -335,12 +420,20 @@ mod tests {
             ("steps: [{ name: s }]", vec![("5:19", "steps", "`steps`, container steps")]),
             ("sidecars: [{ name: s }]", vec![("5:19", "sidecars", "`sidecars`, containers beside a task")]),
             ("volumes: [{ name: s }]", vec![("5:19", "volumes", "`volumes`, volumes")]),
-            ("stepTemplate: { env: [a] }", vec![("5:19", "stepTemplate", "`stepTemplate`, settings for containers")]),
+            (
+                "stepTemplate: { env: [a] }",
+                vec![("5:19", "stepTemplate", "`stepTemplate`, settings for containers")],
+            ),
             ("workspaces: [{ name: w }]", vec![("5:32", "workspaces[0]", "the workspace `w`, a volume")]),
-            ("computeResources: { a: b }", vec![("5:19", "computeResources", "`computeResources`, resources of a container")]),
+            (
+                "computeResources: { a: b }",
+                vec![("5:19", "computeResources", "`computeResources`, resources of a container")],
+            ),
         ] {
-            let expected: Vec<String> =
-                expected.into_iter().map(|(place, path, what)| format!("{place} {above}.{path} {what}")).collect();
+            let expected: Vec<String> = expected
+                .into_iter()
+                .map(|(place, path, what)| format!("{place} {above}.{path} {what}"))
+                .collect();
             assert_eq!(task(&format!("taskSpec: {{ {text} }}")), expected, "{text}");
         }
         for (step, what) in [
@@ -355,27 +448,55 @@ mod tests {
         ] {
             let key = step.split(':').next().unwrap();
             let expected = format!("5:29 {above}.steps[0].{key} {what}");
-            assert_eq!(task(&format!("taskSpec: {{ steps: [{{ {step} }}] }}")).get(1), Some(&expected), "{step}");
+            assert_eq!(
+                task(&format!("taskSpec: {{ steps: [{{ {step} }}] }}")).get(1),
+                Some(&expected),
+                "{step}"
+            );
         }
     }
 
     #[test]
     fn what_a_run_has_of_kubernetes_is_named_in_its_place() {
         for (text, expected) in [
-            ("serviceAccountName: x", "4:3 spec.serviceAccountName `serviceAccountName`, an account of Kubernetes"),
+            (
+                "serviceAccountName: x",
+                "4:3 spec.serviceAccountName `serviceAccountName`, an account of Kubernetes",
+            ),
             ("podTemplate: { a: b }", "4:3 spec.podTemplate `podTemplate`, settings of a pod"),
-            ("taskRunTemplate: { serviceAccountName: x }", "4:22 spec.taskRunTemplate.serviceAccountName `serviceAccountName`, an account of Kubernetes"),
-            ("taskRunTemplate: { podTemplate: { a: b } }", "4:22 spec.taskRunTemplate.podTemplate `podTemplate`, settings of a pod"),
-            ("taskRunSpecs: [{ pipelineTaskName: a }]", "4:3 spec.taskRunSpecs `taskRunSpecs`, settings of pods by task"),
+            (
+                "taskRunTemplate: { serviceAccountName: x }",
+                "4:22 spec.taskRunTemplate.serviceAccountName `serviceAccountName`, an account of Kubernetes",
+            ),
+            (
+                "taskRunTemplate: { podTemplate: { a: b } }",
+                "4:22 spec.taskRunTemplate.podTemplate `podTemplate`, settings of a pod",
+            ),
+            (
+                "taskRunSpecs: [{ pipelineTaskName: a }]",
+                "4:3 spec.taskRunSpecs `taskRunSpecs`, settings of pods by task",
+            ),
             ("status: Cancelled", "4:3 spec.status `status`, an order to end or to hold a run"),
             ("managedBy: x", "4:3 spec.managedBy `managedBy`, a controller of Kubernetes"),
-            ("workspaces: [{ name: w, emptyDir: {} }]", "4:16 spec.workspaces[0] the workspace `w`, a volume"),
-            ("pipelineRef: { resolver: bundles }", "4:18 spec.pipelineRef.resolver the resolver `bundles`: a Tekton bundle, which holds tasks of containers"),
-            ("pipelineSpec: { workspaces: [{ name: w }] }", "4:32 spec.pipelineSpec.workspaces[0] the workspace `w`, a volume"),
+            (
+                "workspaces: [{ name: w, emptyDir: {} }]",
+                "4:16 spec.workspaces[0] the workspace `w`, a volume",
+            ),
+            (
+                "pipelineRef: { resolver: bundles }",
+                "4:18 spec.pipelineRef.resolver the resolver `bundles`: a Tekton bundle, which holds tasks of containers",
+            ),
+            (
+                "pipelineSpec: { workspaces: [{ name: w }] }",
+                "4:32 spec.pipelineSpec.workspaces[0] the workspace `w`, a volume",
+            ),
         ] {
             assert_eq!(found(&format!("kind: PipelineRun\n\nspec:\n  {text}\n")), [expected], "{text}");
         }
-        assert_eq!(found("kind: PipelineRun\nspec: { a: b }\nstatus: { a: b }\n"), ["3:1 status `status`, what a cluster says of a run"]);
+        assert_eq!(
+            found("kind: PipelineRun\nspec: { a: b }\nstatus: { a: b }\n"),
+            ["3:1 status `status`, what a cluster says of a run"]
+        );
         assert_eq!(found("kind: PipelineRun\nspec: { a: b }\nstatus: {}\n"), [""; 0]);
     }
 
@@ -390,7 +511,10 @@ mod tests {
             ("Run", "a: b", 0),
         ] {
             let found = found(&format!("kind: {kind}\nspec: {{ {inside} }}\n"));
-            assert!(found.first().is_some_and(|one| one.starts_with(&format!("1:7 kind `kind: {kind}`, "))), "{found:?}");
+            assert!(
+                found.first().is_some_and(|one| one.starts_with(&format!("1:7 kind `kind: {kind}`, "))),
+                "{found:?}"
+            );
             assert_eq!(found.len(), 1 + others, "{found:?}");
         }
     }

@@ -146,11 +146,16 @@ pub fn import(request: &ImportRequest<'_>) -> Result<Import, ImportError> {
     if is_run(chosen) {
         inner = spec.as_ref().and_then(|spec| spec.get("pipelineSpec"));
         if let (None, Some(reference)) = (&inner, spec.as_ref().and_then(|spec| spec.get("pipelineRef"))) {
-            used = pipelines.iter().position(|root| !is_run(root) && name_of(root) == reference.text_of("name"));
+            used =
+                pipelines.iter().position(|root| !is_run(root) && name_of(root) == reference.text_of("name"));
             inner = used.and_then(|index| pipelines.get(index)).and_then(|root| root.get("spec"));
             if inner.is_none() {
                 let resolver = reference.text_of("resolver").unwrap_or_default();
-                let from = if resolver.is_empty() { "a cluster".into() } else { format!("the resolver `{resolver}`") };
+                let from = if resolver.is_empty() {
+                    "a cluster".into()
+                } else {
+                    format!("the resolver `{resolver}`")
+                };
                 let what = format!("the pipeline itself, which comes from {from}");
                 converter.lose(&reference, what, "import the file of that pipeline");
             }
@@ -191,14 +196,26 @@ fn read_all(text: &str) -> Result<Vec<Document>, Fault> {
         let mut quoted = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
             let body = line.trim_end();
-            let bare = body.find(": {{").filter(|_| !body.contains(['"', '\'', '#'])).map(|at| body.split_at(at + 2));
-            match bare {
-                Some((key, value)) => quoted.extend([key, "\"", value, "\"", line.get(body.len()..).unwrap_or("\n")]),
+            match body
+                .find("{{")
+                .and_then(|at| body.split_at_checked(at))
+                .filter(|(key, value)| is_bare(key, value))
+            {
+                Some((key, value)) => {
+                    quoted.extend([key, "\"", value, "\"", line.get(body.len()..).unwrap_or("\n")])
+                }
                 None => quoted.push_str(line),
             }
         }
         Document::parse_all(&quoted).map_err(|_| fault)
     })
+}
+
+/// Whether a line is a key or a dash, and a value that begins with `{{`.
+fn is_bare(key: &str, value: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || " _./-".contains(c);
+    let word = key.strip_suffix(": ").or_else(|| key.strip_suffix("- ")).unwrap_or("\"");
+    word.chars().all(plain) && !value.contains(['"', '\\']) && !value.contains(" #")
 }
 
 /// The pipelines and runs among the documents.
@@ -224,12 +241,19 @@ fn pipelines<'a>(roots: &[At<'a>]) -> Result<Vec<At<'a>>, ImportError> {
     let place = first.and_then(|root| root.get("apiVersion")).or_else(|| first.cloned());
     let place = place.map_or(Place { line: 1, column: 1 }, |at| at.node.place);
     if let Some(kind) = kinds.first() {
-        let why = format!("the file holds no pipeline, but a {}", if kind.is_empty() { "document of no kind" } else { kind });
-        let help = "a task of containers is written anew as a component: see `cofferdam task build --help`".to_owned();
+        let why = format!(
+            "the file holds no pipeline, but a {}",
+            if kind.is_empty() { "document of no kind" } else { kind }
+        );
+        let help = "a task of containers is written anew as a component: see `cofferdam task build --help`"
+            .to_owned();
         return Err(ImportError::NoPipeline { why, help, place });
     }
     let version = first.and_then(|root| root.text_of("apiVersion"));
-    let why = version.map_or_else(|| "no `apiVersion` is in it".to_owned(), |version| format!("its `apiVersion` is `{version}`"));
+    let why = version.map_or_else(
+        || "no `apiVersion` is in it".to_owned(),
+        |version| format!("its `apiVersion` is `{version}`"),
+    );
     Err(ImportError::NotTekton { why, place })
 }
 
@@ -237,7 +261,8 @@ fn choose<'p, 'a>(pipelines: &'p [At<'a>], wanted: Option<&str>) -> Result<&'p A
     let named = |root: &&At<'_>| wanted.is_none_or(|wanted| name_of(root).is_some_and(|name| name == wanted));
     let fitting = || pipelines.iter().filter(named);
     fitting().find(|root| is_run(root)).or_else(|| fitting().next()).ok_or_else(|| {
-        let names: Vec<String> = pipelines.iter().filter_map(name_of).map(|name| format!("`{name}`")).collect();
+        let names: Vec<String> =
+            pipelines.iter().filter_map(name_of).map(|name| format!("`{name}`")).collect();
         let why = format!("no pipeline of the file is called `{}`", wanted.unwrap_or_default());
         let place = pipelines.first().map_or(Place { line: 1, column: 1 }, |root| root.place);
         ImportError::NoPipeline { why, help: format!("it holds {}", names.join(", ")), place }

@@ -17,8 +17,19 @@ use super::{Converted, ImportRequest, LeftOut};
 const SPEC: &[&str] = &["description", "displayName", "params", "tasks", "finally", "results", "workspaces"];
 /// The spec of a run.
 const RUN: &[&str] = &[
-    "params", "pipelineSpec", "pipelineRef", "timeout", "timeouts", "workspaces", "taskRunTemplate", "taskRunSpecs",
-    "serviceAccountName", "podTemplate", "computeResources", "status", "managedBy",
+    "params",
+    "pipelineSpec",
+    "pipelineRef",
+    "timeout",
+    "timeouts",
+    "workspaces",
+    "taskRunTemplate",
+    "taskRunSpecs",
+    "serviceAccountName",
+    "podTemplate",
+    "computeResources",
+    "status",
+    "managedBy",
 ];
 /// Annotations that Pipelines-as-Code reads begin so.
 const AS_CODE: &str = "pipelinesascode.tekton.dev/";
@@ -96,7 +107,8 @@ impl<'r> Converter<'r> {
     /// The name, made into one that can be used here.
     fn name(&mut self, root: &At<'_>) -> String {
         let metadata = root.get("metadata");
-        let given = metadata.as_ref().and_then(|at| at.text_of("name").or_else(|| at.text_of("generateName")));
+        let given =
+            metadata.as_ref().and_then(|at| at.text_of("name").or_else(|| at.text_of("generateName")));
         let given = given.unwrap_or_default();
         let kept = pieces(&given).into_iter().filter_map(|piece| match piece {
             Piece::Text(text) => Some(text),
@@ -111,7 +123,9 @@ impl<'r> Converter<'r> {
     }
 
     fn metadata(&mut self, root: &At<'_>) {
-        let Some(annotations) = root.get("metadata").and_then(|metadata| metadata.get("annotations")) else { return };
+        let Some(annotations) = root.get("metadata").and_then(|metadata| metadata.get("annotations")) else {
+            return;
+        };
         for (key, at) in annotations.entries() {
             if let Some(setting) = key.strip_prefix(AS_CODE) {
                 let value = at.text().unwrap_or_default();
@@ -139,7 +153,11 @@ impl<'r> Converter<'r> {
                     timeouts.push(key, Yaml::text(span.to_string()));
                 }
                 Ok(_) | Err(_) => {
-                    self.lose(&at, format!("the timeout `{key}: {text}`"), "write `pipeline`, `tasks` or `finally` with a span such as `1h30m`");
+                    self.lose(
+                        &at,
+                        format!("the timeout `{key}: {text}`"),
+                        "write `pipeline`, `tasks` or `finally` with a span such as `1h30m`",
+                    );
                 }
             }
         }
@@ -167,7 +185,11 @@ impl<'r> Converter<'r> {
         }
         let (tasks, finally) = (Yaml::List(tasks), Yaml::List(finally));
         if tasks.is_empty() {
-            self.lose(spec, "no task is left to run".to_owned(), "add one, or import again with --task NAME=REFERENCE");
+            self.lose(
+                spec,
+                "no task is left to run".to_owned(),
+                "add one, or import again with --task NAME=REFERENCE",
+            );
         }
         let (results, result_comments) = self.results(&scope, spec);
         let mut used = BTreeSet::new();
@@ -261,11 +283,18 @@ impl<'r> Converter<'r> {
         }
         for (name, marker) in markers {
             if declared.contains(name) {
-                self.lose(spec, format!("`{{{{{marker}}}}}`: there is a param `{name}` already"), "rename that param");
+                self.lose(
+                    spec,
+                    format!("`{{{{{marker}}}}}`: there is a param `{name}` already"),
+                    "rename that param",
+                );
                 continue;
             }
             let description = format!("Pipelines-as-Code filled in {{{{{marker}}}}} here");
-            out.push(Yaml::map([("name", Yaml::text(name.as_str())), ("description", Yaml::Text(description))]));
+            out.push(Yaml::map([
+                ("name", Yaml::text(name.as_str())),
+                ("description", Yaml::Text(description)),
+            ]));
         }
         let mut comments = self.comments(before);
         if !gone.is_empty() {
@@ -287,7 +316,11 @@ impl<'r> Converter<'r> {
         if let Some(kind) = at.get("type") {
             match kind.text().as_deref() {
                 Some(word @ ("string" | "array" | "object")) => out.push("type", Yaml::text(word)),
-                _ => self.lose(&kind, format!("the type of the param `{name}`"), "write `string`, `array` or `object`"),
+                _ => self.lose(
+                    &kind,
+                    format!("the type of the param `{name}`"),
+                    "write `string`, `array` or `object`",
+                ),
             }
         }
         if let Some(text) = at.text_of("description") {
@@ -298,7 +331,11 @@ impl<'r> Converter<'r> {
         if let Some(default) = default {
             match literal(&default) {
                 Ok(value) => out.push("default", value),
-                Err(loss) => self.lose(&default, format!("the value of the param `{name}`: {}", loss.why), &loss.instead),
+                Err(loss) => self.lose(
+                    &default,
+                    format!("the value of the param `{name}`: {}", loss.why),
+                    &loss.instead,
+                ),
             }
         } else if let Some(empty) = empty {
             out.push("default", empty);
@@ -320,13 +357,16 @@ impl<'r> Converter<'r> {
 /// What of the metadata tells objects of a cluster apart, and nothing else.
 fn not_needed(root: &At<'_>) -> Option<String> {
     let metadata = root.get("metadata")?;
-    let annotations = metadata.get("annotations").map(|at| at.entries().collect::<Vec<_>>()).unwrap_or_default();
+    let annotations =
+        metadata.get("annotations").map(|at| at.entries().collect::<Vec<_>>()).unwrap_or_default();
     let mut names: Vec<String> = ["namespace", "labels", "finalizers", "ownerReferences"]
         .iter()
         .filter(|key| metadata.get(key).is_some())
         .map(|key| format!("`{key}`"))
         .collect();
-    names.extend(annotations.iter().filter(|(key, _)| !key.starts_with(AS_CODE)).map(|(key, _)| format!("`{key}`")));
+    names.extend(
+        annotations.iter().filter(|(key, _)| !key.starts_with(AS_CODE)).map(|(key, _)| format!("`{key}`")),
+    );
     (!names.is_empty()).then(|| format!("not needed, of the metadata: {}", names.join(", ")))
 }
 

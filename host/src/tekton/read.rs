@@ -110,9 +110,11 @@ fn plain(node: &Node) -> Option<Yaml> {
             }
             Some(map)
         }
-        NodeKind::Null | NodeKind::Bool(_) | NodeKind::Integer(_) | NodeKind::Float(_) | NodeKind::Text(_) => {
-            text(node)
-        }
+        NodeKind::Null
+        | NodeKind::Bool(_)
+        | NodeKind::Integer(_)
+        | NodeKind::Float(_)
+        | NodeKind::Text(_) => text(node),
     }
 }
 

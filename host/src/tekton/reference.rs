@@ -21,7 +21,9 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let (mut rest, mut plain) = (text, 0);
     while let Some((before, from)) = next_mark(rest, plain) {
         let (piece, after) = if let Some(inside) = from.strip_prefix("$(") {
-            inside.split_once(')').map_or((Piece::Unclosed, ""), |(inside, after)| (Piece::Reference(inside), after))
+            inside
+                .split_once(')')
+                .map_or((Piece::Unclosed, ""), |(inside, after)| (Piece::Reference(inside), after))
         } else if let Some(inside) = from.strip_prefix("{{") {
             // Braces that nothing closes are text to Pipelines-as-Code, too.
             let Some((inside, after)) = inside.split_once("}}") else { break };
@@ -125,12 +127,10 @@ mod tests {
             ("", vec![]),
             ("a$b", vec![Text("a$b")]),
             ("$(params.x)", vec![Reference("params.x")]),
-            ("a:$(params.x)-{{ revision }}", vec![
-                Text("a:"),
-                Reference("params.x"),
-                Text("-"),
-                Marker("revision"),
-            ]),
+            (
+                "a:$(params.x)-{{ revision }}",
+                vec![Text("a:"), Reference("params.x"), Text("-"), Marker("revision")],
+            ),
             ("$(params.x", vec![Unclosed]),
             ("a {{ b", vec![Text("a {{ b")]),
             ("$$(x)${{{y}}}", vec![Text("$"), Reference("x"), Text("$"), Marker("{y"), Text("}")]),

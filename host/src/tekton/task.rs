@@ -16,8 +16,21 @@ use super::{Became, Converted};
 
 /// Keys that are read elsewhere in this file, or by the fate of the task.
 const KNOWN: &[&str] = &[
-    "name", "displayName", "description", "taskRef", "taskSpec", "pipelineRef", "pipelineSpec", "when", "runAfter",
-    "matrix", "params", "workspaces", "retries", "timeout", "onError",
+    "name",
+    "displayName",
+    "description",
+    "taskRef",
+    "taskSpec",
+    "pipelineRef",
+    "pipelineSpec",
+    "when",
+    "runAfter",
+    "matrix",
+    "params",
+    "workspaces",
+    "retries",
+    "timeout",
+    "onError",
 ];
 
 /// Steps that are taken to find what waits for what through tasks that are left
@@ -32,7 +45,9 @@ impl Converter<'_> {
         let origin = planned.origin.name.clone();
         let came_from = match &planned.origin.from {
             // The digest is in the file; here it would only be in the way.
-            Some(from) => format!("`{}` ({origin}, {})", planned.name, from.split('@').next().unwrap_or_default()),
+            Some(from) => {
+                format!("`{}` ({origin}, {})", planned.name, from.split('@').next().unwrap_or_default())
+            }
             None if origin.is_empty() => format!("`{}`", planned.name),
             None => format!("`{}` ({origin})", planned.name),
         };
@@ -45,7 +60,10 @@ impl Converter<'_> {
                 for param in planned.at.list("params") {
                     let name = param.text_of("name").unwrap_or_default();
                     if !needless.contains(&name.as_ref()) {
-                        let what = format!("`{name}` of the task `{}`, which the host does in its own way", planned.name);
+                        let what = format!(
+                            "`{name}` of the task `{}`, which the host does in its own way",
+                            planned.name
+                        );
                         self.lose(&param, what, "prepare the source so before the run");
                     }
                 }
@@ -120,7 +138,11 @@ impl Converter<'_> {
         if let Some(retries) = at.get("retries") {
             match retries.text().and_then(|text| text.parse::<u16>().ok()) {
                 Some(number) => out.push("retries", Yaml::Whole(number.into())),
-                None => self.lose(&retries, "`retries`, which is no number here".to_owned(), "write a whole number"),
+                None => self.lose(
+                    &retries,
+                    "`retries`, which is no number here".to_owned(),
+                    "write a whole number",
+                ),
             }
         }
         if let Some(timeout) = at.get("timeout") {
@@ -161,7 +183,10 @@ impl Converter<'_> {
                         Some(value) => scope.value(value.node),
                         None => Ok(Yaml::text("")),
                     };
-                    value.and_then(|value| Ok(Yaml::map([("name", Yaml::text(checked_name(&ours)?)), ("value", value)])))
+                    value
+                        .and_then(|value| {
+                            Ok(Yaml::map([("name", Yaml::text(checked_name(&ours)?)), ("value", value)]))
+                        })
                         .map(|param| params.push(param))
                 }
                 Role::Input(input) => {
@@ -169,7 +194,11 @@ impl Converter<'_> {
                 }
             };
             if let Err(loss) = carried {
-                self.lose(&param, format!("`{name}` of the task `{}`: {}", planned.name, loss.why), &loss.instead);
+                self.lose(
+                    &param,
+                    format!("`{name}` of the task `{}`: {}", planned.name, loss.why),
+                    &loss.instead,
+                );
             }
         }
         for workspace in planned.at.list("workspaces") {
@@ -197,7 +226,11 @@ impl Converter<'_> {
         let mut seen = BTreeSet::from([index]);
         for at in planned.at.list("runAfter") {
             if at.text().is_none_or(|name| scope.index(&name).is_none()) {
-                self.lose(&at, format!("`{}` waits for a task that is not there", planned.name), "correct the name");
+                self.lose(
+                    &at,
+                    format!("`{}` waits for a task that is not there", planned.name),
+                    "correct the name",
+                );
             }
         }
         let Some(waits) = scope.waits.get(index).filter(|_| !planned.finally) else { return found };
@@ -214,7 +247,8 @@ impl Converter<'_> {
             let Some(waits) = scope.waits.get(next) else { continue };
             let edges = 1 + waits.named.len() + waits.read.len();
             let Some(left) = self.steps.checked_sub(edges) else {
-                let what = format!("what `{}` waits for, behind too many tasks that are left out", planned.name);
+                let what =
+                    format!("what `{}` waits for, behind too many tasks that are left out", planned.name);
                 self.lose(&planned.at, what, "add `runAfter`");
                 return found;
             };
@@ -249,17 +283,28 @@ fn role(fate: &Fate, name: &str) -> Role {
 
 fn no_param(ours: &Counterpart) -> Loss {
     let has: Vec<String> = ours.params.iter().map(|(_, name)| format!("`{name}`")).collect();
-    Loss::new(format!("the built-in task `{}` has no such param", ours.name), format!("it takes {}", has.join(", ")))
+    Loss::new(
+        format!("the built-in task `{}` has no such param", ours.name),
+        format!("it takes {}", has.join(", ")),
+    )
 }
 
 /// The input that takes a workspace's place, where the source is what is in it.
-fn workspace_input(scope: &Scope<'_>, planned: &Planned<'_>, at: &At<'_>, name: &str) -> Result<String, Loss> {
+fn workspace_input(
+    scope: &Scope<'_>,
+    planned: &Planned<'_>,
+    at: &At<'_>,
+    name: &str,
+) -> Result<String, Loss> {
     let input = match &planned.fate {
-        Fate::Task(ours) => ours.inputs.iter().find(|(theirs, _)| *theirs == name).map(|(_, input)| (*input).to_owned()),
+        Fate::Task(ours) => {
+            ours.inputs.iter().find(|(theirs, _)| *theirs == name).map(|(_, input)| (*input).to_owned())
+        }
         Fate::Chosen(_) => checked_name(name).ok(),
         Fate::Pipeline | Fate::Host { .. } | Fate::Lost { .. } => None,
     };
-    let declare = "let the task that writes it have an output, and wire that: `from: $(tasks.NAME.outputs.NAME)`";
+    let declare =
+        "let the task that writes it have an output, and wire that: `from: $(tasks.NAME.outputs.NAME)`";
     let input = input.ok_or_else(|| Loss::new("it is a volume", declare))?;
     let users = scope.volumes.get(&volume(at));
     let others = users.map(|users| users.writers.as_slice()).unwrap_or_default();

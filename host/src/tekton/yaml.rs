@@ -159,17 +159,16 @@ fn list(out: &mut String, indent: usize, items: &[Item]) {
 /// Several lines as they are, where nothing in them needs escaping.
 fn literal(text: &str, indent: usize) -> Option<String> {
     let body = text.strip_suffix('\n').unwrap_or(text);
-    let plain = |line: &str| !line.chars().any(is_hidden) && line.trim() == line.trim_end();
+    let plain = |line: &str| !line.chars().any(is_hidden) && line.trim_end() == line;
     let sound = body.contains('\n')
-        && body.lines().all(|line| plain(line) && line.trim_end() == line)
+        && body.split('\n').all(plain)
         && !body.starts_with([' ', '\n'])
-        && !body.ends_with('\n')
-        && !body.contains('\r');
+        && !body.ends_with('\n');
     if !sound {
         return None;
     }
     let mut out = if text.ends_with('\n') { " |\n" } else { " |-\n" }.to_owned();
-    for line in body.lines() {
+    for line in body.split('\n') {
         let width = if line.is_empty() { 0 } else { indent };
         let _ = writeln!(out, "{:width$}{line}", "");
     }
@@ -237,7 +236,8 @@ mod tests {
 
     #[test]
     fn comments_stand_before_what_they_belong_to() {
-        let first = Item { comments: vec!["gone: a".into()], value: Some(Yaml::map([("name", Yaml::text("b"))])) };
+        let first =
+            Item { comments: vec!["gone: a".into()], value: Some(Yaml::map([("name", Yaml::text("b"))])) };
         let last = Item { comments: vec!["gone: c\n- name: d".into()], value: None };
         let mut root = Yaml::map([("kind", Yaml::text("x"))]);
         root.push("tasks", Yaml::List(vec![first, last]));
@@ -253,7 +253,11 @@ mod tests {
 
     #[test]
     fn several_lines_stay_several_lines() {
-        let root = Yaml::map([("a", Yaml::text("one\n\n  two\n")), ("b", Yaml::text("x\ny")), ("c", Yaml::text(" x\ny"))]);
+        let root = Yaml::map([
+            ("a", Yaml::text("one\n\n  two\n")),
+            ("b", Yaml::text("x\ny")),
+            ("c", Yaml::text(" x\ny")),
+        ]);
         let text = root.document(&[]);
         assert!(text.starts_with("a: |\n  one\n\n    two\nb: |-\n  x\n  y\nc: \" x\\ny\"\n"), "{text}");
         assert_eq!(read(&root, &[]), serde_json::json!({"a": "one\n\n  two\n", "b": "x\ny", "c": " x\ny"}));

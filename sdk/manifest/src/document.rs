@@ -377,7 +377,12 @@ mod tests {
         let values: Vec<_> = docs.iter().map(Document::to_json).collect();
         assert_eq!(values, [serde_json::json!({"a": 1}), serde_json::json!(["b"]), serde_json::json!(null)]);
         assert_eq!(docs.get(1).unwrap().place("/0").to_string(), "4:3");
-        for (text, place) in [("", "1:1"), ("# nothing\n", "2:1"), ("a: 1\n---\nb: [\n", "4:1"), ("a: 1\n---\na: &x 1\n", "3:4")] {
+        for (text, place) in [
+            ("", "1:1"),
+            ("# nothing\n", "2:1"),
+            ("a: 1\n---\nb: [\n", "4:1"),
+            ("a: 1\n---\na: &x 1\n", "3:4"),
+        ] {
             assert_eq!(Document::parse_all(text).unwrap_err().place.to_string(), place, "{text:?}");
         }
     }
