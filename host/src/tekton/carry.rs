@@ -299,11 +299,13 @@ impl<'a> Scope<'a> {
                 map.push(key, value);
             }
             let has = |key: &str| matches!(&map, Yaml::Map(entries) if entries.iter().any(|entry| entry.key == key));
-            if has("cel") == (has("input") || has("operator") || has("values")) {
-                return Err(refuse("has a condition that is neither of the two forms"));
-            }
-            if !has("cel") && !(has("input") && has("operator") && has("values")) {
-                return Err(refuse("has a condition that is not whole"));
+            let parts = ["input", "operator", "values"].into_iter().filter(|key| has(key)).count();
+            match (has("cel"), parts) {
+                (true, 0) | (false, 3) => {}
+                (true, _) | (false, 0) => {
+                    return Err(refuse("has a condition that is neither of the two forms"));
+                }
+                (false, _) => return Err(refuse("has a condition that is not whole")),
             }
             conditions.push(map);
         }
