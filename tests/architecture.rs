@@ -21,6 +21,7 @@ const LAYERS: &[&str] = &[
     "event",
     "store",
     "secret",
+    "tekton",
     "model",
 ];
 const MAX_LINES: usize = 600;

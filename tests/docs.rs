@@ -157,6 +157,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["runs"],
         &["verify"],
         &["setup"],
+        &["import"],
         &["schema"],
         &["completions"],
         &["task", "build"],

@@ -24,6 +24,7 @@ mod hostile_network_secrets;
 mod hostile_results;
 mod hostile_sockets;
 mod hostile_speech;
+mod import;
 mod interruption;
 mod limits;
 mod network_evidence;

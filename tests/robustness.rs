@@ -20,6 +20,10 @@ const PIPELINE: &str = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: 
     finally: [{ name: f, taskRef: { name: n }, onError: continue, params: [{ name: p, value: $(tasks.t.status) }] }]\n";
 const SUBSTITUTION: &[u8] = b"'$(params.x)' in [\"a$(tasks.my-task.results.r[0])\", 'b'] && params.y['k'] == context.pipelineRun.name || \
     params.list.exists(i, i == '$(tasks.m[linux,1.80].results.o.key)')";
+const TEKTON: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: { name: a }\nspec:\n  params: [{ name: x, value: '{{r}}' }]\n  \
+    pipelineSpec:\n    params: [{ name: x, default: [a] }]\n    tasks:\n      - { name: c, taskRef: { name: git-clone } }\n      - { name: t, taskRef: { name: x }, \
+    runAfter: [c], retries: 2, timeout: 1h, when: [{ input: $(params.x), operator: in, values: [a] }], params: [{ name: SOURCE_ARTIFACT, value: \
+    $(tasks.c.results.SOURCE_ARTIFACT) }, { name: p, value: 'a{{ b }}' }] }\n    results: [{ name: r, value: $(tasks.t.results.r) }]\n";
 const MANIFEST: &str = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: a, version: 0.1.0 }\nspec:\n  params: \
     [{ name: x, enum: [a, b], default: a }]\n  capabilities: { clock: real, exec: [{ tool: cc }], network: \
     [{ host: '*.example.org', port: 8443, methods: [PUT], path: /a/, addresses: [10.0.0.0/8], secret: { name: t, as: header, header: x } }] }\n  limits: { memory: 64Mi }\n";
@@ -65,6 +69,7 @@ proptest! {
     fn no_document_makes_its_reader_panic(changes in changes()) {
         parsers::pipeline(&mutate(PIPELINE.as_bytes(), &changes));
         parsers::substitution(&mutate(SUBSTITUTION, &changes));
+        parsers::tekton(&mutate(TEKTON.as_bytes(), &changes));
         parsers::manifest(&mutate(MANIFEST.as_bytes(), &changes));
         parsers::host(&mutate(HOST, &changes));
         parsers::trust(&mutate(TRUST.as_bytes(), &changes));
@@ -81,7 +86,7 @@ proptest! {
 
     #[test]
     fn no_noise_makes_a_reader_panic(bytes: Vec<u8>) {
-        for parse in [parsers::pipeline, parsers::substitution, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
+        for parse in [parsers::pipeline, parsers::substitution, parsers::tekton, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
             parse(&bytes);
         }
     }
@@ -134,10 +139,27 @@ fn a_minute_of_substitution_makes_no_reader_panic() {
 }
 
 #[test]
+#[ignore = "takes a minute: `make fuzz`"]
+fn a_minute_of_tekton_files_makes_no_reader_panic() {
+    mutate_for_a_minute(TEKTON.as_bytes(), parsers::tekton);
+}
+
+#[test]
 fn the_seeds_are_sound() {
     let pipeline = cofferdam_manifest::Document::parse(PIPELINE).unwrap();
     assert!(cofferdam_manifest::decode::<cofferdam::model::Pipeline>(&pipeline).is_ok());
     assert!(cofferdam::plan::CelGuard::parse(std::str::from_utf8(SUBSTITUTION).unwrap()).is_ok());
+    let request = cofferdam::tekton::ImportRequest {
+        text: TEKTON,
+        pipeline: None,
+        tasks: [("x".into(), "x".into())].into(),
+    };
+    let import = cofferdam::tekton::import(&request).unwrap();
+    assert!(
+        import.pipeline.contains("runAfter") || import.pipeline.contains("from: $(source)"),
+        "{}",
+        import.pipeline
+    );
     assert!(cofferdam_manifest::Manifest::parse(MANIFEST).is_ok());
     for pattern in std::str::from_utf8(HOST).unwrap().split('\n') {
         assert!(pattern.parse::<cofferdam_manifest::HostPattern>().is_ok(), "{pattern}");

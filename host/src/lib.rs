@@ -14,6 +14,7 @@
 //! capability  one file per capability: the grant, its check, what it gives
 //! component   a component's bytes: imports, manifest
 //! event|store|secret  facts and the journal | blobs and trees | secrets
+//! tekton      files of Tekton and Konflux: what they become, what needs Kubernetes
 //! model       plain data
 //! ```
 
@@ -31,3 +32,4 @@ pub mod sandbox;
 pub mod secret;
 pub mod source;
 pub mod store;
+pub mod tekton;

@@ -14,7 +14,8 @@ use cofferdam::plan::{
     Template,
 };
 use cofferdam::store::Store;
-use cofferdam_manifest::{Host, HostPattern, Manifest};
+use cofferdam::tekton::{ImportError, ImportRequest, import, kubernetes_only};
+use cofferdam_manifest::{Document, Host, HostPattern, Manifest};
 use cofferdam_registry::{Digest, Layout, PublicKey, Reference, Trust, claimed_key, verify};
 
 /// A registry in which nothing is.
@@ -178,4 +179,22 @@ pub(crate) fn redaction(bytes: &[u8]) {
     }
     through.extend(stream.finish());
     assert!(whole == through);
+}
+
+/// A file of Tekton's: whatever an import gives is read again, says the same a
+/// second time, and holds nothing that a terminal would obey.
+pub(crate) fn tekton(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for document in Document::parse_all(text).into_iter().flatten() {
+        assert!(kubernetes_only(&document).iter().all(|only| !only.instead.is_empty()));
+    }
+    let request = ImportRequest { text, pipeline: None, tasks: [("x".to_owned(), "x".to_owned())].into() };
+    let import = match import(&request) {
+        Ok(import) => import,
+        Err(ImportError::TooLarge { bytes }) => return assert!(bytes > 4 << 20),
+        Err(_) => return,
+    };
+    assert!(Document::parse(&import.pipeline).is_ok());
+    assert!(!import.pipeline.contains(|c: char| c.is_control() && c != '\n'));
+    assert_eq!(cofferdam::tekton::import(&request).map(|again| again.pipeline).ok(), Some(import.pipeline));
 }

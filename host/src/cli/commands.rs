@@ -77,6 +77,8 @@ pub(crate) enum Command {
     /// Keep the secrets that tasks send to hosts, and never see.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Convert a pipeline of Tekton or Konflux.
+    Import(ImportArgs),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(SchemaArgs),
     /// Print completions for a shell.
@@ -316,6 +318,29 @@ pub(crate) struct SecretRmArgs {
 
 fn identifier(text: &str) -> Result<Identifier, InvalidName> {
     text.to_owned().try_into()
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam import .tekton/app-push.yaml\n  \
+    cofferdam import .tekton/app-push.yaml --output .cofferdam/build.yaml\n  \
+    cofferdam import pipeline.yaml --task lint=lint:0.1.0 --format json\n\n\
+    Exit status 1 where something was left out; the file is written all the same.")]
+pub(crate) struct ImportArgs {
+    /// A file with a Pipeline or a PipelineRun of tekton.dev/v1 or v1beta1.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where to write the pipeline; left out, standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output where it exists.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Which of several pipelines; left out, the first.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Take this task of ours for a task of the file; again for more.
+    #[arg(long = "task", value_name = "NAME=REFERENCE")]
+    pub(crate) tasks: Vec<String>,
 }
 
 #[derive(Debug, Args)]

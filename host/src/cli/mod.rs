@@ -9,6 +9,7 @@ mod credentials;
 mod export;
 mod failure;
 mod home;
+mod import;
 mod interrupt;
 mod key;
 mod origin;
@@ -89,6 +90,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Completions(args) => completions::run(&args, printer),
         Command::Task(TaskCommand::Build(args)) => task_build::run(&args, printer),
         Command::Schema(args) => schema::run(&args, printer),
+        Command::Import(args) => import::run(&args, cli.format, printer),
         Command::Run(args) => run::run(&args, &Home::open()?, printer),
         Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
         Command::Show(args) => show::run(&args, &Home::open()?, printer),

@@ -84,13 +84,28 @@ impl Document {
     /// # Errors
     /// One [`Fault`] at the first place that cannot be read.
     pub fn parse(text: &str) -> Result<Self, Fault> {
-        if text.len() > MAX_BYTES {
-            let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
-            return Err(Fault::new(FaultKind::Syntax, Place { line: 1, column: 1 }, message));
+        let mut reader = Reader::new(text)?;
+        reader.begin()?.ok_or_else(|| reader.nothing())?;
+        let document = reader.document()?;
+        if let Some(place) = reader.begin()? {
+            let fault = Fault::new(FaultKind::Syntax, place, "a second document begins here");
+            return Err(fault.help("write one document to a file"));
         }
-        let mut reader = Reader { events: Parser::new_from_str(text), ended: Place::default() };
-        let root = reader.document()?;
-        Ok(Self { root })
+        Ok(document)
+    }
+
+    /// Reads every document of a file in which several may stand, as in files
+    /// that are written for other programs. Places count from the file's begin.
+    ///
+    /// # Errors
+    /// One [`Fault`] at the first place that cannot be read.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, Fault> {
+        let mut reader = Reader::new(text)?;
+        let mut documents = Vec::new();
+        while reader.begin()?.is_some() {
+            documents.push(reader.document()?);
+        }
+        if documents.is_empty() { Err(reader.nothing()) } else { Ok(documents) }
     }
 
     /// The outermost value.
@@ -174,6 +189,20 @@ fn place_of(span: TextSpan) -> Place {
 }
 
 impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Result<Self, Fault> {
+        if text.len() > MAX_BYTES {
+            let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
+            return Err(Fault::new(FaultKind::Syntax, Place { line: 1, column: 1 }, message));
+        }
+        Ok(Self { events: Parser::new_from_str(text), ended: Place::default() })
+    }
+
+    /// Why a file without a document is refused.
+    fn nothing(&self) -> Fault {
+        Fault::new(FaultKind::Syntax, self.ended, "the file holds no YAML document")
+            .help("see what belongs in it: cofferdam schema pipeline")
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {
         match self.events.next_event() {
             Some(Ok((event, span))) => {
@@ -198,27 +227,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn document(&mut self) -> Result<Node, Fault> {
-        let mut root = None;
+    /// Where the next document begins, if there is one.
+    fn begin(&mut self) -> Result<Option<Place>, Fault> {
         loop {
             match self.next()? {
-                (Event::StreamEnd, place) => {
-                    return root.ok_or_else(|| {
-                        Fault::new(FaultKind::Syntax, place, "the file holds no YAML document")
-                            .help("see what belongs in it: cofferdam schema pipeline")
-                    });
-                }
-                (Event::DocumentStart(_), place) => {
-                    if root.is_some() {
-                        let fault = Fault::new(FaultKind::Syntax, place, "a second document begins here");
-                        return Err(fault.help("write one document to a file"));
-                    }
-                    let (event, place) = self.next()?;
-                    root = Some(self.value(event, place, 0)?);
-                }
+                (Event::StreamEnd, _) => return Ok(None),
+                (Event::DocumentStart(_), place) => return Ok(Some(place)),
                 (_, _) => {}
             }
         }
+    }
+
+    /// A document that has begun.
+    fn document(&mut self) -> Result<Document, Fault> {
+        let (event, place) = self.next()?;
+        Ok(Document { root: self.value(event, place, 0)? })
     }
 
     fn value(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Fault> {
@@ -346,6 +369,22 @@ mod tests {
         assert_eq!(doc.place("/a/0").to_string(), "2:5");
         assert_eq!(doc.place("/a/7/z").to_string(), "1:1");
         assert_eq!(doc.to_json(), serde_json::json!({"a": [{"b": 1, "c": "two"}]}));
+    }
+
+    #[test]
+    fn several_documents_are_read_where_that_is_asked_for() {
+        let docs = Document::parse_all("---\na: 1\n---\n- b\n...\n---\n").unwrap();
+        let values: Vec<_> = docs.iter().map(Document::to_json).collect();
+        assert_eq!(values, [serde_json::json!({"a": 1}), serde_json::json!(["b"]), serde_json::json!(null)]);
+        assert_eq!(docs.get(1).unwrap().place("/0").to_string(), "4:3");
+        for (text, place) in [
+            ("", "1:1"),
+            ("# nothing\n", "2:1"),
+            ("a: 1\n---\nb: [\n", "4:1"),
+            ("a: 1\n---\na: &x 1\n", "3:4"),
+        ] {
+            assert_eq!(Document::parse_all(text).unwrap_err().place.to_string(), place, "{text:?}");
+        }
     }
 
     #[test]
