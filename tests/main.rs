@@ -26,6 +26,7 @@ mod hostile_sockets;
 mod hostile_speech;
 mod interruption;
 mod limits;
+mod log_formats;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cofferdam_manifest::{Identifier, InvalidName};
 
-use crate::model::SecretHost;
-
-use crate::model::Override;
+use super::log_format::LogFormat;
+use crate::model::{Override, SecretHost};
 
 /// Runs pipelines of sandboxed, signed tasks, and proves what they did.
 #[derive(Debug, Parser)]
@@ -113,7 +112,11 @@ pub(crate) struct PipelineArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam run .cofferdam/build.yaml\n  \
     cofferdam run build.yaml --source . --param level=strict --attestations out/\n  \
-    cofferdam run build.yaml --deny network --allow fetch=clock")]
+    cofferdam run build.yaml --deny network --allow fetch=clock\n  \
+    cofferdam run build.yaml --log-format json 2> events.jsonl\n\n\
+    COFFERDAM_LOG_FORMAT asks for a form of the log, too. Left out, it is `github` where\n\
+    GITHUB_ACTIONS is `true`, `gitlab` where GITLAB_CI is `true`, `pretty` on a terminal,\n\
+    and `plain` anywhere else.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
@@ -126,6 +129,9 @@ pub(crate) struct RunArgs {
     /// Show nothing while the run is under way, only how it ended.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// In which form to show it while it is under way, on standard error.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) log_format: Option<LogFormat>,
     /// How many tasks run at once; left out, one for each processor.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) jobs: Option<u32>,

@@ -11,6 +11,7 @@ mod failure;
 mod home;
 mod interrupt;
 mod key;
+mod log_format;
 mod origin;
 mod params;
 mod plan;
@@ -72,9 +73,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    start_tracing();
-    let printer = Printer::new(cli.format, cli.color);
-    match dispatch(cli, &printer).and_then(|code| printer.finish().map(|()| code)) {
+    let mut printer = Printer::new(cli.format, cli.color);
+    let asked = if let Command::Run(args) = &cli.command { Some(args.log_format) } else { None };
+    let chosen = asked.map_or(Ok(()), |asked| printer.choose_log(asked));
+    start_tracing(&printer);
+    match chosen.and_then(|()| dispatch(cli, &printer)).and_then(|code| printer.finish().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             printer.failure(&failure);
@@ -121,9 +124,9 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Internal diagnostics, for developers: `COFFERDAM_LOG=debug`.
-fn start_tracing() {
+fn start_tracing(printer: &Printer) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("COFFERDAM_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(printer.diagnostics()));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     subscriber.without_time().with_target(false).init();
 }

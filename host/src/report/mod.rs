@@ -16,9 +16,12 @@ mod tests;
 mod words;
 
 pub use difference::{TaskDifference, difference_text};
-pub use live::{PlainLines, TerminalLines};
+pub use live::{
+    GithubLog, GitlabLog, JsonLines, PlainLines, PrettyLines, Reader, Remarks, Screen, busy, inert_json,
+    inert_text,
+};
 pub use plan::{PlanView, plan_text};
 pub use run::{AttestationView, ReadsView, RunView, TaskState, TaskView};
 pub use run_text::{Detail, Surroundings, run_text, runs_text};
 pub use task::{TaskDescription, task_text};
-pub use words::{Palette, bytes, duration, escaped_json, visible};
+pub use words::{Palette, bytes, duration, escaped_json, shell_word, visible};

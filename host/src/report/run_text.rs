@@ -8,7 +8,7 @@ use cofferdam_manifest::Value;
 
 use super::contacts::{connection_words, denial_words, exchange_words, grant_words};
 use super::run::{RunView, TaskState, TaskView};
-use super::words::{Palette, bytes, duration, visible};
+use super::words::{Palette, bytes, duration, shell_word, visible};
 use crate::event::InputArtifact;
 use crate::store::Tree;
 
@@ -70,8 +70,27 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
         let count = view.tasks.len();
         let tasks = if count == 1 { "task" } else { "tasks" };
         let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{took}", view.pipeline);
+        next(&mut out, view, here);
     }
     out
+}
+
+/// What to type after a run that failed.
+fn next(out: &mut String, view: &RunView, here: Surroundings<'_>) {
+    let mut failed = view.tasks.iter().filter(|task| task.status == TaskState::Failed).peekable();
+    if failed.peek().is_none() {
+        return;
+    }
+    let (program, run) = (here.program, &view.run);
+    let spoke = |task: &&TaskView| task.usage.is_some_and(|usage| usage.logged > 0);
+    match failed.find(spoke) {
+        Some(task) => {
+            let _ = writeln!(out, "  what it logged: {program} logs {run} {}", shell_word(&task.task));
+        }
+        None => {
+            let _ = writeln!(out, "  all there is to know: {program} show {run}");
+        }
+    }
 }
 
 fn tasks(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_>, palette: &Palette) {
