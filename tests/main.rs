@@ -27,6 +27,7 @@ mod hostile_speech;
 mod interruption;
 mod limits;
 mod log_formats;
+mod logs;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cofferdam_manifest::{Identifier, InvalidName};
 
 use super::log_format::LogFormat;
+use super::since::Since;
+use crate::event::LogLevel;
 use crate::model::{Override, SecretHost};
 
 /// Runs pipelines of sandboxed, signed tasks, and proves what they did.
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Tell what happened in a run.
     Show(ShowArgs),
+    /// Print what the tasks of a run logged.
+    Logs(LogsArgs),
     /// List runs.
     Runs(RunsArgs),
     /// Check a run's journal, signatures and artifacts, or one attestation.
@@ -172,11 +176,98 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cofferdam runs --limit 5 --format json")]
+#[command(after_help = "Examples:\n  cofferdam logs                             of the newest run\n  \
+    cofferdam logs build-k7dm2vqx4h compile\n  \
+    cofferdam logs --follow --level warn       of a run that is under way\n  \
+    cofferdam logs --since 10m --format json   one JSON document on a line")]
+pub(crate) struct LogsArgs {
+    /// The run; left out, the newest.
+    pub(crate) run: Option<String>,
+    /// One of its tasks: `compile`; with all its combinations and inner tasks.
+    pub(crate) task: Option<String>,
+    /// Go on with a run that is under way, until it ends.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only lines from then on: 10m, 2h, 2026-05-01, 2026-05-01T12:00:00Z.
+    #[arg(long, value_name = "AGO|TIME")]
+    pub(crate) since: Option<Since>,
+    /// Only lines that matter at least so much.
+    #[arg(long, value_enum)]
+    pub(crate) level: Option<Level>,
+    /// Print when each line was recorded.
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+}
+
+/// How much a line of a log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// For the task's author.
+    Debug,
+    /// For whoever watches.
+    Info,
+    /// Something is off.
+    Warn,
+    /// Something is wrong.
+    Error,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam runs --limit 5 --format json\n  \
+    cofferdam runs --status failed,interrupted --since 2d\n  \
+    cofferdam runs --pipeline build")]
 pub(crate) struct RunsArgs {
+    /// Only runs that stand so.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STATUS,..")]
+    pub(crate) status: Vec<RunStatus>,
+    /// Only runs of this pipeline.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only runs that began from then on: 2d, 2h, 2026-05-01, 2026-05-01T12:00:00Z.
+    #[arg(long, value_name = "AGO|TIME")]
+    pub(crate) since: Option<Since>,
     /// How many to list, newest first.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) limit: u16,
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunStatus {
+    /// Every task succeeded.
+    Succeeded,
+    /// A task failed.
+    Failed,
+    /// The user stopped it.
+    Cancelled,
+    /// It is under way.
+    Running,
+    /// Its process is gone, and it is not complete.
+    Interrupted,
+}
+
+impl RunStatus {
+    /// Whether this is the status of that word.
+    pub(crate) fn is(self, word: &str) -> bool {
+        word == match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Running => "Running",
+            Self::Interrupted => "Interrupted",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ mod home;
 mod interrupt;
 mod key;
 mod log_format;
+mod logs;
 mod origin;
 mod params;
 mod plan;
@@ -24,6 +25,7 @@ mod secret;
 mod secret_input;
 mod setup;
 mod show;
+mod since;
 mod source;
 mod task_build;
 mod task_diff;
@@ -95,6 +97,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Run(args) => run::run(&args, &Home::open()?, printer),
         Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
+        Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),

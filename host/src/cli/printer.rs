@@ -1,7 +1,7 @@
 //! Everything that is printed: results on standard output, the rest on
 //! standard error.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use super::failure::{Failure, Problem};
 use super::log_format::{LogFormat, Place};
 use crate::event::LiveSink;
 use crate::report::{
-    GithubLog, GitlabLog, JsonLines, Palette, PlainLines, PrettyLines, Reader, Remarks, Screen, Surroundings,
-    busy, escaped_json, inert_json, inert_text, visible,
+    GithubLog, GitlabLog, Heading, JsonLines, LogLine, Palette, PlainLines, PrettyLines, Reader, Remarks,
+    Screen, Surroundings, busy, escaped_json, inert_json, inert_text, log_text, visible,
 };
 
 /// More problems than this are counted, not printed: the first ones matter.
@@ -35,6 +35,8 @@ pub(crate) struct Printer {
     program: String,
     /// Why standard output could not be written, if it could not.
     unwritten: RefCell<Option<io::Error>>,
+    /// Whether nobody reads standard output any more.
+    closed: Cell<bool>,
 }
 
 impl Printer {
@@ -55,6 +57,7 @@ impl Printer {
             log: LogFormat::Plain,
             obeyed: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             unwritten: RefCell::default(),
+            closed: Cell::default(),
             program: std::env::args().next().unwrap_or_else(|| "cofferdam".to_owned()),
         }
     }
@@ -81,10 +84,7 @@ impl Printer {
     /// Prints a result: as JSON, or as the text that `words` makes of it.
     pub(crate) fn result(&self, value: &impl Serialize, words: impl FnOnce(&Palette) -> String) {
         match self.format {
-            Format::Text => {
-                let text = words(&self.out);
-                self.text(if self.obeyed { inert_text(&text) } else { text.as_str().into() }.as_ref());
-            }
+            Format::Text => self.words_of(&words(&self.out)),
             Format::Json => self.text(&self.json(value)),
         }
     }
@@ -102,9 +102,32 @@ impl Printer {
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.unwritten.borrow_mut().get_or_insert(error);
+                self.closed.set(true);
             }
-            Ok(()) | Err(_) => {}
+            Err(_) => self.closed.set(true),
+            Ok(()) => {}
         }
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Prints a line of a log: as text, or as JSON on one line.
+    pub(crate) fn log_line(&self, line: &LogLine<'_>, heading: Heading) {
+        match self.format {
+            Format::Text => self.words_of(&log_text(line, heading, &self.out)),
+            Format::Json => {
+                let text = escaped_json(&serde_json::to_string(line).unwrap_or_default()) + "\n";
+                self.text(if self.obeyed { inert_json(&text) } else { text.as_str().into() }.as_ref());
+            }
+        }
+    }
+
+    /// Prints text in which somebody else's may stand.
+    fn words_of(&self, text: &str) {
+        self.text(if self.obeyed { inert_text(text) } else { text.into() }.as_ref());
     }
 
     /// Whether everything that was printed was also written.

@@ -7,9 +7,11 @@
 mod contacts;
 mod difference;
 mod live;
+mod log;
 mod plan;
 mod run;
 mod run_text;
+mod runs;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,10 @@ pub use live::{
     GithubLog, GitlabLog, JsonLines, PlainLines, PrettyLines, Reader, Remarks, Screen, busy, inert_json,
     inert_text,
 };
+pub use log::{Heading, LogLine, log_text};
 pub use plan::{PlanView, plan_text};
 pub use run::{AttestationView, ReadsView, RunView, TaskState, TaskView};
-pub use run_text::{Detail, Surroundings, run_text, runs_text};
+pub use run_text::{Detail, Surroundings, run_text};
+pub use runs::{RunLine, runs_text};
 pub use task::{TaskDescription, task_text};
 pub use words::{Palette, bytes, duration, escaped_json, shell_word, visible};

@@ -341,21 +341,3 @@ fn value_words(value: &Value, detail: Detail) -> String {
     let cut: String = shown.chars().take(SHORT_VALUE).collect();
     format!("{cut}...")
 }
-
-/// Runs, one on a line, newest first.
-#[must_use]
-pub fn runs_text(views: &[RunView], palette: &Palette) -> String {
-    if views.is_empty() {
-        return "no runs yet; start one with `cofferdam run PIPELINE`\n".to_owned();
-    }
-    let width = views.iter().map(|view| view.run.len()).max().unwrap_or(0);
-    let mut out = String::new();
-    for view in views {
-        let took = view.duration_micros.map(duration).unwrap_or_default();
-        let started = view.started.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let status = palette.status(view.status).apply_to(format!("{:<11}", view.status));
-        let _ =
-            writeln!(out, "{:<width$}  {status}  {started}  {took:>10}  {}", view.run, visible(&view.file));
-    }
-    out
-}

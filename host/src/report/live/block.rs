@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use super::Reader;
 use super::moment::{Ending, Moment, Outcome, Said};
 use super::tail::Tail;
-use crate::event::{LogLevel, Source};
+use crate::event::Source;
 use crate::model::RunId;
 use crate::report::contacts::{denial_words, exchange_words};
+use crate::report::log;
 use crate::report::words::{Palette, bytes, duration, shell_word, visible};
 
 /// The line a moment deserves, if it does; that of a task begins with its name.
@@ -49,18 +50,7 @@ fn source_words(source: &Source) -> String {
 
 /// A line of a log without the name of its task.
 pub(super) fn said_words(said: &Said<'_>, palette: &Palette) -> String {
-    let word = match said.level {
-        LogLevel::Debug => palette.faint.apply_to("debug"),
-        LogLevel::Info => palette.faint.apply_to("info"),
-        LogLevel::Warn => palette.caution.apply_to("warn"),
-        LogLevel::Error => palette.bad.apply_to("error"),
-    };
-    let mut line = format!("{word} {}", visible(said.message));
-    for (name, value) in said.fields {
-        let field = format!(" {}={}", visible(name), visible(value));
-        let _ = write!(line, "{}", palette.faint.apply_to(field));
-    }
-    line
+    log::said_words(said.level, said.message, said.fields, palette)
 }
 
 /// `Failed`, `Failed in 1.20 s`.
