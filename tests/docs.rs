@@ -160,6 +160,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["setup"],
         &["schema"],
         &["completions"],
+        &["man"],
         &["task", "build"],
         &["task", "inspect"],
         &["task", "publish"],

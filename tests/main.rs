@@ -10,6 +10,7 @@
 
 mod architecture;
 mod bad_input;
+mod completions;
 mod docs;
 mod fetch;
 mod harness;

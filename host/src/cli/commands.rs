@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use cofferdam_manifest::{Identifier, InvalidName};
 
+use super::candidates;
 use super::log_format::LogFormat;
 use super::since::Since;
 use crate::event::LogLevel;
@@ -82,18 +84,20 @@ pub(crate) enum Command {
     Secret(SecretCommand),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(SchemaArgs),
-    /// Print completions for a shell.
+    /// Print the script with which a shell completes commands, runs and tasks.
     Completions(CompletionsArgs),
+    /// Write manual pages, one for each command.
+    Man(ManArgs),
 }
 
 /// Which pipeline, with what.
 #[derive(Debug, Args)]
 pub(crate) struct PipelineArgs {
     /// The pipeline file.
-    #[arg(value_name = "PIPELINE")]
+    #[arg(value_name = "PIPELINE", add = ArgValueCompleter::new(candidates::pipelines))]
     pub(crate) file: PathBuf,
     /// A param, as NAME=VALUE; again for more items of a list.
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    #[arg(short, long = "param", value_name = "NAME=VALUE", add = ArgValueCompleter::new(candidates::params))]
     pub(crate) params: Vec<String>,
     /// Refuse to run a task that is not trusted.
     #[arg(long)]
@@ -160,6 +164,7 @@ pub(crate) struct PlanArgs {
     cofferdam show --outputs out/ --attestations att/")]
 pub(crate) struct ShowArgs {
     /// The run; left out, the newest.
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     pub(crate) run: Option<String>,
     /// Print the log lines of all tasks, too.
     #[arg(long)]
@@ -182,8 +187,10 @@ pub(crate) struct ShowArgs {
     cofferdam logs --since 10m --format json   one JSON document on a line")]
 pub(crate) struct LogsArgs {
     /// The run; left out, the newest.
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     pub(crate) run: Option<String>,
     /// One of its tasks: `compile`; with all its combinations and inner tasks.
+    #[arg(add = ArgValueCompleter::new(candidates::tasks))]
     pub(crate) task: Option<String>,
     /// Go on with a run that is under way, until it ends.
     #[arg(short, long)]
@@ -275,7 +282,7 @@ impl RunStatus {
     cofferdam verify out/task-sbom.sigstore.json --key builder.pub")]
 pub(crate) struct VerifyArgs {
     /// A run, or the file of an attestation; left out, the newest run.
-    #[arg(value_name = "RUN|FILE")]
+    #[arg(value_name = "RUN|FILE", add = ArgValueCompleter::new(candidates::runs_or_files))]
     pub(crate) subject: Option<String>,
     /// The public key that must have signed; left out, your own.
     #[arg(long, value_name = "FILE")]
@@ -435,11 +442,21 @@ pub(crate) enum SchemaKind {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  cofferdam completions bash > ~/.local/share/bash-completion/completions/cofferdam"
-)]
+#[command(after_help = "Examples:\n  source <(cofferdam completions bash)          in ~/.bashrc\n  \
+    source <(cofferdam completions zsh)           in ~/.zshrc\n  \
+    cofferdam completions fish | source           in ~/.config/fish/config.fish\n\n\
+    The script asks this program, which looks into the journal and the pipeline.")]
 pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam man ~/.local/share/man/man1\n  \
+    cofferdam man pages && man pages/cofferdam-run.1")]
+pub(crate) struct ManArgs {
+    /// Where to write them; made where it is missing.
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! The command line: what is parsed, and where everything concrete is built.
 //! One file for each command.
 
+mod candidates;
 mod cargo_build;
 mod commands;
 mod completions;
@@ -13,6 +14,7 @@ mod interrupt;
 mod key;
 mod log_format;
 mod logs;
+mod man;
 mod origin;
 mod params;
 mod plan;
@@ -68,6 +70,9 @@ pub mod exit {
 /// Runs the command the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    if completions::answer() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -91,6 +96,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
     match cli.command {
         // These need no directory of their own.
+        Command::Man(args) => man::run(&args, printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Task(TaskCommand::Build(args)) => task_build::run(&args, printer),
         Command::Schema(args) => schema::run(&args, printer),

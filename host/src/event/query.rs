@@ -129,6 +129,28 @@ impl Journal {
         Ok(Ok(RunSummary { id, started, pipeline: first.pipeline, file: first.file, finished, state }))
     }
 
+    /// The tasks that a run listed when it began.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`], or [`JournalError::Changed`].
+    pub fn listed_tasks(&self, run: &RunId) -> Result<Vec<String>, JournalError> {
+        #[derive(Deserialize)]
+        struct Listed {
+            tasks: Vec<String>,
+        }
+        let sql = "SELECT fact FROM event WHERE run = ?1 AND seq = 0";
+        let fact: String = self
+            .connection
+            .query_row(sql, params![run.as_str()], |row| row.get(0))
+            .map_err(failed("read", &self.path))?;
+        let listed: Listed = serde_json::from_str(&fact).map_err(|_| JournalError::Changed {
+            run: run.to_string(),
+            seq: 0,
+            why: "it cannot be read",
+        })?;
+        Ok(listed.tasks)
+    }
+
     /// How a run ended, as far as its last events say.
     fn end(&self, run: &RunId) -> Result<(Option<Timestamp>, RunState), JournalError> {
         let failed = failed("read", &self.path);
