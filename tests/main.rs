@@ -10,6 +10,7 @@
 
 mod architecture;
 mod bad_input;
+mod completions;
 mod docs;
 mod fetch;
 mod harness;
@@ -27,6 +28,8 @@ mod hostile_speech;
 mod import;
 mod interruption;
 mod limits;
+mod log_formats;
+mod logs;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;

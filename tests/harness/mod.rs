@@ -133,10 +133,15 @@ impl World {
         (done.status, json.unwrap_or_else(|error| panic!("{error}: {done:?}")))
     }
 
-    /// The names of all runs, newest first.
+    /// The JSON of all runs, newest first.
     pub(crate) fn runs(&self) -> Vec<Value> {
-        let done = self.run(&["runs", "--format", "json"]).ok();
-        serde_json::from_str::<Vec<Value>>(&done.out).unwrap()
+        let list = self.run(&["runs", "--format", "json"]).ok();
+        let list = serde_json::from_str::<Vec<Value>>(&list.out).unwrap();
+        let shown = |run: &Value| {
+            let done = self.run(&["show", run["run"].as_str().unwrap(), "--format", "json"]).ok();
+            serde_json::from_str(&done.out).unwrap()
+        };
+        list.iter().map(shown).collect()
     }
 
     /// Files below the home whose path contains `part`.

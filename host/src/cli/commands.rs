@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use cofferdam_manifest::{Identifier, InvalidName};
 
-use crate::model::SecretHost;
-
-use crate::model::Override;
+use super::candidates;
+use super::log_format::LogFormat;
+use super::since::Since;
+use crate::event::LogLevel;
+use crate::model::{Override, SecretHost};
 
 /// Runs pipelines of sandboxed, signed tasks, and proves what they did.
 #[derive(Debug, Parser)]
@@ -62,6 +65,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Tell what happened in a run.
     Show(ShowArgs),
+    /// Print what the tasks of a run logged.
+    Logs(LogsArgs),
     /// List runs.
     Runs(RunsArgs),
     /// Check a run's journal, signatures and artifacts, or one attestation.
@@ -81,18 +86,20 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(SchemaArgs),
-    /// Print completions for a shell.
+    /// Print the script with which a shell completes commands, runs and tasks.
     Completions(CompletionsArgs),
+    /// Write manual pages, one for each command.
+    Man(ManArgs),
 }
 
 /// Which pipeline, with what.
 #[derive(Debug, Args)]
 pub(crate) struct PipelineArgs {
     /// The pipeline file.
-    #[arg(value_name = "PIPELINE")]
+    #[arg(value_name = "PIPELINE", add = ArgValueCompleter::new(candidates::pipelines))]
     pub(crate) file: PathBuf,
     /// A param, as NAME=VALUE; again for more items of a list.
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    #[arg(short, long = "param", value_name = "NAME=VALUE", add = ArgValueCompleter::new(candidates::params))]
     pub(crate) params: Vec<String>,
     /// Refuse to run a task that is not trusted.
     #[arg(long)]
@@ -115,7 +122,11 @@ pub(crate) struct PipelineArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam run .cofferdam/build.yaml\n  \
     cofferdam run build.yaml --source . --param level=strict --attestations out/\n  \
-    cofferdam run build.yaml --deny network --allow fetch=clock")]
+    cofferdam run build.yaml --deny network --allow fetch=clock\n  \
+    cofferdam run build.yaml --log-format json 2> events.jsonl\n\n\
+    COFFERDAM_LOG_FORMAT asks for a form of the log, too. Left out, it is `github` where\n\
+    GITHUB_ACTIONS is `true`, `gitlab` where GITLAB_CI is `true`, `pretty` on a terminal,\n\
+    and `plain` anywhere else.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
@@ -128,6 +139,9 @@ pub(crate) struct RunArgs {
     /// Show nothing while the run is under way, only how it ended.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// In which form to show it while it is under way, on standard error.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) log_format: Option<LogFormat>,
     /// How many tasks run at once; left out, one for each processor.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) jobs: Option<u32>,
@@ -152,6 +166,7 @@ pub(crate) struct PlanArgs {
     cofferdam show --outputs out/ --attestations att/")]
 pub(crate) struct ShowArgs {
     /// The run; left out, the newest.
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
     pub(crate) run: Option<String>,
     /// Print the log lines of all tasks, too.
     #[arg(long)]
@@ -168,11 +183,100 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cofferdam runs --limit 5 --format json")]
+#[command(after_help = "Examples:\n  cofferdam logs                             of the newest run\n  \
+    cofferdam logs build-k7dm2vqx4h compile\n  \
+    cofferdam logs --follow --level warn       of a run that is under way\n  \
+    cofferdam logs --since 10m --format json   one JSON document on a line")]
+pub(crate) struct LogsArgs {
+    /// The run; left out, the newest.
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
+    pub(crate) run: Option<String>,
+    /// One of its tasks: `compile`; with all its combinations and inner tasks.
+    #[arg(add = ArgValueCompleter::new(candidates::tasks))]
+    pub(crate) task: Option<String>,
+    /// Go on with a run that is under way, until it ends.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only lines from then on: 10m, 2h, 2026-05-01, 2026-05-01T12:00:00Z.
+    #[arg(long, value_name = "AGO|TIME")]
+    pub(crate) since: Option<Since>,
+    /// Only lines that matter at least so much.
+    #[arg(long, value_enum)]
+    pub(crate) level: Option<Level>,
+    /// Print when each line was recorded.
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+}
+
+/// How much a line of a log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// For the task's author.
+    Debug,
+    /// For whoever watches.
+    Info,
+    /// Something is off.
+    Warn,
+    /// Something is wrong.
+    Error,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam runs --limit 5 --format json\n  \
+    cofferdam runs --status failed,interrupted --since 2d\n  \
+    cofferdam runs --pipeline build")]
 pub(crate) struct RunsArgs {
+    /// Only runs that stand so.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STATUS,..")]
+    pub(crate) status: Vec<RunStatus>,
+    /// Only runs of this pipeline.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only runs that began from then on: 2d, 2h, 2026-05-01, 2026-05-01T12:00:00Z.
+    #[arg(long, value_name = "AGO|TIME")]
+    pub(crate) since: Option<Since>,
     /// How many to list, newest first.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) limit: u16,
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunStatus {
+    /// Every task succeeded.
+    Succeeded,
+    /// A task failed.
+    Failed,
+    /// The user stopped it.
+    Cancelled,
+    /// It is under way.
+    Running,
+    /// Its process is gone, and it is not complete.
+    Interrupted,
+}
+
+impl RunStatus {
+    /// Whether this is the status of that word.
+    pub(crate) fn is(self, word: &str) -> bool {
+        word == match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Running => "Running",
+            Self::Interrupted => "Interrupted",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -180,7 +284,7 @@ pub(crate) struct RunsArgs {
     cofferdam verify out/task-sbom.sigstore.json --key builder.pub")]
 pub(crate) struct VerifyArgs {
     /// A run, or the file of an attestation; left out, the newest run.
-    #[arg(value_name = "RUN|FILE")]
+    #[arg(value_name = "RUN|FILE", add = ArgValueCompleter::new(candidates::runs_or_files))]
     pub(crate) subject: Option<String>,
     /// The public key that must have signed; left out, your own.
     #[arg(long, value_name = "FILE")]
@@ -363,11 +467,21 @@ pub(crate) enum SchemaKind {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  cofferdam completions bash > ~/.local/share/bash-completion/completions/cofferdam"
-)]
+#[command(after_help = "Examples:\n  source <(cofferdam completions bash)          in ~/.bashrc\n  \
+    source <(cofferdam completions zsh)           in ~/.zshrc\n  \
+    cofferdam completions fish | source           in ~/.config/fish/config.fish\n\n\
+    The script asks this program, which looks into the journal and the pipeline.")]
 pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam man ~/.local/share/man/man1\n  \
+    cofferdam man pages && man pages/cofferdam-run.1")]
+pub(crate) struct ManArgs {
+    /// Where to write them; made where it is missing.
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
 }

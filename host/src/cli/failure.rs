@@ -118,7 +118,7 @@ fn at(file: &str, place: Place, code: &str, message: String, help: Option<String
 
 fn status_of(code: &str) -> u8 {
     match code.split('/').next().unwrap_or_default() {
-        "journal" if code.ends_with("-run") || code.ends_with("-runs") => exit::INVALID_INPUT,
+        "journal" if ["-run", "-runs", "-task"].iter().any(|end| code.ends_with(end)) => exit::INVALID_INPUT,
         "usage" => exit::USAGE,
         "trust" => exit::REFUSED,
         "engine" | "journal" | "store" | "provenance" => exit::RUN_FAILED,

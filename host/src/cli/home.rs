@@ -40,7 +40,8 @@ impl Home {
         Ok(home)
     }
 
-    fn find() -> Result<Self, Failure> {
+    /// Finds the directories, and makes none.
+    pub(crate) fn find() -> Result<Self, Failure> {
         let variable = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         if let Some(home) = variable("COFFERDAM_HOME") {
             let home = std::path::absolute(&home).unwrap_or(home);

@@ -1,15 +1,14 @@
 //! Ctrl-C, `kill` and a lost terminal: the first cancels the run and lets it end in order, the
 //! second ends the process.
 
-use std::io::Write;
-
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit;
+use crate::report::Remarks;
 use crate::sandbox::CancelToken;
 
 /// Cancels when the process is told to stop, for as long as it lives.
-pub(crate) fn cancel_on_signal(cancel: &CancelToken) -> std::io::Result<()> {
+pub(crate) fn cancel_on_signal(cancel: &CancelToken, remarks: Remarks) -> std::io::Result<()> {
     let cancel = cancel.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hangup) = {
@@ -26,11 +25,11 @@ pub(crate) fn cancel_on_signal(cancel: &CancelToken) -> std::io::Result<()> {
                     _ = hangup.recv() => {}
                 }
                 if first {
-                    let words = "\nstopping: running tasks are cancelled; once more to stop at once";
-                    let _ = writeln!(std::io::stderr().lock(), "{words}");
+                    remarks.say("\nstopping: running tasks are cancelled; once more to stop at once");
                     cancel.cancel();
                 }
             }
+            remarks.leave();
             std::process::exit(i32::from(exit::INTERRUPTED));
         });
     };

@@ -1,6 +1,7 @@
 //! The command line: what is parsed, and where everything concrete is built.
 //! One file for each command.
 
+mod candidates;
 mod cargo_build;
 mod commands;
 mod completions;
@@ -12,6 +13,9 @@ mod home;
 mod import;
 mod interrupt;
 mod key;
+mod log_format;
+mod logs;
+mod man;
 mod origin;
 mod params;
 mod plan;
@@ -24,6 +28,7 @@ mod secret;
 mod secret_input;
 mod setup;
 mod show;
+mod since;
 mod source;
 mod task_build;
 mod task_diff;
@@ -66,6 +71,9 @@ pub mod exit {
 /// Runs the command the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    if completions::answer() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -73,9 +81,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    start_tracing();
-    let printer = Printer::new(cli.format, cli.color);
-    match dispatch(cli, &printer).and_then(|code| printer.finish().map(|()| code)) {
+    let mut printer = Printer::new(cli.format, cli.color);
+    let asked = if let Command::Run(args) = &cli.command { Some(args.log_format) } else { None };
+    let chosen = asked.map_or(Ok(()), |asked| printer.choose_log(asked));
+    start_tracing(&printer);
+    match chosen.and_then(|()| dispatch(cli, &printer)).and_then(|code| printer.finish().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             printer.failure(&failure);
@@ -87,6 +97,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
     match cli.command {
         // These need no directory of their own.
+        Command::Man(args) => man::run(&args, printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Task(TaskCommand::Build(args)) => task_build::run(&args, printer),
         Command::Schema(args) => schema::run(&args, printer),
@@ -94,6 +105,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Run(args) => run::run(&args, &Home::open()?, printer),
         Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
+        Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
@@ -123,9 +135,9 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Internal diagnostics, for developers: `COFFERDAM_LOG=debug`.
-fn start_tracing() {
+fn start_tracing(printer: &Printer) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("COFFERDAM_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(printer.diagnostics()));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     subscriber.without_time().with_target(false).init();
 }

@@ -1,17 +1,21 @@
 //! Everything that is printed: results on standard output, the rest on
 //! standard error.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::commands::{ColorChoice, Format};
 use super::failure::{Failure, Problem};
+use super::log_format::{LogFormat, Place};
 use crate::event::LiveSink;
-use crate::report::{Palette, PlainLines, Surroundings, TerminalLines, escaped_json, visible};
+use crate::report::{
+    GithubLog, GitlabLog, Heading, JsonLines, LogLine, Palette, PlainLines, PrettyLines, Reader, Remarks,
+    Screen, Surroundings, busy, escaped_json, inert_json, inert_text, log_text, visible,
+};
 
 /// More problems than this are counted, not printed: the first ones matter.
 const MAX_PROBLEMS: usize = 20;
@@ -22,10 +26,17 @@ pub(crate) struct Printer {
     format: Format,
     out: Palette,
     err: Palette,
-    moving: bool,
+    /// Whether standard error is a terminal that can move its cursor.
+    moves: bool,
+    /// How a run is shown while it happens.
+    log: LogFormat,
+    /// Whether GitHub's runner reads along and obeys what looks like a command.
+    obeyed: bool,
     program: String,
     /// Why standard output could not be written, if it could not.
     unwritten: RefCell<Option<io::Error>>,
+    /// Whether nobody reads standard output any more.
+    closed: Cell<bool>,
 }
 
 impl Printer {
@@ -42,10 +53,26 @@ impl Printer {
             format,
             out: Palette::new(wanted(io::stdout().is_terminal())),
             err: Palette::new(wanted(terminal)),
-            moving: terminal && !dumb && std::env::var_os("CI").is_none(),
+            moves: terminal && !dumb,
+            log: LogFormat::Plain,
+            obeyed: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             unwritten: RefCell::default(),
+            closed: Cell::default(),
             program: std::env::args().next().unwrap_or_else(|| "cofferdam".to_owned()),
         }
+    }
+
+    /// Shows runs in the form that was asked for, or that fits.
+    pub(crate) fn choose_log(&mut self, given: Option<LogFormat>) -> Result<(), Failure> {
+        let place = Place { variable: &|name| std::env::var_os(name), moves: self.moves };
+        self.log = LogFormat::choose(given, &place)?;
+        Ok(())
+    }
+
+    /// Which diagnostics are printed where nobody asks for any.
+    pub(crate) fn diagnostics(&self) -> &'static str {
+        // Who asked for JSON Lines reads nothing else.
+        if self.log == LogFormat::Json { "off" } else { "warn" }
     }
 
     /// What texts name beside what they tell: this program as it was called,
@@ -57,11 +84,16 @@ impl Printer {
     /// Prints a result: as JSON, or as the text that `words` makes of it.
     pub(crate) fn result(&self, value: &impl Serialize, words: impl FnOnce(&Palette) -> String) {
         match self.format {
-            Format::Text => self.text(&words(&self.out)),
-            Format::Json => {
-                self.text(&json(value));
-            }
+            Format::Text => self.words_of(&words(&self.out)),
+            Format::Json => self.text(&self.json(value)),
         }
+    }
+
+    /// A value as JSON that is safe to look at.
+    fn json(&self, value: &impl Serialize) -> String {
+        // Views are strings, numbers and maps with string keys.
+        let text = escaped_json(&serde_json::to_string_pretty(value).unwrap_or_default()) + "\n";
+        if self.obeyed { inert_json(&text).into_owned() } else { text }
     }
 
     /// Prints text to standard output. Whoever reads it may stop reading.
@@ -70,9 +102,32 @@ impl Printer {
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.unwritten.borrow_mut().get_or_insert(error);
+                self.closed.set(true);
             }
-            Ok(()) | Err(_) => {}
+            Err(_) => self.closed.set(true),
+            Ok(()) => {}
         }
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Prints a line of a log: as text, or as JSON on one line.
+    pub(crate) fn log_line(&self, line: &LogLine<'_>, heading: Heading) {
+        match self.format {
+            Format::Text => self.words_of(&log_text(line, heading, &self.out)),
+            Format::Json => {
+                let text = escaped_json(&serde_json::to_string(line).unwrap_or_default()) + "\n";
+                self.text(if self.obeyed { inert_json(&text) } else { text.as_str().into() }.as_ref());
+            }
+        }
+    }
+
+    /// Prints text in which somebody else's may stand.
+    fn words_of(&self, text: &str) {
+        self.text(if self.obeyed { inert_text(text) } else { text.into() }.as_ref());
     }
 
     /// Whether everything that was printed was also written.
@@ -87,33 +142,50 @@ impl Printer {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// Shows a run while it happens.
-    pub(crate) fn live(&self) -> Box<dyn LiveSink> {
-        if self.moving {
-            Box::new(TerminalLines::new(self.err.clone()))
-        } else {
-            Box::new(PlainLines::new(Box::new(io::stderr()), self.err.clone()))
+    /// Shows a run while it happens; `token` is one that nobody can guess. The
+    /// second is for what is said in between.
+    pub(crate) fn live(&self, token: String) -> (Box<dyn LiveSink>, Remarks) {
+        let out = || Box::new(io::stderr());
+        let plain = || -> (Box<dyn LiveSink>, Remarks) {
+            (Box::new(PlainLines::new(out(), self.reader())), Remarks::on_stderr())
+        };
+        match self.log {
+            LogFormat::Pretty => match PrettyLines::new(Screen::stderr(), self.reader(), Timestamp::now) {
+                Ok(lines) => {
+                    let remarks = lines.remarks();
+                    (Box::new(lines), remarks)
+                }
+                Err(_) => plain(),
+            },
+            LogFormat::Plain => plain(),
+            LogFormat::Json => (Box::new(JsonLines::new(out())), Remarks::nowhere()),
+            LogFormat::Github => {
+                (Box::new(GithubLog::new(out(), self.reader(), token)), Remarks::on_stderr())
+            }
+            LogFormat::Gitlab => (Box::new(GitlabLog::new(out(), self.reader())), Remarks::on_stderr()),
         }
+    }
+
+    fn reader(&self) -> Reader {
+        Reader { program: self.program.clone(), palette: self.err.clone() }
     }
 
     /// Does something that may take a while, and on a terminal says that it is
     /// being done.
     pub(crate) fn busy<T>(&self, what: &'static str, work: impl FnOnce() -> T) -> T {
-        if !self.moving {
-            return work();
-        }
-        let spinner = indicatif::ProgressBar::new_spinner().with_message(what);
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        let done = work();
-        spinner.finish_and_clear();
-        done
+        if self.log == LogFormat::Pretty { busy(Screen::stderr(), what, work) } else { work() }
     }
 
     /// Prints why a command could not do its work.
     pub(crate) fn failure(&self, failure: &Failure) {
-        let text = match self.format {
-            Format::Text => self.words(failure),
-            Format::Json => json(failure),
+        let text = match (self.log, self.format) {
+            // On a line of its own, like everything else there.
+            (LogFormat::Json, _) => escaped_json(&serde_json::to_string(failure).unwrap_or_default()) + "\n",
+            (_, Format::Json) => self.json(failure),
+            (_, Format::Text) => {
+                let words = self.words(failure);
+                if self.obeyed { inert_text(&words).into_owned() } else { words }
+            }
         };
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
@@ -151,11 +223,4 @@ impl Printer {
         }
         text
     }
-}
-
-/// A value as JSON that is safe to look at.
-fn json(value: &impl Serialize) -> String {
-    // Views are strings, numbers and maps with string keys.
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    escaped_json(&text) + "\n"
 }

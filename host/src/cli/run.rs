@@ -20,7 +20,7 @@ use crate::model::{RunId, Status};
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::provenance::{Attestor, LOCAL_BUILDER};
-use crate::report::{Detail, RunView, run_text};
+use crate::report::{Detail, Remarks, RunView, run_text};
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::source::Checkout;
 use crate::store::Store;
@@ -90,9 +90,14 @@ fn execute(
     let root = home.work_root();
     let work = RunDirectory::create(&root, id.as_str()).map_err(|error| Failure::io("use", &root, &error))?;
     let cancel = CancelToken::default();
-    interrupt::cancel_on_signal(&cancel)
+    let (sinks, remarks) = if args.quiet {
+        (Vec::new(), Remarks::on_stderr())
+    } else {
+        let (sink, remarks) = printer.live(hex::encode(random::<16>()?));
+        (vec![sink], remarks)
+    };
+    interrupt::cancel_on_signal(&cancel, remarks)
         .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
-    let sinks = if args.quiet { Vec::new() } else { vec![printer.live()] };
     let recorder = Arc::new(Recorder::new(id, journal.writer()?, sinks, Timestamp::now));
     let start = RunStart {
         uid: hex::encode(random::<16>()?),

@@ -1,22 +1,38 @@
 //! `cofferdam runs`: the newest runs.
 
+use jiff::Timestamp;
+
 use super::commands::RunsArgs;
+use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::{exit, show};
-use crate::report::{RunView, runs_text};
+use crate::report::{RunLine, runs_text};
 
 pub(crate) fn run(args: &RunsArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let journal = home.journal()?;
-    let mut views: Vec<RunView> = Vec::new();
-    for run in journal.runs(usize::from(args.limit))? {
-        match show::view(home, &journal, &run) {
-            Ok(view) => views.push(view),
-            // One damaged run must not hide the others.
-            Err(failure) => printer.failure(&failure),
+    let since = args.since.map(|since| since.moment(Timestamp::now()));
+    let mut lines = Vec::new();
+    let (_, unreadable) = journal.list(since, usize::from(args.limit), |summary| {
+        if args.pipeline.as_ref().is_some_and(|pipeline| *pipeline != summary.pipeline) {
+            return false;
         }
+        let line = RunLine::new(summary, home.is_alive(summary.id.as_str()));
+        let wanted = args.status.is_empty() || args.status.iter().any(|status| status.is(line.status));
+        lines.extend(wanted.then_some(line));
+        wanted
+    })?;
+    // One damaged run must not hide the others.
+    for error in unreadable {
+        printer.failure(&error.into());
     }
-    printer.result(&views, |palette| runs_text(&views, palette));
+    printer.result(&lines, |palette| {
+        if !lines.is_empty() {
+            return runs_text(&lines, palette);
+        }
+        let filtered = args.pipeline.is_some() || since.is_some() || !args.status.is_empty();
+        if filtered { "no run fits\n" } else { "no runs yet; start one with `cofferdam run PIPELINE`\n" }
+            .to_owned()
+    });
     Ok(exit::OK)
 }

@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::Event;
+use super::query::Cursor;
 use super::record::RunRecord;
-use super::{Event, Fact, chain, genesis};
 use crate::model::RunId;
 
 // With rowids: facts and bundles are larger than what an index page holds, and
@@ -96,7 +96,7 @@ pub enum JournalError {
 const MAX_WAITING: usize = 512;
 
 /// `seq`, `at`, `fact` and `hash` as stored.
-type Row = (u64, i64, String, Vec<u8>);
+pub(super) type Row = (u64, i64, String, Vec<u8>);
 
 /// A signed bundle and what it is about.
 #[derive(Debug)]
@@ -123,11 +123,14 @@ pub enum Bundle {
 /// Reads runs.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
 }
 
-fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(rusqlite::Error) -> JournalError + 'a {
+pub(super) fn failed<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl Fn(rusqlite::Error) -> JournalError + 'a {
     move |error| JournalError::Io { action, path: path.to_owned(), why: error.to_string() }
 }
 
@@ -215,33 +218,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Changed`] at the first event that does not fit.
     pub fn replay(&self, run: &RunId, mut each: impl FnMut(Event)) -> Result<u64, JournalError> {
-        let failed = failed("read", &self.path);
-        let sql = "SELECT seq, at, fact, hash FROM event WHERE run = ?1 ORDER BY seq";
-        let mut statement = self.connection.prepare(sql).map_err(&failed)?;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-        let rows = statement.query_map(params![run.as_str()], row).map_err(&failed)?;
-        let mut before = genesis(run);
-        let mut expected = 0;
-        for row in rows {
-            let (seq, at, fact, hash): Row = row.map_err(&failed)?;
-            let changed = |why| JournalError::Changed { run: run.to_string(), seq: expected, why };
-            if seq != expected {
-                return Err(changed("it is missing"));
-            }
-            let at = Timestamp::from_microsecond(at).map_err(|_| changed("its time is not one"))?;
-            let found = chain(before, seq, at, &fact);
-            if hash != found.as_bytes() {
-                return Err(changed("its hash does not fit"));
-            }
-            let fact: Fact = serde_json::from_str(&fact).map_err(|_| changed("it cannot be read"))?;
-            each(Event { run: run.clone(), seq, at, fact, hash: found });
-            before = found;
-            expected += 1;
-        }
-        if expected == 0 {
+        let mut cursor = Cursor::start(run);
+        self.read_on(run, &mut cursor, &mut each)?;
+        if cursor.count() == 0 {
             return Err(JournalError::NoSuchRun { run: run.to_string() });
         }
-        Ok(expected)
+        Ok(cursor.count())
     }
 
     /// A run as its events tell it; nothing, where they do not begin with its

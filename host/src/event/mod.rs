@@ -3,6 +3,7 @@
 mod contact;
 mod fact;
 mod journal;
+mod query;
 mod record;
 mod recorder;
 
@@ -18,6 +19,7 @@ pub use fact::{
     Reuse, ReusedBy, RunStart, RunningFinally, Source, TaskEnd, TaskFailure, TaskIdentity, TaskStart, Usage,
 };
 pub use journal::{Bundle, Journal, JournalError, StoredAttestation};
+pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 

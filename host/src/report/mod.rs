@@ -7,20 +7,27 @@
 mod contacts;
 mod difference;
 mod live;
+mod log;
 mod plan;
 mod plan_text;
 mod run;
 mod run_text;
+mod runs;
 mod task;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use difference::{TaskDifference, difference_text};
-pub use live::{PlainLines, TerminalLines};
+pub use live::{
+    GithubLog, GitlabLog, JsonLines, PlainLines, PrettyLines, Reader, Remarks, Screen, busy, inert_json,
+    inert_text,
+};
+pub use log::{Heading, LogLine, log_text};
 pub use plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
 pub use plan_text::plan_text;
 pub use run::{AttestationView, ReadsView, RunView, TaskState, TaskView};
-pub use run_text::{Detail, Surroundings, run_text, runs_text};
+pub use run_text::{Detail, Surroundings, run_text};
+pub use runs::{RunLine, runs_text};
 pub use task::{TaskDescription, task_text};
-pub use words::{Palette, bytes, duration, escaped_json, visible};
+pub use words::{Palette, bytes, duration, escaped_json, shell_word, visible};

@@ -162,19 +162,13 @@ impl RunView {
     /// The view of a run; `alive` says whether its process still runs.
     #[must_use]
     pub fn new(record: &RunRecord, alive: bool) -> Self {
-        let state = record.state();
-        let status = match state {
-            RunState::Sealed(status) => status.as_str(),
-            RunState::Unsealed(_) | RunState::Running if alive => "Running",
-            RunState::Unsealed(_) | RunState::Running => "Interrupted",
-        };
         let finished = record.finished.as_ref();
         // Of the right size at once: these are the most memory that a run takes.
         let mut tasks = Vec::with_capacity(record.start.tasks.len());
         tasks.extend(record.tasks_in_order().map(|(name, task)| TaskView::new(name, task, alive)));
         Self {
             run: record.id.to_string(),
-            status,
+            status: run_status(record.state(), alive),
             sealed: record.sealed,
             message: finished.map(|(_, _, message)| message.clone()),
             pipeline: record.start.pipeline.clone(),
@@ -282,6 +276,15 @@ pub(super) fn trust_words(trust: &TrustDecision) -> String {
     }
 }
 
-fn between(from: Timestamp, to: Timestamp) -> u64 {
+/// The word for how a run stands; `alive` says whether its process still runs.
+pub(super) fn run_status(state: RunState, alive: bool) -> &'static str {
+    match state {
+        RunState::Sealed(status) => status.as_str(),
+        RunState::Unsealed(_) | RunState::Running if alive => "Running",
+        RunState::Unsealed(_) | RunState::Running => "Interrupted",
+    }
+}
+
+pub(super) fn between(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_microsecond().saturating_sub(from.as_microsecond())).unwrap_or(0)
 }

@@ -8,7 +8,7 @@ use cofferdam_manifest::Value;
 
 use super::contacts::{connection_words, denial_words, exchange_words, grant_words};
 use super::run::{RunView, TaskState, TaskView};
-use super::words::{Palette, bytes, duration, visible};
+use super::words::{Palette, bytes, duration, shell_word, visible};
 use crate::event::InputArtifact;
 use crate::store::Tree;
 
@@ -70,8 +70,27 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
         let count = view.tasks.len();
         let tasks = if count == 1 { "task" } else { "tasks" };
         let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{took}", view.pipeline);
+        next(&mut out, view, here);
     }
     out
+}
+
+/// What to type after a run that failed.
+fn next(out: &mut String, view: &RunView, here: Surroundings<'_>) {
+    let mut failed = view.tasks.iter().filter(|task| task.status == TaskState::Failed).peekable();
+    if failed.peek().is_none() {
+        return;
+    }
+    let (program, run) = (here.program, &view.run);
+    let spoke = |task: &&TaskView| task.usage.is_some_and(|usage| usage.logged > 0);
+    match failed.find(spoke) {
+        Some(task) => {
+            let _ = writeln!(out, "  what it logged: {program} logs {run} {}", shell_word(&task.task));
+        }
+        None => {
+            let _ = writeln!(out, "  all there is to know: {program} show {run}");
+        }
+    }
 }
 
 fn tasks(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_>, palette: &Palette) {
@@ -321,22 +340,4 @@ fn value_words(value: &Value, detail: Detail) -> String {
     }
     let cut: String = shown.chars().take(SHORT_VALUE).collect();
     format!("{cut}...")
-}
-
-/// Runs, one on a line, newest first.
-#[must_use]
-pub fn runs_text(views: &[RunView], palette: &Palette) -> String {
-    if views.is_empty() {
-        return "no runs yet; start one with `cofferdam run PIPELINE`\n".to_owned();
-    }
-    let width = views.iter().map(|view| view.run.len()).max().unwrap_or(0);
-    let mut out = String::new();
-    for view in views {
-        let took = view.duration_micros.map(duration).unwrap_or_default();
-        let started = view.started.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let status = palette.status(view.status).apply_to(format!("{:<11}", view.status));
-        let _ =
-            writeln!(out, "{:<width$}  {status}  {started}  {took:>10}  {}", view.run, visible(&view.file));
-    }
-    out
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::event::{Event, Fact, RunRecord};
+use crate::event::{Event, Fact, RunRecord, RunSummary};
 use crate::model::{DEFAULT_LIMITS, RunId};
 
 /// The events of a run in which one task succeeded, one failed, one was
@@ -100,6 +100,17 @@ fn a_run_whose_process_is_gone_is_told_from_one_that_runs() {
 
 #[test]
 fn runs_are_listed_one_on_a_line() {
-    let views = [RunView::new(&record(11), false), RunView::new(&record(4), true)];
-    insta::assert_snapshot!(runs_text(&views, &Palette::new(false)));
+    let line = |facts, alive| {
+        let record = record(facts);
+        let summary = RunSummary {
+            id: record.id.clone(),
+            started: record.started,
+            pipeline: record.start.pipeline.clone(),
+            file: record.start.file.clone(),
+            finished: record.finished.as_ref().map(|(at, ..)| *at),
+            state: record.state(),
+        };
+        RunLine::new(&summary, alive)
+    };
+    insta::assert_snapshot!(runs_text(&[line(11, false), line(4, true)], &Palette::new(false)));
 }

@@ -102,6 +102,16 @@ fn is_invisible(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A word as a shell takes it: quoted where it would be read otherwise.
+#[must_use]
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", visible(word).replace('\'', r"'\''")))
+}
+
 /// A number of bytes, in decimal units.
 #[must_use]
 pub fn bytes(count: u64) -> String {
@@ -146,6 +156,19 @@ mod tests {
         assert!(!shown.chars().any(|c| c != '\n' && is_invisible(c)), "{shown}");
         assert!(shown.contains("\\udb40\\udc41"), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).ok(), Some(value));
+    }
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        for (word, shown) in [
+            ("a-b/c.d", "a-b/c.d"),
+            ("task[linux,1.80]", "'task[linux,1.80]'"),
+            ("it's", r"'it'\''s'"),
+            ("$(x)", "'$(x)'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), shown);
+        }
     }
 
     #[test]

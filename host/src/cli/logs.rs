@@ -1,0 +1,115 @@
+//! `cofferdam logs`: what the tasks of a run logged, also while it is under way.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::commands::LogsArgs;
+use super::failure::Failure;
+use super::home::Home;
+use super::printer::Printer;
+use super::{exit, show};
+use crate::event::{Cursor, Event, Fact, LogLevel};
+use crate::report::{Heading, LogLine};
+
+/// How often a run that is under way is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(args: &LogsArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let journal = home.journal()?;
+    let run = show::find(&journal, args.run.as_deref())?;
+    let mut reader = Reader {
+        args,
+        printer,
+        since: args.since.map(|since| since.moment(Timestamp::now())),
+        tasks: BTreeSet::new(),
+        sealed: false,
+    };
+    let mut cursor = Cursor::start(&run);
+    loop {
+        // First this: all that a process has written that is gone is read after.
+        let alive = home.is_alive(run.as_str());
+        journal.read_on(&run, &mut cursor, |event| reader.read(&event))?;
+        reader.insist_on_task(run.as_str())?;
+        if !args.follow || reader.sealed || !alive || printer.is_closed() {
+            return Ok(exit::OK);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+struct Reader<'a> {
+    args: &'a LogsArgs,
+    printer: &'a Printer,
+    since: Option<Timestamp>,
+    /// Every task that the run listed, and those that it did not.
+    tasks: BTreeSet<String>,
+    sealed: bool,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::RunStarted(start) => self.tasks.extend(start.tasks.iter().cloned()),
+            Fact::TaskStarted(start) => {
+                self.tasks.insert(start.task.clone());
+            }
+            Fact::TaskLogged { task, level, message, fields } => {
+                let (run, seq, at) = (event.run.as_str(), event.seq, event.at);
+                self.print(&LogLine { run, seq, at, task, level: *level, message, fields });
+            }
+            Fact::TaskExpanded { runs, .. } => self.tasks.extend(runs.iter().cloned()),
+            Fact::PipelineStarted(start) => self.tasks.extend(start.tasks.iter().cloned()),
+            Fact::RunSealed => self.sealed = true,
+            Fact::SourceAcquired(_)
+            | Fact::RequestFinished(_)
+            | Fact::ConnectionFinished(_)
+            | Fact::CapabilityDenied(_)
+            | Fact::TaskFinished(_)
+            | Fact::PipelineFinished(_)
+            | Fact::FinallyStarted { .. }
+            | Fact::TaskSkipped { .. }
+            | Fact::RunFinished { .. }
+            | Fact::Attested { .. } => {}
+        }
+    }
+
+    fn print(&self, line: &LogLine<'_>) {
+        let asked = self.args.task.as_deref();
+        let level = self.args.level.map_or(LogLevel::Debug, LogLevel::from);
+        if asked.is_some_and(|asked| !belongs(line.task, asked))
+            || line.level < level
+            || self.since.is_some_and(|since| line.at < since)
+        {
+            return;
+        }
+        let heading = Heading { task: asked != Some(line.task), time: self.args.timestamps };
+        self.printer.log_line(line, heading);
+    }
+
+    fn insist_on_task(&self, run: &str) -> Result<(), Failure> {
+        const SHOWN: usize = 12;
+        let Some(asked) = self.args.task.as_deref() else { return Ok(()) };
+        if self.tasks.iter().any(|task| belongs(task, asked)) {
+            return Ok(());
+        }
+        let near = self.tasks.iter().map(|task| (strsim::damerau_levenshtein(asked, task), task)).min();
+        let help = match near {
+            Some((distance, task)) if distance <= 1 + task.len() / 4 => format!("did you mean `{task}`?"),
+            Some(_) => {
+                let some: Vec<&str> = self.tasks.iter().take(SHOWN).map(String::as_str).collect();
+                let more = if self.tasks.len() > SHOWN { ", .." } else { "" };
+                format!("it has: {}{more}", some.join(", "))
+            }
+            None => "it has none yet".to_owned(),
+        };
+        Err(Failure::invalid("journal/no-such-task", format!("the run {run} has no task `{asked}`"), help))
+    }
+}
+
+/// Whether a task is the one that was asked for, or one of several that are:
+/// the combinations of a matrix, the tasks of a nested pipeline.
+fn belongs(task: &str, asked: &str) -> bool {
+    task.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '/']))
+}

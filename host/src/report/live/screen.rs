@@ -1,0 +1,101 @@
+//! The lower end of a terminal: lines that are drawn again and again, and above
+//! them lines that stay.
+//!
+//! Nothing here reads from the terminal. What was drawn is found again by its
+//! width, which is how terminals that break long lines anew place it after a
+//! change of size.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use console::{measure_text_width, truncate_str};
+
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// How many columns it has.
+    pub width: usize,
+    /// How many rows it has.
+    pub height: usize,
+}
+
+/// Draws at the lower end of a terminal.
+pub struct Screen {
+    out: Box<dyn Write + Send>,
+    size: Box<dyn Fn() -> Size + Send>,
+    /// What stands there now.
+    drawn: Vec<String>,
+    drawn_for: Option<Size>,
+}
+
+impl std::fmt::Debug for Screen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Screen").field("drawn", &self.drawn).finish_non_exhaustive()
+    }
+}
+
+impl Screen {
+    /// The terminal behind `out`, which `size` measures.
+    #[must_use]
+    pub fn new(out: Box<dyn Write + Send>, size: Box<dyn Fn() -> Size + Send>) -> Self {
+        Self { out, size, drawn: Vec::new(), drawn_for: None }
+    }
+
+    /// The terminal that standard error is.
+    #[must_use]
+    pub fn stderr() -> Self {
+        let size = || {
+            let (height, width) = console::Term::stderr().size();
+            Size { width: usize::from(width), height: usize::from(height) }
+        };
+        Self::new(Box::new(io::stderr()), Box::new(size))
+    }
+
+    /// How large it is now.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        let Size { width, height } = (self.size)();
+        // A terminal that says nothing of its size says zero.
+        Size { width: if width == 0 { 80 } else { width }, height: if height == 0 { 24 } else { height } }
+    }
+
+    /// Prints lines that stay, each ended, and draws others below them.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub fn draw(&mut self, above: &str, lines: Vec<String>, size: Size) -> io::Result<()> {
+        // The last column stays free: what stands there is placed differently
+        // by different terminals once the size changes.
+        let width = size.width.saturating_sub(1).max(1);
+        let cut = |line: &String| truncate_str(line, width, "…").into_owned();
+        let lines: Vec<String> = lines.iter().take(size.height.max(1)).map(cut).collect();
+        if above.is_empty() && lines == self.drawn && self.drawn_for == Some(size) {
+            return Ok(());
+        }
+        let mut text = self.erase(size);
+        text.push_str(above);
+        if !lines.is_empty() {
+            // Without automatic margins a character that is wider than it was
+            // measured is lost at the margin, and breaks no line.
+            let _ = write!(text, "\u{1b}[?7l{}\u{1b}[?7h", lines.join("\n"));
+        }
+        self.drawn = lines;
+        self.drawn_for = Some(size);
+        self.out.write_all(text.as_bytes())?;
+        self.out.flush()
+    }
+
+    /// What takes the cursor to where the drawn lines begin, and clears from
+    /// there.
+    fn erase(&self, size: Size) -> String {
+        if self.drawn.is_empty() {
+            return String::new();
+        }
+        let rows = |line: &String| measure_text_width(line).div_ceil(size.width.max(1)).max(1);
+        let above: usize = self.drawn.iter().map(rows).sum::<usize>() - 1;
+        match above.min(size.height.saturating_sub(1)) {
+            0 => "\r\u{1b}[J".to_owned(),
+            up => format!("\r\u{1b}[{up}A\u{1b}[J"),
+        }
+    }
+}
