@@ -27,6 +27,8 @@ mod hostile_sockets;
 mod hostile_speech;
 mod import;
 mod interruption;
+mod language;
+mod language_errors;
 mod limits;
 mod log_formats;
 mod logs;

@@ -221,7 +221,10 @@ impl<'a> FlowRun<'a> {
     fn all_status(&self) -> &'static str {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let main = 0..self.plan.finally_from;
-        let statuses: Vec<&str> = main.map(|index| ended.get(&index).map_or("None", |(s, _)| *s)).collect();
+        let status = |(status, reason): &(&'static str, String)| {
+            if reason == "FailureIgnored" { "Succeeded" } else { *status }
+        };
+        let statuses: Vec<&str> = main.map(|index| ended.get(&index).map_or("None", status)).collect();
         if statuses.contains(&"Failed") {
             "Failed"
         } else if statuses.iter().all(|status| *status == "Succeeded") {

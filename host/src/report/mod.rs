@@ -26,7 +26,7 @@ pub use live::{
 pub use log::{Heading, LogLine, log_text};
 pub use plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
 pub use plan_text::plan_text;
-pub use run::{AttestationView, ReadsView, RunView, TaskState, TaskView};
+pub use run::{AttemptView, AttestationView, NestedView, ReadsView, RunView, TaskState, TaskView};
 pub use run_text::{Detail, Surroundings, run_text};
 pub use runs::{RunLine, runs_text};
 pub use task::{TaskDescription, task_text};

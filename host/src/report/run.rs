@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::{
-    Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads, RunRecord, RunState, Source,
-    TaskFailure, TaskIdentity, TaskRecord, Usage,
+    AfterFailure, Attempt, Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads,
+    NestedRecord, Origin, Reuse, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
 };
 use crate::model::{EffectiveLimits, Shared};
 use crate::store::Tree;
@@ -44,9 +44,15 @@ pub struct RunView {
     pub status: &'static str,
     /// Whether every event and attestation is stored.
     pub sealed: bool,
+    /// Tekton's word for why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     /// Tekton's sentence about the tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The run that it goes on from, or repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The pipeline's name.
     pub pipeline: String,
     /// Its file.
@@ -68,8 +74,14 @@ pub struct RunView {
     pub source: Option<Source>,
     /// Who ran it.
     pub builder: Builder,
+    /// Its results.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, Value>,
     /// Its tasks, in the pipeline's order.
     pub tasks: Vec<TaskView>,
+    /// The pipelines that ran in it, by the task they ran as.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pipelines: Vec<NestedView>,
     /// Its signed attestations.
     pub attestations: Vec<AttestationView>,
 }
@@ -91,6 +103,18 @@ pub struct TaskView {
     /// The task's own account of its failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<TaskFailure>,
+    /// What followed from its failure.
+    #[serde(skip_serializing_if = "AfterFailure::is_final")]
+    pub after_failure: AfterFailure,
+    /// Its attempts before the last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<AttemptView>,
+    /// The TaskRun whose outcome this is, where it did not run itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reuse>,
+    /// The tasks it waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
     /// Which task it is, and whether it is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Shared<TaskIdentity>>,
@@ -133,6 +157,51 @@ pub struct TaskView {
     pub duration_micros: Option<u64>,
 }
 
+/// A pipeline that ran as a task, as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NestedView {
+    /// The task.
+    pub task: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// How it stands.
+    pub status: TaskState,
+    /// Tekton's word for why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Tekton's sentence about its tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Its params, defaults applied.
+    pub params: BTreeMap<String, Value>,
+    /// Its results.
+    pub results: BTreeMap<String, Value>,
+    /// What followed from its failure.
+    #[serde(skip_serializing_if = "AfterFailure::is_final")]
+    pub after_failure: AfterFailure,
+}
+
+/// An attempt before the last, as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptView {
+    /// Counted from one.
+    pub attempt: u32,
+    /// Why it ended.
+    pub reason: &'static str,
+    /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The task's own account of its failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<TaskFailure>,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took.
+    pub duration_micros: u64,
+}
+
 /// The files of an input that a task opened, as they are shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -170,7 +239,9 @@ impl RunView {
             run: record.id.to_string(),
             status: run_status(record.state(), alive),
             sealed: record.sealed,
+            reason: finished.map(|(_, reason, _)| reason.as_str()),
             message: finished.map(|(_, _, message)| message.clone()),
+            origin: record.start.origin.clone(),
             pipeline: record.start.pipeline.clone(),
             file: record.start.file.clone(),
             started: record.started,
@@ -181,7 +252,13 @@ impl RunView {
             params: record.start.params.clone(),
             source: record.source.clone(),
             builder: record.start.builder.clone(),
+            results: record.results.clone(),
             tasks,
+            pipelines: record
+                .nested
+                .iter()
+                .map(|(task, nested)| NestedView::new(task, nested, alive))
+                .collect(),
             attestations: record
                 .attested
                 .iter()
@@ -191,6 +268,45 @@ impl RunView {
                     bundle: *bundle,
                 })
                 .collect(),
+        }
+    }
+}
+
+impl NestedView {
+    fn new(task: &str, nested: &NestedRecord, alive: bool) -> Self {
+        use crate::model::Status;
+        let end = nested.end.as_ref().map(|(_, end)| end);
+        let status = match end.map(|end| end.reason.status()) {
+            Some(Status::Succeeded) => TaskState::Succeeded,
+            Some(Status::Failed) => TaskState::Failed,
+            Some(Status::Cancelled) => TaskState::Cancelled,
+            None if alive => TaskState::Running,
+            None => TaskState::Interrupted,
+        };
+        let (_, start) = &nested.start;
+        Self {
+            task: task.to_owned(),
+            pipeline: start.pipeline.clone(),
+            status,
+            reason: end.map(|end| end.reason.as_str()),
+            message: end.map(|end| end.message.clone()),
+            params: start.params.clone(),
+            results: end.map(|end| end.results.clone()).unwrap_or_default(),
+            after_failure: end.map(|end| end.after).unwrap_or_default(),
+        }
+    }
+}
+
+impl AttemptView {
+    fn new(attempt: &Attempt) -> Self {
+        let ((began, _), (ended, end)) = (&attempt.start, &attempt.end);
+        Self {
+            attempt: end.attempt,
+            reason: end.reason.as_str(),
+            message: end.message.clone(),
+            failure: end.failure.clone(),
+            started: *began,
+            duration_micros: between(*began, *ended),
         }
     }
 }
@@ -219,6 +335,10 @@ impl TaskView {
             reason: end.map(|end| end.reason.as_str()).or(skipped),
             message: end.and_then(|end| end.message.clone()),
             failure: end.and_then(|end| end.failure.clone()),
+            after_failure: end.map(|end| end.after).unwrap_or_default(),
+            earlier: task.earlier.iter().map(AttemptView::new).collect(),
+            reused: end.and_then(|end| end.reused.as_deref().cloned()),
+            after: start.map(|(_, start)| start.after.clone()).unwrap_or_default(),
             identity: start.map(|(_, start)| Shared::clone(&start.identity)),
             hermetic: task.hermetic(),
             grants: start.map(|(_, start)| start.grants.clone()),

@@ -9,7 +9,7 @@ use cofferdam_manifest::Value;
 use super::contacts::{connection_words, denial_words, exchange_words, grant_words};
 use super::run::{RunView, TaskState, TaskView};
 use super::words::{Palette, bytes, duration, shell_word, visible};
-use crate::event::InputArtifact;
+use crate::event::{AfterFailure, InputArtifact, Origin, Reuse, ReusedBy};
 use crate::store::Tree;
 
 /// How much of a run is told.
@@ -44,7 +44,9 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     let mut out = String::new();
     let status = palette.status(view.status).apply_to(view.status);
     let took = view.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
-    let _ = writeln!(out, "{} {status}{took}", palette.strong.apply_to(&view.run));
+    let reason = view.reason.filter(|reason| *reason != view.status);
+    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let _ = writeln!(out, "{} {status}{took}{reason}", palette.strong.apply_to(&view.run));
     if let Some(message) = &view.message {
         let _ = writeln!(out, "  {message}");
     }
@@ -62,7 +64,18 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
             row(&mut out, palette, "param", &format!("{name} = {}", value_words(value, detail)));
         }
     }
+    if let Some(origin) = &view.origin {
+        let words = match origin {
+            Origin::Resume(run) => format!("goes on from {run}"),
+            Origin::Rebuild(run) => format!("repeats {run}"),
+        };
+        row(&mut out, palette, "origin", &words);
+    }
+    for (name, value) in &view.results {
+        row(&mut out, palette, "result", &format!("{name} = {}", value_words(value, detail)));
+    }
     tasks(&mut out, view, detail, here, palette);
+    nested(&mut out, view, palette);
     out.push('\n');
     attestations(&mut out, view, detail, here, palette);
     if detail == Detail::Summary {
@@ -118,6 +131,25 @@ fn tasks(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_
     }
 }
 
+/// The pipelines that ran as tasks; what they ran is told with the tasks.
+fn nested(out: &mut String, view: &RunView, palette: &Palette) {
+    for nested in &view.pipelines {
+        let word = nested.status.as_str();
+        let reason = nested.reason.filter(|reason| *reason != word);
+        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let name = palette.strong.apply_to(visible(&nested.task));
+        let status = palette.status(word).apply_to(word);
+        let _ = writeln!(out, "\n{name} {status}{reason}");
+        row(out, palette, "pipeline", &nested.pipeline);
+        if let Some(message) = &nested.message {
+            row(out, palette, "", &visible(message));
+        }
+        for (name, value) in &nested.results {
+            row(out, palette, "result", &format!("{name} = {}", value_words(value, Detail::Summary)));
+        }
+    }
+}
+
 fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palette) {
     let word = task.status.as_str();
     let took = task.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
@@ -131,7 +163,26 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
         }
     };
     let status = palette.status(word).apply_to(word);
-    let _ = writeln!(out, "{} {status}{took}{reason}", palette.strong.apply_to(&task.task));
+    let _ = writeln!(out, "{} {status}{took}{reason}", palette.strong.apply_to(visible(&task.task)));
+    for attempt in &task.earlier {
+        let failure =
+            attempt.failure.as_ref().map(|failure| format!("{}: {}", failure.reason, failure.message));
+        let why =
+            failure.or_else(|| attempt.message.clone()).map(|why| format!(": {why}")).unwrap_or_default();
+        let took = duration(attempt.duration_micros);
+        let words = format!("attempt {} ended in {took} ({}){why}", attempt.attempt, attempt.reason);
+        row(out, palette, "before", &visible(&words));
+    }
+    if task.after_failure == AfterFailure::FailureIgnored {
+        row(out, palette, "ignored", "the pipeline went on, by `onError: continue`");
+    }
+    if let Some(Reuse { by, run, task, .. }) = &task.reused {
+        let why = match by {
+            ReusedBy::Cache => "it was given the same",
+            ReusedBy::Resume => "this run goes on from there",
+        };
+        row(out, palette, "reused", &visible(&format!("from {task} of {run}: {why}")));
+    }
     if let Some(message) = &task.message {
         row(out, palette, "why", &visible(message));
     }

@@ -121,11 +121,14 @@ impl<'a> Walk<'a> {
                     }
                 }
             }
-            NodeKind::Null
-            | NodeKind::Bool(_)
-            | NodeKind::Integer(_)
-            | NodeKind::Float(_)
-            | NodeKind::Text(_) => {}
+            NodeKind::Integer(number) => {
+                let least = schema.get("minimum").and_then(Value::as_i64);
+                if let Some(least) = least.filter(|least| i128::from(*number) < i128::from(*least)) {
+                    let message = format!("{what} is {number}; it takes {least} or more");
+                    self.report(FaultKind::InvalidValue, node.place, message, None);
+                }
+            }
+            NodeKind::Null | NodeKind::Bool(_) | NodeKind::Float(_) | NodeKind::Text(_) => {}
         }
     }
 

@@ -1,0 +1,605 @@
+//! Tekton's language, row by row: a pipeline, and what it comes to.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Task, World, task};
+
+const TASKS: &[Task] = &[Task::Test("echo"), Task::Test("fail"), Task::Test("picky"), Task::Test("stamp")];
+
+/// A row of the language.
+struct Row {
+    /// What it shows.
+    name: &'static str,
+    /// The pipeline's `spec`.
+    spec: &'static str,
+    /// What the command line adds.
+    args: &'static [&'static str],
+    /// The status of the process.
+    status: i32,
+    /// Paths such as `tasks.a.reason` and what they hold.
+    holds: &'static [(&'static str, &'static str)],
+}
+
+const fn row(
+    name: &'static str,
+    spec: &'static str,
+    status: i32,
+    holds: &'static [(&'static str, &'static str)],
+) -> Row {
+    Row { name, spec, args: &[], status, holds }
+}
+
+/// The value at a path: a task's, a nested pipeline's, or the run's own.
+fn at(run: &Value, path: &str) -> Value {
+    let found = |list: &str, name: &str| {
+        run[list].as_array().into_iter().flatten().find(|entry| entry["task"] == name).cloned()
+    };
+    let (mut value, rest) = match path.split_once(' ') {
+        Some((name, rest)) => match name.strip_prefix('@') {
+            Some(nested) => (found("pipelines", nested).unwrap_or_default(), rest),
+            None => (found("tasks", name).unwrap_or_default(), rest),
+        },
+        None => (run.clone(), path),
+    };
+    for step in rest.split('.') {
+        value = step.parse::<usize>().map_or_else(|_| value[step].clone(), |index| value[index].clone());
+    }
+    value
+}
+
+fn check(world: &World, rows: &[Row]) {
+    let mut wrong = Vec::new();
+    for row in rows {
+        let pipeline = world.pipeline_spec(row.spec);
+        let args: Vec<&str> = std::iter::once(pipeline.as_str()).chain(row.args.iter().copied()).collect();
+        let (status, run) = world.run_json(&args);
+        if status != row.status {
+            wrong.push(format!("{}: status {status}: {}", row.name, run["message"]));
+        }
+        for (path, expected) in row.holds {
+            let found = at(&run, path);
+            let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            if text != *expected {
+                wrong.push(format!("{}: {path} is {text}, not {expected}", row.name));
+            }
+        }
+        let verified = world.run(&["verify", run["run"].as_str().unwrap()]);
+        if verified.status != 0 {
+            wrong.push(format!("{}: {}", row.name, verified.out));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn results_pass_between_tasks_and_out_of_the_pipeline() {
+    let rows = [
+        row(
+            "pipeline results: whole, item, key, of finally; one that is missing is left out",
+            "  results:
+    - { name: text, value: 'got $(tasks.a.results.text)' }
+    - { name: item, value: '$(tasks.a.results.list[1])' }
+    - { name: list, value: '$(tasks.a.results.list[*])' }
+    - { name: key, value: '$(tasks.a.results.fields.k)' }
+    - { name: last, value: $(finally.f.results.text) }
+    - { name: gone, value: $(tasks.never.results.text) }
+  tasks:
+    - { name: a, taskRef: { name: echo }, params: [{ name: text, value: x }, { name: list, value: [p, q] }, { name: fields, value: { k: v } }] }
+    - { name: never, taskRef: { name: echo }, when: [{ input: a, operator: in, values: [b] }] }
+  finally:
+    - { name: f, taskRef: { name: echo }, params: [{ name: text, value: bye }] }
+",
+            0,
+            &[
+                ("reason", "Completed"),
+                ("results.text", "got x"),
+                ("results.item", "q"),
+                ("results.list", r#"["p","q"]"#),
+                ("results.key", "v"),
+                ("results.last", "bye"),
+                ("results.gone", "null"),
+                ("message", "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 1"),
+            ],
+        ),
+        row(
+            "context variables",
+            "  results: [{ name: who, value: $(context.pipeline.name) }]
+  tasks:
+    - name: a
+      taskRef: { name: echo }
+      params: [{ name: text, value: '$(context.pipeline.name) $(context.task.name) $(context.taskRun.name) $(context.pipelineTask.retries) $(context.task.retry-count)' }]
+      retries: 2
+",
+            0,
+            &[("a results.text", "test a a 2 0"), ("results.who", "test")],
+        ),
+        row(
+            "bracket and quote forms of references",
+            "  params: [{ name: o, type: object, default: { k: v } }, { name: l, default: [a, b] }]
+  tasks:
+    - { name: a-b, taskRef: { name: echo }, params: [{ name: text, value: '$(params[\"o\"].k) $(params[''l''][1])' }] }
+    - { name: c, taskRef: { name: echo }, params: [{ name: text, value: \"$(tasks['a-b'].results['text'])\" }] }
+",
+            0,
+            &[("a-b results.text", "v b"), ("c results.text", "v b")],
+        ),
+    ];
+    check(&World::with(TASKS), &rows);
+}
+
+#[test]
+fn conditions_decide_and_what_is_skipped_says_why() {
+    let rows = [
+        row(
+            "in, notin, and with several all must hold",
+            "  params: [{ name: level, default: strict }, { name: levels, default: [lax, strict] }]
+  tasks:
+    - { name: yes, taskRef: { name: echo }, when: [{ input: $(params.level), operator: in, values: ['$(params.levels[*])'] }, { input: x, operator: notin, values: [a, b] }] }
+    - { name: no, taskRef: { name: echo }, when: [{ input: $(params.level), operator: in, values: [strict] }, { input: a, operator: notin, values: [a] }] }
+",
+            0,
+            &[
+                ("yes status", "Succeeded"),
+                ("no status", "Skipped"),
+                ("no reason", "When Expressions evaluated to false"),
+                ("reason", "Completed"),
+            ],
+        ),
+        row(
+            "ordering dependents run, resource dependents do not, nor what waits for those",
+            "  tasks:
+    - { name: guarded, taskRef: { name: echo }, when: [{ cel: 'false' }] }
+    - { name: ordered, taskRef: { name: echo }, runAfter: [guarded] }
+    - { name: fed, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.guarded.results.text) }] }
+    - { name: last, taskRef: { name: echo }, runAfter: [fed] }
+",
+            0,
+            &[
+                ("ordered status", "Succeeded"),
+                ("fed reason", "Results were missing"),
+                ("last reason", "Parent Tasks were skipped"),
+                ("message", "Tasks Completed: 1 (Failed: 0, Cancelled 0), Skipped: 3"),
+            ],
+        ),
+        row(
+            "an artifact that is missing is a result that is missing",
+            "  tasks:
+    - { name: guarded, taskRef: { name: echo }, when: [{ input: a, operator: in, values: [b] }] }
+    - { name: fed, taskRef: { name: stamp }, inputs: [{ name: source, from: $(tasks.guarded.outputs.copy) }] }
+",
+            0,
+            &[("fed reason", "Results were missing")],
+        ),
+        row(
+            "cel over typed values, and as Tekton writes it",
+            "  params: [{ name: names, default: [a, b] }, { name: n, default: '3' }]
+  tasks:
+    - { name: a, taskRef: { name: echo }, params: [{ name: text, value: it's }] }
+    - { name: typed, taskRef: { name: echo }, when: [{ cel: \"size(params.names) == 2 && int(params.n) > 2 && tasks.a.results.text == 'it\\\\'s'\" }] }
+    - { name: quoted, taskRef: { name: echo }, when: [{ cel: \"'$(params.n)' == '3' && '$(tasks.a.results.text)' != 'x'\" }] }
+",
+            0,
+            &[("typed status", "Succeeded"), ("quoted status", "Succeeded"), ("reason", "Succeeded")],
+        ),
+        row(
+            "a condition that fails at run time fails the run",
+            "  tasks:
+    - { name: a, taskRef: { name: echo }, params: [{ name: text, value: x }] }
+    - { name: b, taskRef: { name: echo }, when: [{ cel: int(tasks.a.results.text) > 1 }] }
+",
+            1,
+            &[("reason", "CELEvaluationFailed"), ("b status", "Skipped"), ("status", "Failed")],
+        ),
+    ];
+    check(&World::with(TASKS), &rows);
+}
+
+#[test]
+fn finally_runs_whatever_happened_and_knows_what() {
+    let asks = "  finally:
+    - { name: all, taskRef: { name: echo }, params: [{ name: text, value: '$(tasks.status) $(tasks.a.status) $(tasks.a.reason)' }] }
+    - { name: only-if, taskRef: { name: echo }, when: [{ input: $(tasks.status), operator: in, values: [Failed] }] }
+    - { name: fed, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.a.results.text) }] }
+";
+    let failed = format!(
+        "  tasks: [{{ name: a, taskRef: {{ name: picky }}, params: [{{ name: text, value: bad }}] }}]\n{asks}"
+    )
+    .leak();
+    let succeeded = format!("  tasks: [{{ name: a, taskRef: {{ name: echo }} }}]\n{asks}").leak();
+    let skipped =
+        format!("  tasks: [{{ name: a, taskRef: {{ name: echo }}, when: [{{ cel: 'false' }}] }}]\n{asks}")
+            .leak();
+    let rows = [
+        row(
+            "after a failure",
+            failed,
+            1,
+            &[
+                ("all results.text", "Failed Failed Failed"),
+                ("only-if status", "Succeeded"),
+                ("fed reason", "Results were missing"),
+                ("reason", "Failed"),
+                ("message", "Tasks Completed: 3 (Failed: 1, Cancelled 0), Skipped: 1"),
+            ],
+        ),
+        row(
+            "after a success",
+            succeeded,
+            0,
+            &[
+                ("all results.text", "Succeeded Succeeded Succeeded"),
+                ("only-if reason", "When Expressions evaluated to false"),
+                ("fed status", "Succeeded"),
+                ("reason", "Completed"),
+            ],
+        ),
+        row(
+            "after a skip",
+            skipped,
+            0,
+            &[("all results.text", "Completed None When Expressions evaluated to false")],
+        ),
+        row(
+            "a task of finally that fails fails the run, and the others run",
+            "  tasks: [{ name: a, taskRef: { name: echo } }]
+  finally: [{ name: bad, taskRef: { name: fail } }, { name: good, taskRef: { name: echo } }]
+",
+            1,
+            &[("reason", "Failed"), ("bad status", "Failed"), ("good status", "Succeeded")],
+        ),
+    ];
+    check(&World::with(TASKS), &rows);
+}
+
+#[test]
+fn failures_are_tried_again_or_passed_over() {
+    let rows = [
+        row(
+            "every attempt is told, and the last one counts",
+            "  tasks:
+    - { name: a, taskRef: { name: fail }, retries: { max: 2, backoff: 10ms } }
+    - { name: b, taskRef: { name: echo }, runAfter: [a] }
+",
+            1,
+            &[
+                ("a earlier.0.attempt", "1"),
+                ("a earlier.1.reason", "Failed"),
+                ("a earlier.2", "null"),
+                ("a status", "Failed"),
+                ("b reason", "PipelineRun was stopping"),
+                ("message", "Tasks Completed: 1 (Failed: 1, Cancelled 0), Skipped: 1"),
+            ],
+        ),
+        row(
+            "only after the failures that are named",
+            "  tasks: [{ name: a, taskRef: { name: fail }, retries: { max: 5, backoff: 10ms, on: [timeout, memory, network] } }]\n",
+            1,
+            &[("a earlier", "null")],
+        ),
+        row(
+            "onError: continue",
+            "  tasks:
+    - { name: a, taskRef: { name: fail }, onError: continue }
+    - { name: b, taskRef: { name: echo }, runAfter: [a] }
+  finally:
+    - { name: f, taskRef: { name: echo }, params: [{ name: text, value: '$(tasks.a.status) $(tasks.a.reason) $(tasks.status)' }] }
+",
+            0,
+            &[
+                ("a status", "Failed"),
+                ("a afterFailure", "FailureIgnored"),
+                ("b status", "Succeeded"),
+                ("f results.text", "Failed FailureIgnored Succeeded"),
+                ("reason", "Succeeded"),
+                ("message", "Tasks Completed: 3 (Failed: 1 (Ignored: 1), Cancelled 0), Skipped: 0"),
+            ],
+        ),
+        row(
+            "a result that an ignored failure did not give",
+            "  tasks:
+    - { name: a, taskRef: { name: fail }, onError: continue }
+    - { name: b, taskRef: { name: echo }, runAfter: [a] }
+    - { name: c, taskRef: { name: echo }, params: [{ name: list, value: '$(tasks.d.results.list[*])' }] }
+    - { name: d, taskRef: { name: echo }, params: [{ name: text, value: '$(tasks.e.results.list[3])' }] }
+    - { name: e, taskRef: { name: echo } }
+",
+            1,
+            &[("reason", "ParamArrayIndexingInvalid"), ("d status", "Skipped")],
+        ),
+    ];
+    check(&World::with(TASKS), &rows);
+}
+
+#[test]
+fn a_matrix_runs_every_combination_and_hands_on_each() {
+    let rows = [
+        row(
+            "combinations, include, keyed and gathered results, lengths",
+            "  params: [{ name: words, default: [one, two] }]
+  tasks:
+    - name: m
+      taskRef: { name: echo }
+      matrix:
+        params: [{ name: text, value: '$(params.words[*])' }, { name: mode, value: [plain, loud] }]
+        include: [{ name: three, params: [{ name: text, value: three }, { name: mode, value: loud }] }]
+    - { name: all, taskRef: { name: echo }, params: [{ name: list, value: '$(tasks.m.results.text[*])' }, { name: text, value: $(tasks.m.matrix.length) $(tasks.m.matrix.text.length) }] }
+    - { name: one, taskRef: { name: echo }, params: [{ name: text, value: '$(tasks.m[two,loud].results.text) $(tasks.m[three].results.text) $(tasks.m[0].results.text)' }] }
+    - { name: read, taskRef: { name: stamp }, inputs: [{ name: source, from: '$(tasks.m[one,plain].outputs.copy)' }] }
+",
+            0,
+            &[
+                ("m[one,loud] results.text", "ONE"),
+                ("m[three] results.text", "THREE"),
+                ("all results.list", r#"["one","ONE","two","TWO","THREE"]"#),
+                ("all results.text", "5 5"),
+                ("one results.text", "TWO THREE one"),
+                ("read status", "Succeeded"),
+                ("message", "Tasks Completed: 4 (Failed: 0, Cancelled 0), Skipped: 0"),
+            ],
+        ),
+        row(
+            "from a result, which may be empty",
+            "  tasks:
+    - { name: a, taskRef: { name: echo }, params: [{ name: list, value: [x, y] }] }
+    - { name: b, taskRef: { name: echo } }
+    - { name: some, taskRef: { name: echo }, matrix: { params: [{ name: text, value: '$(tasks.a.results.list[*])' }] } }
+    - { name: none, taskRef: { name: echo }, matrix: { params: [{ name: text, value: '$(tasks.b.results.list[*])' }] } }
+    - { name: after, taskRef: { name: echo }, runAfter: [none] }
+",
+            0,
+            &[
+                ("some[y] results.text", "y"),
+                ("none reason", "Matrix Parameters have an empty array"),
+                ("after reason", "Parent Tasks were skipped"),
+            ],
+        ),
+        row(
+            "one combination that fails stops those that have not begun",
+            "  tasks:
+    - { name: m, taskRef: { name: picky }, matrix: { params: [{ name: text, value: [good, bad, other] }] } }
+    - { name: after, taskRef: { name: echo }, runAfter: [m] }
+"
+            ,
+            1,
+            &[("after reason", "PipelineRun was stopping"), ("m[bad] status", "Failed"), ("m[good] status", "Succeeded"), ("m[other] reason", "PipelineRun was stopping")],
+        ),
+        row(
+            "in finally, and with failures passed over",
+            "  tasks: [{ name: a, taskRef: { name: echo } }]
+  finally:
+    - { name: f, taskRef: { name: picky }, onError: continue, matrix: { params: [{ name: text, value: [bad, good] }] } }
+",
+            0,
+            &[("f[bad] afterFailure", "FailureIgnored"), ("f[good] status", "Succeeded"), ("reason", "Succeeded")],
+        ),
+    ];
+    let world = World::with(&[Task::Test("echo"), Task::Test("stamp"), Task::Test("picky")]);
+    let rows: Vec<Row> = rows.into_iter().map(|row| Row { args: &["--jobs", "1"], ..row }).collect();
+    check(&world, &rows);
+}
+
+const CHILD: &str = "apiVersion: cofferdam.dev/v1
+kind: Pipeline
+metadata: { name: child }
+spec:
+  params: [{ name: word, enum: [a, b, c] }, { name: prefix, default: '<' }]
+  inputs: [{ name: tree }]
+  results: [{ name: said, value: $(tasks.say.results.text) }, { name: last, value: $(finally.end.results.text) }]
+  outputs: [{ name: copy, from: $(tasks.say.outputs.copy) }]
+  tasks:
+    - { name: look, taskRef: { name: stamp }, inputs: [{ name: source, from: $(inputs.tree) }] }
+    - { name: say, taskRef: { name: echo }, params: [{ name: text, value: '$(params.prefix)$(params.word) $(context.pipeline.name)' }], runAfter: [look] }
+  finally:
+    - { name: end, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.status) }] }
+";
+
+#[test]
+fn a_pipeline_runs_in_another_like_a_function() {
+    let world = World::with(&[Task::Test("echo"), Task::Test("stamp"), Task::Test("fail")]);
+    world.write(".cofferdam/parts/child.yaml", CHILD);
+    world.write(
+        ".cofferdam/bad.yaml",
+        "apiVersion: cofferdam.dev/v1
+kind: Pipeline
+metadata: { name: bad }
+spec:
+  tasks: [{ name: x, taskRef: { name: fail } }, { name: y, taskRef: { name: echo }, runAfter: [x] }]
+  finally: [{ name: z, taskRef: { name: echo } }]
+",
+    );
+    let rows = [
+        row(
+            "params, artifacts and results go in and out",
+            "  tasks:
+    - { name: first, taskRef: { name: echo }, params: [{ name: text, value: b }] }
+    - name: inner
+      pipelineRef: { file: parts/child.yaml }
+      params: [{ name: word, value: $(tasks.first.results.text) }]
+      inputs: [{ name: tree, from: $(tasks.first.outputs.copy) }]
+    - { name: after, taskRef: { name: echo }, params: [{ name: text, value: '$(tasks.inner.results.said) $(tasks.inner.results.last)' }] }
+    - { name: read, taskRef: { name: stamp }, inputs: [{ name: source, from: $(tasks.inner.outputs.copy) }] }
+",
+            0,
+            &[
+                ("inner/say results.text", "<b child"),
+                ("inner/end results.text", "Succeeded"),
+                ("@inner reason", "Succeeded"),
+                ("@inner results.said", "<b child"),
+                ("after results.text", "<b child Succeeded"),
+                ("read status", "Succeeded"),
+            ],
+        ),
+        row(
+            "with a matrix, each combination a pipeline",
+            "  tasks:
+    - { name: first, taskRef: { name: echo } }
+    - { name: inner, pipelineRef: { file: parts/child.yaml }, matrix: { params: [{ name: word, value: [a, b] }] }, inputs: [{ name: tree, from: $(tasks.first.outputs.copy) }] }
+    - { name: after, taskRef: { name: echo }, params: [{ name: list, value: '$(tasks.inner.results.said[*])' }, { name: text, value: '$(tasks.inner[b].results.last)' }] }
+",
+            0,
+            &[
+                ("inner[b]/say results.text", "<b child"),
+                ("after results.list", r#"["<a child","<b child"]"#),
+                ("after results.text", "Succeeded"),
+            ],
+        ),
+        row(
+            "written in its place it sees the params around it, and its own first",
+            "  params: [{ name: outer, default: o }, { name: both, default: outer }, { name: list, default: [x] }]
+  tasks:
+    - name: inner
+      params: [{ name: both, value: inner }]
+      pipelineSpec:
+        params: [{ name: both }]
+        results: [{ name: r, value: $(tasks.t.results.text) }]
+        tasks: [{ name: t, taskRef: { name: echo }, params: [{ name: text, value: '$(params.outer) $(params.both)' }, { name: list, value: '$(params.list[*])' }] }]
+",
+            0,
+            &[("inner/t results.text", "o inner"), ("inner/t results.list", r#"["x"]"#)],
+        ),
+        row(
+            "its failure is the task's: tried again as a whole",
+            "  tasks:
+    - { name: inner, pipelineRef: { file: bad.yaml }, retries: { max: 1, backoff: 10ms } }
+    - { name: after, taskRef: { name: echo }, runAfter: [inner] }
+",
+            1,
+            &[
+                ("@inner afterFailure", "ToBeRetried"),
+                ("@inner#2 reason", "Failed"),
+                ("inner/z status", "Succeeded"),
+                ("inner#2/x status", "Failed"),
+                ("inner#2/y reason", "PipelineRun was stopping"),
+                ("after reason", "PipelineRun was stopping"),
+            ],
+        ),
+        row(
+            "its failure can be passed over",
+            "  tasks:
+    - { name: inner, pipelineRef: { file: bad.yaml }, onError: continue }
+    - { name: after, taskRef: { name: echo }, runAfter: [inner] }
+",
+            0,
+            &[("after status", "Succeeded"), ("@inner afterFailure", "FailureIgnored")],
+        ),
+        row(
+            "a value known only at run time that its params do not take",
+            "  tasks:
+    - { name: first, taskRef: { name: echo }, params: [{ name: text, value: z }] }
+    - { name: inner, pipelineRef: { file: parts/child.yaml }, params: [{ name: word, value: $(tasks.first.results.text) }], inputs: [{ name: tree, from: $(tasks.first.outputs.copy) }] }
+",
+            1,
+            &[("@inner reason", "InvalidParamValue"), ("inner/look status", "Skipped")],
+        ),
+    ];
+    check(&world, &rows);
+}
+
+#[test]
+fn time_runs_out_for_a_task_for_tasks_for_finally_and_for_all() {
+    let slow = "{ name: slow, taskRef: { name: stall }, params: [{ name: how, value: loop }] }";
+    let rows = [
+        row(
+            "tasks",
+            format!(
+                "  timeouts: {{ pipeline: 1h, tasks: 300ms }}\n  tasks: [{slow}, {{ name: after, taskRef: {{ name: echo }}, runAfter: [slow] }}]\n  finally: [{{ name: f, taskRef: {{ name: echo }}, params: [{{ name: text, value: $(tasks.slow.reason) }}] }}]\n"
+            )
+            .leak(),
+            1,
+            &[
+                ("reason", "PipelineRunTimeout"),
+                ("slow reason", "TaskRunCancelled"),
+                ("slow message", "TaskRun cancelled as the PipelineRun it belongs to has timed out."),
+                ("after reason", "PipelineRun Tasks timeout has been reached"),
+                ("f results.text", "TaskRunCancelled"),
+            ],
+        ),
+        row(
+            "all of it: finally has no time left either",
+            format!("  timeouts: {{ pipeline: 300ms }}\n  tasks: [{slow}]\n  finally: [{{ name: f, taskRef: {{ name: echo }} }}]\n").leak(),
+            1,
+            &[("reason", "PipelineRunTimeout"), ("f reason", "PipelineRun timeout has been reached")],
+        ),
+        row(
+            "finally",
+            format!("  timeouts: {{ pipeline: 1h, finally: 300ms }}\n  tasks: [{{ name: a, taskRef: {{ name: echo }} }}]\n  finally: [{slow}]\n").leak(),
+            1,
+            &[("reason", "PipelineRunTimeout"), ("slow reason", "TaskRunCancelled")],
+        ),
+        row(
+            "one task, tried again, and one nested pipeline",
+            "  tasks:
+    - { name: t, taskRef: { name: stall }, params: [{ name: how, value: loop }], timeout: 200ms, retries: { max: 1, backoff: 10ms, on: [timeout] }, onError: stopAndFail }
+",
+            1,
+            &[("t reason", "TaskRunTimeout"), ("t earlier.0.reason", "TaskRunTimeout"), ("reason", "Failed")],
+        ),
+        row(
+            "a nested pipeline",
+            format!("  tasks: [{{ name: n, timeout: 300ms, pipelineSpec: {{ tasks: [{slow}] }} }}]\n").leak(),
+            1,
+            &[("@n reason", "PipelineRunTimeout"), ("n/slow reason", "TaskRunCancelled"), ("reason", "Failed")],
+        ),
+    ];
+    let world = World::with(&[Task::Test("echo"), Task::Hostile("stall")]);
+    check(&world, &rows);
+    let runs = world.runs();
+    let late = runs.iter().find(|run| run["reason"] == "PipelineRunTimeout").unwrap();
+    assert!(late["message"].as_str().unwrap().contains("; slowest: slow ("), "{late}");
+}
+
+#[test]
+fn a_pipeline_run_names_a_pipeline_and_gives_it_params() {
+    let world = World::with(TASKS);
+    world.write(
+        ".cofferdam/build.yaml",
+        "apiVersion: cofferdam.dev/v1
+kind: Pipeline
+metadata: { name: build }
+spec:
+  params: [{ name: hermetic, default: 'false' }, { name: list, type: array, default: [] }]
+  tasks: [{ name: t, taskRef: { name: echo }, params: [{ name: text, value: $(params.hermetic) }, { name: list, value: '$(params.list[*])' }] }]
+",
+    );
+    let run = |spec: &str| {
+        let text = format!(
+            "apiVersion: cofferdam.dev/v1\nkind: PipelineRun\nmetadata: {{ name: nightly }}\nspec:\n{spec}"
+        );
+        world.write(".cofferdam/run.yaml", text);
+    };
+    run(
+        "  pipelineRef: { file: build.yaml }\n  params:\n    - name: hermetic\n      value: 'true'\n    - { name: list, value: [a] }\n",
+    );
+    let (status, json) = world.run_json(&[".cofferdam/run.yaml"]);
+    assert_eq!(status, 0, "{json}");
+    assert_eq!(json["pipeline"], "nightly");
+    assert_eq!(task(&json, "t")["results"]["text"], "true");
+    assert_eq!(task(&json, "t")["results"]["list"], json!(["a"]));
+    // The command line goes before the file.
+    let (_, json) = world.run_json(&[".cofferdam/run.yaml", "--param", "hermetic=maybe"]);
+    assert_eq!(task(&json, "t")["results"]["text"], "maybe");
+    run("  timeouts: { pipeline: 5m }\n  pipelineSpec: { tasks: [{ name: t, taskRef: { name: echo } }] }\n");
+    assert_eq!(world.run_json(&[".cofferdam/run.yaml"]).0, 0);
+    for (spec, code, place) in [
+        (
+            "  pipelineRef: { file: build.yaml }\n  params: [{ name: hermetc, value: x }]\n",
+            "plan/unknown-name",
+            "run.yaml:6:20",
+        ),
+        (
+            "  pipelineRef: { file: build.yaml }\n  params: [{ name: hermetic, value: [x] }]\n",
+            "plan/invalid-value",
+            "run.yaml:6:30",
+        ),
+        ("  pipelineRef: { file: gone.yaml }\n", "plan/unreadable-component", "run.yaml:5:"),
+        ("  pipelineRef: { file: ../../etc/passwd }\n", "plan/", "run.yaml:5:"),
+        ("  pipelineRef: { file: run.yaml }\n", "plan/not-a-pipeline", "run.yaml:5:"),
+        ("  params: []\n", "plan/invalid-value", "run.yaml:4:1"),
+        ("  pipelineRef: { file: a, bundle: b }\n", "plan/ambiguous-pipeline", "run.yaml:5:"),
+    ] {
+        run(spec);
+        let done = world.run(&["run", ".cofferdam/run.yaml"]);
+        assert_eq!(done.status, 3, "{spec}: {done:?}");
+        assert!(done.err.contains(code) && done.err.contains(place), "{spec}: {done:?}");
+    }
+}
