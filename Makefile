@@ -59,7 +59,7 @@ unit: toolchain ## Run all tests
 
 # libFuzzer needs a C++ compiler and unstable flags of rustc, which nothing else
 # here does; tests/fuzz has the targets for it.
-fuzz: toolchain ## Mutate host patterns and manifests, a minute each, not guided by coverage
+fuzz: toolchain ## Mutate host patterns, manifests and files of Tekton, a minute each, not guided by coverage
 	cargo test --package cofferdam --test cases -- --ignored robustness::
 
 deny: toolchain ## Check licences, advisories and sources of dependencies

@@ -77,7 +77,17 @@ fn another_pipeline_of_the_file_can_be_chosen() {
     let error = super::import(&request).unwrap_err();
     let ImportError::NoPipeline { why, help, .. } = error else { panic!("{error:?}") };
     assert_eq!(why, "no pipeline of the file is called `nightyl`");
-    assert_eq!(help, "it holds `release-`, `release`, `nightly`");
+    assert_eq!(help, "did you mean `nightly`? there is: nightly, release, release-");
+}
+
+#[test]
+fn a_task_that_is_not_there_cannot_be_chosen() {
+    let text = include_str!("../../../tests/fixtures/tekton/whole.yaml");
+    let error = import(&request(text, &[("show-sbon", "mine")])).unwrap_err();
+    let ImportError::NoTask { help, .. } = error else { panic!("{error:?}") };
+    assert_eq!(help, "did you mean `show-sbom`? there is: git-clone, sast-unicode-check, show-sbom");
+    let chosen = imported(text, &[("show-sbom", "mine:2.0.0")]);
+    assert!(chosen.pipeline.contains("name: mine\n        version: \"2.0.0\"\n"), "{}", chosen.pipeline);
 }
 
 #[test]
@@ -293,7 +303,7 @@ fn what_is_no_pipeline_of_tektons_is_refused() {
         let found = match error {
             ImportError::Unreadable(fault) => fault.place,
             ImportError::NotTekton { place, .. } | ImportError::NoPipeline { place, .. } => place,
-            ImportError::TooLarge { .. } => Place::default(),
+            ImportError::NoTask { .. } | ImportError::TooLarge { .. } => Place::default(),
         };
         assert_eq!(found.to_string(), place, "{text:?}");
     }
