@@ -181,7 +181,7 @@ impl Converter<'_> {
                 Role::Param(ours) => {
                     let value = match param.get("value") {
                         Some(value) => scope.value(value.node),
-                        None => Ok(Yaml::text("")),
+                        None => Ok(param.empty("value").unwrap_or_else(|| Yaml::text(""))),
                     };
                     value
                         .and_then(|value| {

@@ -277,6 +277,16 @@ fn what_pipelines_as_code_fills_in_becomes_a_param_that_must_be_given() {
 }
 
 #[test]
+fn an_empty_list_is_a_value() {
+    let text = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: { name: p }\nspec:\n  params: [{ name: list, value: [] }]\n  pipelineSpec:
+    params: [{ name: list, type: array, default: [a] }]
+    tasks: [{ name: t, taskRef: { name: x }, params: [{ name: p, value: [] }, { name: q, value: ['$(params.list[*])'] }] }]\n";
+    let read = Document::parse(&imported(text, &[("x", "x")]).pipeline).unwrap().to_json();
+    assert_eq!(read.pointer("/spec/params/0/default"), Some(&serde_json::json!([])));
+    assert_eq!(read.pointer("/spec/tasks/0/params/0/value"), Some(&serde_json::json!([])));
+}
+
+#[test]
 fn what_is_no_pipeline_of_tektons_is_refused() {
     for (text, what, place) in [
         ("a: b\n", "this is no file of Tekton: no `apiVersion` is in it", "1:1"),
@@ -359,7 +369,8 @@ fn large_files_are_converted_or_refused_and_never_for_long() {
             n + 1
         )
     });
-    for tasks in [chain, fan, volumes, lost] {
+    let bare = many(&|n| format!("    - {{ name: a{n} }}\n"));
+    for tasks in [chain, fan, volumes, lost, bare] {
         let text = format!("{head}  tasks:\n{tasks}");
         let _ = import(&request(&text, &[("x", "x")]));
     }
