@@ -277,6 +277,23 @@ fn what_pipelines_as_code_fills_in_becomes_a_param_that_must_be_given() {
 }
 
 #[test]
+fn a_condition_on_what_the_host_does_is_told_unless_it_always_holds() {
+    for (input, told) in [("$(tasks.init.results.build)", 0), ("$(params.clone)", 1)] {
+        let text = format!(
+            "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {{ name: p }}\nspec:\n  tasks:
+    - {{ name: init, taskRef: {{ name: init }} }}
+    - {{ name: clone, taskRef: {{ name: git-clone }}, when: [{{ input: {input}, operator: in, values: ['true'] }}] }}
+    - {{ name: bom, taskRef: {{ name: show-sbom }} }}\n"
+        );
+        let import = imported(&text, &[]);
+        assert_eq!(import.left_out.len(), told, "{:?}", import.left_out);
+        assert!(
+            import.left_out.iter().all(|left| (left.line, left.path.as_str()) == (7, "spec.tasks[1].when"))
+        );
+    }
+}
+
+#[test]
 fn an_empty_list_is_a_value() {
     let text = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: { name: p }\nspec:\n  params: [{ name: list, value: [] }]\n  pipelineSpec:
     params: [{ name: list, type: array, default: [a] }]
