@@ -86,6 +86,10 @@ fn what_is_no_file_of_tekton_is_refused_with_its_place() {
     assert_eq!(world.run(&["import", "x.yaml"]).status, 3);
     world.write("x.yaml", fixture("whole.yaml"));
     world.run(&["import", "x.yaml", "--task", "a"]).refused(2, "usage/invalid", "NAME=REFERENCE");
+    world
+        .run(&["import", "x.yaml", "--task", "a=b"])
+        .refused(2, "usage/invalid", "`a`")
+        .says("there is: git-clone,");
     world.run(&["import", "x.yaml", "--pipeline", "other"]).refused(3, "document/no-pipeline", "x.yaml:2:1");
 }
 

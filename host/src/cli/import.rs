@@ -86,6 +86,7 @@ fn failure(file: &str, text: &str, error: ImportError) -> Failure {
         ImportError::NoPipeline { help, place, .. } => {
             Failure::at(file, text, place, ("document/no-pipeline", &message, &help))
         }
+        ImportError::NoTask { help, .. } => Failure::usage(message, help),
         ImportError::TooLarge { .. } => {
             Failure::invalid("document/too-large", message, "split the pipeline into several files")
         }

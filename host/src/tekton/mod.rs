@@ -17,9 +17,9 @@ mod task;
 mod tests;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cofferdam_manifest::{Document, Fault, Place};
+use cofferdam_manifest::{Document, Fault, Place, nearest};
 use serde::Serialize;
 
 use pipeline::Converter;
@@ -117,6 +117,14 @@ pub enum ImportError {
         /// Where that is seen.
         place: Place,
     },
+    /// A task of ours was named for a task that is not there.
+    #[error("no task of the pipeline comes from `{name}`")]
+    NoTask {
+        /// The name that was given.
+        name: String,
+        /// What to type next.
+        help: String,
+    },
     /// What would be written is more than is read again.
     #[error("the pipeline would have {bytes} bytes, more than is read again")]
     TooLarge {
@@ -175,8 +183,20 @@ pub fn import(request: &ImportRequest<'_>) -> Result<Import, ImportError> {
         return Err(ImportError::TooLarge { bytes: pipeline.len() });
     }
     let Converter { mut left, tasks, .. } = converter;
+    let origins: BTreeSet<&str> =
+        tasks.iter().map(|task| task.origin.as_str()).filter(|name| !name.is_empty()).collect();
+    if let Some(name) = request.tasks.keys().find(|name| !origins.contains(name.as_str())) {
+        return Err(ImportError::NoTask { name: name.clone(), help: known(name, origins) });
+    }
     left.sort_by_key(|left| (left.line, left.column));
     Ok(Import { name, pipeline, tasks, left_out: left })
+}
+
+/// The name that was meant, then all there are.
+fn known(name: &str, names: BTreeSet<&str>) -> String {
+    let meant = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
+    let all: Vec<&str> = names.into_iter().collect();
+    format!("{}there is: {}", meant.unwrap_or_default(), all.join(", "))
 }
 
 fn is_run(root: &At<'_>) -> bool {
@@ -261,10 +281,10 @@ fn choose<'p, 'a>(pipelines: &'p [At<'a>], wanted: Option<&str>) -> Result<&'p A
     let named = |root: &&At<'_>| wanted.is_none_or(|wanted| name_of(root).is_some_and(|name| name == wanted));
     let fitting = || pipelines.iter().filter(named);
     fitting().find(|root| is_run(root)).or_else(|| fitting().next()).ok_or_else(|| {
-        let names: Vec<String> =
-            pipelines.iter().filter_map(name_of).map(|name| format!("`{name}`")).collect();
+        let names: Vec<_> = pipelines.iter().filter_map(name_of).collect();
+        let names = names.iter().map(AsRef::as_ref).collect();
         let why = format!("no pipeline of the file is called `{}`", wanted.unwrap_or_default());
         let place = pipelines.first().map_or(Place { line: 1, column: 1 }, |root| root.place);
-        ImportError::NoPipeline { why, help: format!("it holds {}", names.join(", ")), place }
+        ImportError::NoPipeline { why, help: known(wanted.unwrap_or_default(), names), place }
     })
 }

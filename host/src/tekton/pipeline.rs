@@ -65,12 +65,14 @@ impl<'r> Converter<'r> {
     /// What was left out since then and no comment tells of yet, as comments.
     pub(super) fn comments(&mut self, since: usize) -> Vec<String> {
         self.told.resize(self.left.len(), false);
-        let left = self.left.iter().zip(&mut self.told).skip(since).filter(|(_, told)| !**told);
-        left.map(|(left, told)| {
+        let left = self.left.get(since..).unwrap_or_default();
+        let told = self.told.get_mut(since..).unwrap_or_default();
+        let mut comments = Vec::new();
+        for (left, told) in left.iter().zip(told).filter(|(_, told)| !**told) {
             *told = true;
-            format!("left out: {}; instead: {}", left.what, left.instead)
-        })
-        .collect()
+            comments.push(format!("left out: {}; instead: {}", left.what, left.instead));
+        }
+        comments
     }
 
     /// A Pipeline or a PipelineRun; `spec` is the pipeline's own.
@@ -326,19 +328,12 @@ impl<'r> Converter<'r> {
         if let Some(text) = at.text_of("description") {
             out.push("description", Yaml::text(text));
         }
-        let default = given.and_then(|given| given.get("value")).or_else(|| at.get("default"));
-        let empty = at.empty("default").filter(|_| given.is_none_or(|given| given.get("value").is_none()));
-        if let Some(default) = default {
-            match literal(&default) {
-                Ok(value) => out.push("default", value),
-                Err(loss) => self.lose(
-                    &default,
-                    format!("the value of the param `{name}`: {}", loss.why),
-                    &loss.instead,
-                ),
+        match given.and_then(|given| literal_of(given, "value")).or_else(|| literal_of(at, "default")) {
+            Some(Ok(value)) => out.push("default", value),
+            Some(Err((value, loss))) => {
+                self.lose(&value, format!("the value of the param `{name}`: {}", loss.why), &loss.instead);
             }
-        } else if let Some(empty) = empty {
-            out.push("default", empty);
+            None => {}
         }
         if let Some(choices) = at.get("enum").and_then(|choices| literal(&choices).ok()) {
             out.push("enum", choices);
@@ -368,6 +363,14 @@ fn not_needed(root: &At<'_>) -> Option<String> {
         annotations.iter().filter(|(key, _)| !key.starts_with(AS_CODE)).map(|(key, _)| format!("`{key}`")),
     );
     (!names.is_empty()).then(|| format!("not needed, of the metadata: {}", names.join(", ")))
+}
+
+/// The value under a key; an empty list is one, which `get` takes for none.
+fn literal_of<'a>(at: &At<'a>, key: &str) -> Option<Result<Yaml, (At<'a>, Loss)>> {
+    match at.get(key) {
+        Some(value) => Some(literal(&value).map_err(|loss| (value, loss))),
+        None => at.empty(key).map(Ok),
+    }
 }
 
 /// A value that is no template: nothing in it is replaced, here or there, but

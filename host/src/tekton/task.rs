@@ -67,6 +67,15 @@ impl Converter<'_> {
                         self.lose(&param, what, "prepare the source so before the run");
                     }
                 }
+                let always =
+                    scope.conditions(planned).is_ok_and(|(when, _)| when.as_ref().is_none_or(is_always));
+                if let Some(when) = planned.at.get("when").filter(|_| !always) {
+                    let what = format!(
+                        "the `when` of the task `{}`, which the host does in every run",
+                        planned.name
+                    );
+                    self.lose(&when, what, "put the condition on the tasks that need it");
+                }
                 (Became::Host, Some(format!("not needed: the task {came_from}: {why}")), None)
             }
             Fate::Task(ours) => {
@@ -181,7 +190,7 @@ impl Converter<'_> {
                 Role::Param(ours) => {
                     let value = match param.get("value") {
                         Some(value) => scope.value(value.node),
-                        None => Ok(Yaml::text("")),
+                        None => Ok(param.empty("value").unwrap_or_else(|| Yaml::text(""))),
                     };
                     value
                         .and_then(|value| {
@@ -258,6 +267,22 @@ impl Converter<'_> {
         }
         found
     }
+}
+
+/// Whether conditions hold whatever happens, such as "true" in ["true"].
+fn is_always(when: &Yaml) -> bool {
+    let Yaml::List(conditions) = when else { return false };
+    conditions.iter().filter_map(|condition| condition.value.as_ref()).all(|condition| {
+        let mut texts = Vec::new();
+        condition.texts(&mut |text| texts.push(text));
+        let Yaml::Map(entries) = condition else { return false };
+        let part = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+        let (Some(Yaml::Text(input)), Some(Yaml::List(values))) = (part("input"), part("values")) else {
+            return false;
+        };
+        let within = values.iter().any(|value| value.value.as_ref() == Some(&Yaml::Text(input.clone())));
+        part("operator") == Some(&Yaml::text("in")) && within && !texts.iter().any(|text| text.contains("$("))
+    })
 }
 
 /// What a param of a task of Tekton's is to the task that takes its place.

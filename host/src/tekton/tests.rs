@@ -77,7 +77,17 @@ fn another_pipeline_of_the_file_can_be_chosen() {
     let error = super::import(&request).unwrap_err();
     let ImportError::NoPipeline { why, help, .. } = error else { panic!("{error:?}") };
     assert_eq!(why, "no pipeline of the file is called `nightyl`");
-    assert_eq!(help, "it holds `release-`, `release`, `nightly`");
+    assert_eq!(help, "did you mean `nightly`? there is: nightly, release, release-");
+}
+
+#[test]
+fn a_task_that_is_not_there_cannot_be_chosen() {
+    let text = include_str!("../../../tests/fixtures/tekton/whole.yaml");
+    let error = import(&request(text, &[("show-sbon", "mine")])).unwrap_err();
+    let ImportError::NoTask { help, .. } = error else { panic!("{error:?}") };
+    assert_eq!(help, "did you mean `show-sbom`? there is: git-clone, sast-unicode-check, show-sbom");
+    let chosen = imported(text, &[("show-sbom", "mine:2.0.0")]);
+    assert!(chosen.pipeline.contains("name: mine\n        version: \"2.0.0\"\n"), "{}", chosen.pipeline);
 }
 
 #[test]
@@ -267,6 +277,33 @@ fn what_pipelines_as_code_fills_in_becomes_a_param_that_must_be_given() {
 }
 
 #[test]
+fn a_condition_on_what_the_host_does_is_told_unless_it_always_holds() {
+    for (input, told) in [("$(tasks.init.results.build)", 0), ("$(params.clone)", 1)] {
+        let text = format!(
+            "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {{ name: p }}\nspec:\n  tasks:
+    - {{ name: init, taskRef: {{ name: init }} }}
+    - {{ name: clone, taskRef: {{ name: git-clone }}, when: [{{ input: {input}, operator: in, values: ['true'] }}] }}
+    - {{ name: bom, taskRef: {{ name: show-sbom }} }}\n"
+        );
+        let import = imported(&text, &[]);
+        assert_eq!(import.left_out.len(), told, "{:?}", import.left_out);
+        assert!(
+            import.left_out.iter().all(|left| (left.line, left.path.as_str()) == (7, "spec.tasks[1].when"))
+        );
+    }
+}
+
+#[test]
+fn an_empty_list_is_a_value() {
+    let text = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: { name: p }\nspec:\n  params: [{ name: list, value: [] }]\n  pipelineSpec:
+    params: [{ name: list, type: array, default: [a] }]
+    tasks: [{ name: t, taskRef: { name: x }, params: [{ name: p, value: [] }, { name: q, value: ['$(params.list[*])'] }] }]\n";
+    let read = Document::parse(&imported(text, &[("x", "x")]).pipeline).unwrap().to_json();
+    assert_eq!(read.pointer("/spec/params/0/default"), Some(&serde_json::json!([])));
+    assert_eq!(read.pointer("/spec/tasks/0/params/0/value"), Some(&serde_json::json!([])));
+}
+
+#[test]
 fn what_is_no_pipeline_of_tektons_is_refused() {
     for (text, what, place) in [
         ("a: b\n", "this is no file of Tekton: no `apiVersion` is in it", "1:1"),
@@ -293,7 +330,7 @@ fn what_is_no_pipeline_of_tektons_is_refused() {
         let found = match error {
             ImportError::Unreadable(fault) => fault.place,
             ImportError::NotTekton { place, .. } | ImportError::NoPipeline { place, .. } => place,
-            ImportError::TooLarge { .. } => Place::default(),
+            ImportError::NoTask { .. } | ImportError::TooLarge { .. } => Place::default(),
         };
         assert_eq!(found.to_string(), place, "{text:?}");
     }
@@ -349,7 +386,8 @@ fn large_files_are_converted_or_refused_and_never_for_long() {
             n + 1
         )
     });
-    for tasks in [chain, fan, volumes, lost] {
+    let bare = many(&|n| format!("    - {{ name: a{n} }}\n"));
+    for tasks in [chain, fan, volumes, lost, bare] {
         let text = format!("{head}  tasks:\n{tasks}");
         let _ = import(&request(&text, &[("x", "x")]));
     }

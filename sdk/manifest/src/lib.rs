@@ -32,4 +32,4 @@ pub use manifest::{
 };
 pub use name::{Identifier, InvalidName, Name};
 pub use quantity::{InvalidQuantity, Quantity, Span};
-pub use shape::{decode, schema};
+pub use shape::{decode, nearest, schema};

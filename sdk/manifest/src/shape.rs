@@ -216,15 +216,21 @@ fn quote_hint(kind: &NodeKind, allowed: &[&str]) -> Option<String> {
 }
 
 /// The nearest of some known words, if one is near enough to be what was meant.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let distance = |name: &'k str| (strsim::damerau_levenshtein(word, name), name);
+    // A word of another length is another word: far, without a look at it.
+    let alike = |name: &&str| name.len().abs_diff(word.len()) <= 1 + name.len() / 4;
+    let near = known.into_iter().filter(alike).map(distance);
+    near.filter(|(distance, name)| *distance <= 1 + name.len() / 4).min().map(|(_, name)| name)
+}
+
+/// What to write for a word that is not known: the one that was meant, or else
+/// all there are.
 fn suggestion<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
     let known: Vec<&str> = known.collect();
-    let near = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name), *name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .min();
-    match near {
-        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+    match nearest(word, known.iter().copied()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
         None if known.is_empty() => None,
         None => Some(format!("it takes: {}", known.join(", "))),
     }
@@ -259,6 +265,22 @@ mod tests {
                 "6:12 document/wrong-type `results` takes a list, not a mapping",
             ]
         );
+    }
+
+    #[test]
+    fn only_a_word_that_is_near_is_taken_for_what_was_meant() {
+        let known = ["name", "params", "runAfter"];
+        for (word, meant) in [
+            ("parms", Some("params")),
+            ("runafter", Some("runAfter")),
+            ("mane", Some("name")),
+            ("nmae", Some("name")),
+            ("", None),
+            ("xyz", None),
+        ] {
+            assert_eq!(nearest(word, known), meant, "{word}");
+        }
+        assert_eq!(nearest(&"a".repeat(1 << 22), known), None);
     }
 
     #[test]
