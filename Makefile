@@ -55,6 +55,7 @@ lint: toolchain ## Check format and lints
 	cargo clippy --target wasm32-wasip2 $(PLUGINS:%=--package cofferdam-%) --package cofferdam-sdk -- -D warnings
 
 unit: toolchain ## Run all tests
+	tests/install-tools
 	cargo test --workspace
 
 # libFuzzer needs a C++ compiler and unstable flags of rustc, which nothing else

@@ -39,6 +39,7 @@ mod reads;
 mod registry_attacks;
 mod robustness;
 mod runs;
+mod screens;
 mod secrets;
 mod source;
 mod tampering;

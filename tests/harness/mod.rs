@@ -2,6 +2,7 @@
 
 mod server;
 mod tasks;
+mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 pub(crate) use server::{Authority, Received, Server, reply, reply_chunked};
 pub(crate) use tasks::{Task, task_file};
+pub(crate) use terminal::Terminal;
 
 /// The repository.
 pub(crate) fn repository() -> &'static Path {

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use console::{measure_text_width, truncate_str};
+use console::{measure_text_width, strip_ansi_codes, truncate_str};
 
 /// Columns and rows of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +91,50 @@ impl Screen {
         if self.drawn.is_empty() {
             return String::new();
         }
-        let rows = |line: &String| measure_text_width(line).div_ceil(size.width.max(1)).max(1);
-        let above: usize = self.drawn.iter().map(rows).sum::<usize>() - 1;
-        match above.min(size.height.saturating_sub(1)) {
-            0 => "\r\u{1b}[J".to_owned(),
-            up => format!("\r\u{1b}[{up}A\u{1b}[J"),
+        // What has scrolled out of the terminal since is out of reach.
+        let above = self.drawn.iter().map(|line| rows(line, size.width)).sum::<usize>() - 1;
+        let up = match above.min(size.height.saturating_sub(1)) {
+            0 => String::new(),
+            up => format!("\u{1b}[{up}A"),
+        };
+        // Some terminals keep what is cleared from the very first place of the
+        // screen on, as if it had scrolled away: clear the row, then from its
+        // second place on.
+        format!("\r{up}\u{1b}[K\u{1b}[C\u{1b}[J\r")
+    }
+}
+
+/// How many rows a line takes once it is broken anew at a width.
+fn rows(line: &str, width: usize) -> usize {
+    let (mut rows, mut column) = (1, 0);
+    for c in strip_ansi_codes(line).chars() {
+        // A wide character is never broken: it begins the next row.
+        let wide = measure_text_width(c.encode_utf8(&mut [0; 4]));
+        if column + wide > width && column > 0 {
+            (rows, column) = (rows + 1, 0);
+        }
+        column += wide;
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_as_terminals_break_lines() {
+        for (line, width, count) in [
+            ("", 10, 1),
+            ("1234567890", 10, 1),
+            ("1234567890", 9, 2),
+            ("日本語", 6, 1),
+            ("日本語", 5, 2),
+            ("a日本語", 4, 3),
+            ("\u{1b}[1mabcd\u{1b}[0m", 4, 1),
+            ("abc", 0, 3),
+        ] {
+            assert_eq!(rows(line, width), count, "{line:?} at {width}");
         }
     }
 }

@@ -337,9 +337,9 @@ fn a_screen_draws_over_what_it_drew_and_nothing_else() {
     // Half as wide, each line takes two rows, one of which may have left.
     let narrow = Size { width: 5, height: 5 };
     screen.draw("", lines(&["a"]), narrow).unwrap();
-    assert_eq!(paper.text(), format!("{first}\r\u{1b}[3A\u{1b}[J\u{1b}[?7la\u{1b}[?7h"));
+    assert_eq!(paper.text(), format!("{first}\r\u{1b}[3A\u{1b}[K\u{1b}[C\u{1b}[J\r\u{1b}[?7la\u{1b}[?7h"));
     screen.draw("x\n", Vec::new(), narrow).unwrap();
-    assert!(paper.text().ends_with("\r\u{1b}[Jx\n"));
+    assert!(paper.text().ends_with("\r\u{1b}[K\u{1b}[C\u{1b}[J\rx\n"));
 }
 
 #[test]
