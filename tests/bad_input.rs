@@ -104,8 +104,18 @@ fn what_is_not_supported_yet_is_named_and_never_ignored() {
     }
     let pipeline = world.pipeline_spec("  on: {}\n  tasks: []\n");
     world.run(&["run", &pipeline]).refused(3, "plan/unsupported", "5:3").says("`on`");
-    world.write("t.yaml", "apiVersion: tekton.dev/v1\nkind: PipelineRun\n");
-    world.run(&["run", "t.yaml"]).refused(3, "plan/unsupported", "t.yaml:1:13").says("cofferdam import");
+    world.write(
+        "t.yaml",
+        "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: { name: t }\nspec:\n  workspaces: [{ name: w }]\n  tasks:\n    \
+         - { name: a, taskRef: { name: echo } }\n    - { name: b, taskSpec: { steps: [{ image: x, script: y }] } }\n",
+    );
+    let refused = world.run(&["run", "t.yaml"]).refused(3, "plan/kubernetes-only", "t.yaml:5:3");
+    refused.says("t.yaml:8:").says("inputs");
+    world.write(
+        "t.yaml",
+        "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: { name: t }\nspec:\n  tasks: [{ name: a, taskRef: { name: echo } }]\n",
+    );
+    world.run(&["plan", "t.yaml"]).ok();
 }
 
 #[test]

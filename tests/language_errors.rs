@@ -171,7 +171,12 @@ fn retries_timeouts_and_errors() {
                 "5:",
                 "at most 100 times",
             ),
-            ("  tasks: [{ name: a, taskRef: { name: echo }, retries: -1 }]\n", "document/invalid-value", "5:", "it takes 0 or more"),
+            (
+                "  tasks: [{ name: a, taskRef: { name: echo }, retries: -1 }]\n",
+                "document/invalid-value",
+                "5:",
+                "it takes 0 or more",
+            ),
             (
                 "  tasks: [{ name: a, taskRef: { name: echo }, retries: often }]\n",
                 "document/wrong-type",

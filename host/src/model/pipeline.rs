@@ -15,7 +15,7 @@ use super::control::{ErrorMode, MatrixSpec, PipelineRunSpec, Retries, TimeoutSpe
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pipeline {
-    /// `cofferdam.dev/v1`.
+    /// `cofferdam.dev/v1`, or `tekton.dev/v1`.
     pub api_version: PipelineVersion,
     /// `Pipeline`.
     pub kind: PipelineKind,
@@ -28,9 +28,12 @@ pub struct Pipeline {
 /// The version of the pipeline's own format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PipelineVersion {
-    /// The only version so far.
+    /// The language of this page.
     #[serde(rename = "cofferdam.dev/v1")]
     V1,
+    /// The same as Tekton writes it, without what needs Kubernetes.
+    #[serde(rename = "tekton.dev/v1")]
+    Tekton,
 }
 
 /// What the document describes.
@@ -44,7 +47,7 @@ pub enum PipelineKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PipelineRun {
-    /// `cofferdam.dev/v1`.
+    /// `cofferdam.dev/v1`, or `tekton.dev/v1`.
     pub api_version: PipelineVersion,
     /// `PipelineRun`.
     pub kind: PipelineRunKind,

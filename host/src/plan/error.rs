@@ -24,6 +24,16 @@ pub enum PlanError {
         /// Where.
         place: Place,
     },
+    /// Part of Tekton's language that needs Kubernetes.
+    #[error("{what}: only Kubernetes runs it")]
+    KubernetesOnly {
+        /// What it is.
+        what: String,
+        /// What to do instead.
+        help: String,
+        /// Where.
+        place: Place,
+    },
     /// A name that nothing has.
     #[error("there is no {what} `{name}`")]
     UnknownName {
@@ -151,6 +161,7 @@ impl PlanError {
         match self {
             Self::Document(fault) => fault.kind.code().into(),
             Self::Unsupported { .. } => "plan/unsupported".into(),
+            Self::KubernetesOnly { .. } => "plan/kubernetes-only".into(),
             Self::UnknownName { .. } => "plan/unknown-name".into(),
             Self::DuplicateName { .. } => "plan/duplicate-name".into(),
             Self::Missing { .. } => "plan/missing".into(),
@@ -170,9 +181,10 @@ impl PlanError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Document(fault) => fault.help.clone(),
-            Self::Unsupported { help, .. } | Self::UnknownName { help, .. } | Self::Missing { help, .. } => {
-                Some(help.clone())
-            }
+            Self::Unsupported { help, .. }
+            | Self::KubernetesOnly { help, .. }
+            | Self::UnknownName { help, .. }
+            | Self::Missing { help, .. } => Some(help.clone()),
             Self::Unresolved { source, .. } | Self::NoPipeline { source, .. } => source.help(),
             Self::UnaskedGrant { .. } => {
                 Some("leave it out; what a task asks for: cofferdam task inspect FILE|REFERENCE".to_owned())
@@ -200,6 +212,7 @@ impl PlanError {
         match self {
             Self::Document(fault) => fault.place,
             Self::Unsupported { place, .. }
+            | Self::KubernetesOnly { place, .. }
             | Self::UnknownName { place, .. }
             | Self::DuplicateName { place, .. }
             | Self::Missing { place, .. }

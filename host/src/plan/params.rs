@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cofferdam_manifest::{Value, ValueType};
+use cofferdam_manifest::{Value, ValueType, nearest};
 
 use super::PlanError;
 use super::build::{Builder, Known, Opened, Site};
@@ -85,10 +85,8 @@ pub(crate) fn known_names(meant: &str, known: &[&str], none: &str) -> String {
     if known.is_empty() {
         return none.to_owned();
     }
-    let likeness = |name: &&&str| strsim::normalized_damerau_levenshtein(meant, name);
-    let closest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let list = format!("there is: {}", known.join(", "));
-    match closest.filter(|name| likeness(name) >= 0.6) {
+    match nearest(meant, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`? {list}"),
         None => list,
     }

@@ -5,6 +5,7 @@
 use cofferdam_manifest::{Document, Node, NodeKind};
 
 use super::PlanError;
+use crate::tekton::{KubernetesOnly, kubernetes_only};
 
 const SPEC: &[(&str, &str)] = &[
     ("workspaces", "pass artifacts instead: `inputs` and `outputs`"),
@@ -45,9 +46,14 @@ pub(crate) fn find(document: &Document) -> Vec<PlanError> {
     if let Some((_, node)) = entry(root, "apiVersion")
         && node.kind == NodeKind::Text("tekton.dev/v1".to_owned())
     {
-        let what = "apiVersion: tekton.dev/v1".to_owned();
-        let help = "convert it: cofferdam import FILE".to_owned();
-        errors.push(PlanError::Unsupported { what, help, place: node.place });
+        let found = kubernetes_only(document).into_iter();
+        return found
+            .map(|KubernetesOnly { place, what, instead, .. }| PlanError::KubernetesOnly {
+                what,
+                help: instead.to_owned(),
+                place,
+            })
+            .collect();
     }
     if let Some((_, spec)) = entry(root, "spec") {
         keys(spec, SPEC, &mut errors);
