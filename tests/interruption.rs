@@ -109,7 +109,7 @@ fn the_first_ctrl_c_lets_finally_run_and_the_second_does_not() {
     let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&run["reason"], &run["sealed"]), (&"Cancelled".into(), &true.into()), "{run}");
     assert_eq!(task(&run, "forever")["reason"], "TaskRunCancelled");
-    assert_eq!(task(&run, "tell")["results"]["text"], "None TaskRunCancelled");
+    assert_eq!(task(&run, "tell")["results"]["text"], "Failed TaskRunCancelled");
     assert_eq!(task(&run, "cleanup")["reason"], "TaskRunCancelled");
     world.run(&["verify", &name(&run)]).ok();
 }
