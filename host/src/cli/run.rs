@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
+use tempfile::SpooledTempFile;
 
 use super::commands::RunArgs;
 use super::failure::Failure;
@@ -24,6 +25,9 @@ use crate::report::{Detail, Remarks, RunView, run_text};
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::source::Checkout;
 use crate::store::Store;
+
+/// A larger Statement is kept in a file until it is signed.
+const MAX_BODY: usize = 2 << 20;
 
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     for directory in [&args.outputs, &args.attestations].into_iter().flatten() {
@@ -141,13 +145,18 @@ fn execute(
     // Large where the run is, and of no use for what follows.
     drop((prepared, plan, sandbox));
     let file = tempfile::tempfile_in(work.path());
-    seal(&recorder, &attestor, file.map_err(|error| Failure::io("write to", work.path(), &error))?)?;
+    let file = file.map_err(|error| Failure::io("write to", work.path(), &error))?;
+    seal(&recorder, &attestor, (SpooledTempFile::new_in(MAX_BODY, work.path()), file))?;
     recorder.take().ok_or_else(no_events)
 }
 
 /// Attests the run as a whole, and waits until all of it is on disk.
-fn seal(recorder: &Recorder, attestor: &Attestor<'_>, file: File) -> Result<(), Failure> {
-    attestor.run(file)?;
+fn seal(
+    recorder: &Recorder,
+    attestor: &Attestor<'_>,
+    (body, bundle): (SpooledTempFile, File),
+) -> Result<(), Failure> {
+    attestor.run(body, bundle)?;
     recorder.record(Fact::RunSealed)?;
     Ok(recorder.flush()?)
 }

@@ -121,7 +121,7 @@ impl Serialize for RunDependencies<'_> {
         let source =
             source.flat_map(|source| iter::once(source_dependency(source)).chain(commit_dependency(source)));
         let tasks = record.task_facts().flat_map(|task| {
-            let run = task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, task));
+            let run = task_dependency("pipelineTask", task.start).json(&tekton::TaskRun::new(record, task));
             [task_dependency("task", task.start), run].into_iter().chain(contacts::fetched(task.contacts))
         });
         serializer.collect_seq(iter::once(pipeline).chain(source).chain(tasks))
