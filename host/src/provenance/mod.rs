@@ -101,7 +101,8 @@ impl<'a> Attestor<'a> {
         let signed = self.recorder.read(|record| -> Result<String, AttestError> {
             let statement = run_statement(record).ok_or_else(incomplete)?;
             let mut out = io::BufWriter::with_capacity(BUFFER, &mut body);
-            write(&statement, &mut out).and_then(|()| io::Write::flush(&mut out))
+            write(&statement, &mut out)
+                .and_then(|()| io::Write::flush(&mut out))
                 .map_err(|source| KeyError::Io { action: "write", path: "the statement".into(), source })?;
             drop(out);
             sign_from(&mut body, self.key, &mut io::BufWriter::with_capacity(BUFFER, &mut kept))?;
