@@ -9,7 +9,7 @@ use cofferdam_manifest::Name;
 
 use super::failure::Failure;
 use crate::event::{Journal, RunRecord};
-use crate::model::RunId;
+use crate::provenance::PREDICATE_TYPE;
 use crate::report::visible;
 use crate::store::Store;
 
@@ -40,23 +40,38 @@ pub(crate) fn outputs(record: &RunRecord, store: &Store, directory: &Path) -> Re
 }
 
 /// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, and
-/// `run.sigstore.json` for the run itself.
+/// `run.sigstore.json` for the run itself. Of a task that did not run, the one
+/// about the TaskRun whose outcome it has.
 /// Gives their number.
-pub(crate) fn attestations(journal: &Journal, run: &RunId, directory: &Path) -> Result<usize, Failure> {
-    let attested = journal.attested(run)?;
-    for (task, predicate_type) in &attested {
-        let name = match task {
-            // The database may have been changed by anyone; a name is no path.
-            Some(task) if Name::try_from(task.clone()).is_err() => {
-                let message = format!("`{}` is not the name of a task", visible(task));
-                return Err(Failure::invalid("journal/changed-name", message, "do not rely on this run"));
-            }
-            Some(task) => format!("task-{task}.sigstore.json"),
-            None => "run.sigstore.json".to_owned(),
-        };
-        if let Some(bundle) = journal.bundle(run, task.as_deref(), predicate_type)? {
-            super::write_file(&directory.join(name), &bundle)?;
+pub(crate) fn attestations(
+    journal: &Journal,
+    record: &RunRecord,
+    directory: &Path,
+) -> Result<usize, Failure> {
+    let run = &record.id;
+    let mut count = 0;
+    let mut write = |name: &str, bundle: Option<Vec<u8>>| -> Result<(), Failure> {
+        count += usize::from(bundle.is_some());
+        bundle.map_or(Ok(()), |bundle| super::write_file(&directory.join(name), &bundle))
+    };
+    for (task, predicate_type) in journal.attested(run)? {
+        let name = task.as_deref().map_or_else(|| Ok("run.sigstore.json".to_owned()), file_name)?;
+        write(&name, journal.bundle(run, task.as_deref(), &predicate_type)?)?;
+    }
+    for (task, record) in record.tasks_in_order() {
+        if let Some(reuse) = record.end.as_ref().and_then(|(_, end)| end.reused.as_ref()) {
+            write(&file_name(task)?, journal.bundle(&reuse.run, Some(&reuse.task), PREDICATE_TYPE)?)?;
         }
     }
-    Ok(attested.len())
+    Ok(count)
+}
+
+/// The file of what is attested of a task. The database may have been changed
+/// by anyone; a name is no path.
+fn file_name(task: &str) -> Result<String, Failure> {
+    if Name::try_from(task.to_owned()).is_err() {
+        let message = format!("`{}` is not the name of a task", visible(task));
+        return Err(Failure::invalid("journal/changed-name", message, "do not rely on this run"));
+    }
+    Ok(format!("task-{task}.sigstore.json"))
 }

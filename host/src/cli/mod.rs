@@ -7,6 +7,7 @@ mod commands;
 mod completions;
 mod configuration;
 mod credentials;
+mod execute;
 mod export;
 mod failure;
 mod home;
