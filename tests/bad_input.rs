@@ -109,7 +109,7 @@ fn what_is_not_supported_yet_is_named_and_never_ignored() {
         "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: { name: t }\nspec:\n  workspaces: [{ name: w }]\n  tasks:\n    \
          - { name: a, taskRef: { name: echo } }\n    - { name: b, taskSpec: { steps: [{ image: x, script: y }] } }\n",
     );
-    let refused = world.run(&["run", "t.yaml"]).refused(3, "plan/kubernetes-only", "t.yaml:5:3");
+    let refused = world.run(&["run", "t.yaml"]).refused(3, "plan/kubernetes-only", "t.yaml:5:16");
     refused.says("t.yaml:8:").says("inputs");
     world.write(
         "t.yaml",

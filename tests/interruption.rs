@@ -79,6 +79,41 @@ fn ctrl_c_cancels_in_order_and_is_recorded() {
     }
 }
 
+/// Waits until a task of the newest run stands so.
+fn wait_until(world: &World, name: &'static str, status: &'static str) {
+    wait_for("a task to get there", || {
+        let runs = world.runs();
+        let tasks = runs.first()?["tasks"].as_array()?.clone();
+        tasks.iter().any(|task| task["task"] == name && task["status"] == status).then_some(())
+    });
+}
+
+#[test]
+fn the_first_ctrl_c_lets_finally_run_and_the_second_does_not() {
+    let spec = "  tasks:
+    - { name: forever, taskRef: { name: spin }, timeout: 2m }
+  finally:
+    - { name: tell, taskRef: { name: echo }, params: [{ name: text, value: '$(tasks.status) $(tasks.forever.reason)' }] }
+    - { name: cleanup, taskRef: { name: spin }, timeout: 2m }
+";
+    let world = world();
+    let pipeline = world.pipeline_spec(spec);
+    let mut command = world.command(&["run", &pipeline, "--format", "json"]);
+    let mut running = Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()));
+    wait_until(&world, "forever", "Running");
+    signal(running.child(), Signal::INT);
+    wait_until(&world, "cleanup", "Running");
+    signal(running.child(), Signal::INT);
+    let output = running.output();
+    assert_eq!(output.status.code(), Some(130));
+    let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&run["reason"], &run["sealed"]), (&"Cancelled".into(), &true.into()), "{run}");
+    assert_eq!(task(&run, "forever")["reason"], "TaskRunCancelled");
+    assert_eq!(task(&run, "tell")["results"]["text"], "Failed TaskRunCancelled");
+    assert_eq!(task(&run, "cleanup")["reason"], "TaskRunCancelled");
+    world.run(&["verify", &name(&run)]).ok();
+}
+
 #[test]
 fn a_killed_run_shows_as_interrupted_and_the_next_command_works() {
     let world = world();

@@ -324,9 +324,15 @@ fn params_and_their_choices() {
                 "allows silent",
             ),
             (
-                "  params: [{ name: m, default: plain }]\n  tasks: [{ name: a, taskRef: { name: echo }, params: [{ name: mode, value: $(params.m) }] }]\n",
+                "  params: [{ name: m, default: quiet }]\n  tasks: [{ name: a, taskRef: { name: echo }, params: [{ name: mode, value: $(params.m) }] }]\n",
                 "plan/invalid-value",
                 "6:",
+                "it takes plain, loud",
+            ),
+            (
+                "  tasks:\n    - name: n\n      matrix: { params: [{ name: m, value: [plain] }] }\n      pipelineSpec: { params: [{ name: m }], tasks: [{ name: a, taskRef: { name: echo }, params: [{ name: mode, value: $(params.m) }] }] }\n",
+                "plan/invalid-value",
+                "8:",
                 "allows any string",
             ),
             (

@@ -30,6 +30,13 @@ fn json_lines_are_the_journal_and_nothing_else_is_on_standard_error() {
     for key in ["at", "hash"] {
         assert!(events.iter().all(|event| event[key].is_string()), "{ran:?}");
     }
+    // Not even diagnostics that were asked for.
+    let debug = run_with(
+        &world,
+        &["run", &pipeline, "--log-format", "json", "--format", "json"],
+        &[("COFFERDAM_LOG", "trace")],
+    );
+    assert!(debug.err.lines().all(|line| line.starts_with("{\"run\":")), "{debug:?}");
     // What is wrong before a run begins is JSON on one line, too.
     let none = world.run(&["run", "none.yaml", "--log-format", "json"]);
     assert_eq!((none.status, none.err.lines().count()), (3, 1), "{none:?}");

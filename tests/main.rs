@@ -30,6 +30,7 @@ mod import;
 mod interruption;
 mod language;
 mod language_errors;
+mod language_nested;
 mod limits;
 mod log_formats;
 mod logs;

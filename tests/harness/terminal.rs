@@ -28,10 +28,10 @@ impl Terminal {
         let directory = std::path::Path::new(program.get_program()).parent().unwrap();
         let mut shell = format!("export PATH={}:$PATH\n", directory.display());
         for (name, value) in program.get_envs() {
-            if let (Some(name), Some(value)) = (name.to_str(), value.and_then(|value| value.to_str())) {
-                if name != "PATH" {
-                    shell += &format!("export {name}='{value}'\n");
-                }
+            if let (Some(name), Some(value)) = (name.to_str(), value.and_then(|value| value.to_str()))
+                && name != "PATH"
+            {
+                shell += &format!("export {name}='{value}'\n");
             }
         }
         // The end is seen from what is printed; until then nothing scrolls.

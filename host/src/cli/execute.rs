@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
+use tempfile::SpooledTempFile;
 
 use super::failure::Failure;
 use super::home::Home;
@@ -24,6 +25,9 @@ use crate::provenance::{Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
 use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::store::Store;
+
+/// A larger Statement is kept in a file until it is signed.
+const MAX_BODY: usize = 2 << 20;
 
 /// What is to be run, and how.
 pub(crate) struct Order {
@@ -144,7 +148,8 @@ pub(crate) fn execute(
     std::thread::scope(|scope| {
         // Both wait for the disk: beside each other.
         let kept = scope.spawn(|| reuses.keep(&recorder));
-        let sealed = seal(&recorder, &attestor, file);
+        let body = SpooledTempFile::new_in(MAX_BODY, work.path());
+        let sealed = seal(&recorder, &attestor, (body, file));
         // It was told what it could do without.
         let _ = kept.join();
         sealed
@@ -164,8 +169,12 @@ impl CacheWish {
 }
 
 /// Attests the run as a whole, and waits until all of it is on disk.
-fn seal(recorder: &Recorder, attestor: &Attestor<'_>, file: File) -> Result<(), Failure> {
-    attestor.run(file)?;
+fn seal(
+    recorder: &Recorder,
+    attestor: &Attestor<'_>,
+    (body, bundle): (SpooledTempFile, File),
+) -> Result<(), Failure> {
+    attestor.run(body, bundle)?;
     recorder.record(Fact::RunSealed)?;
     Ok(recorder.flush()?)
 }

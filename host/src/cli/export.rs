@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use cofferdam_manifest::Name;
+use cofferdam_manifest::Identifier;
 
 use super::failure::Failure;
 use crate::event::{Journal, RunRecord};
+use crate::model::is_task_run_name;
 use crate::provenance::PREDICATE_TYPE;
 use crate::report::visible;
 use crate::store::Store;
@@ -31,6 +32,9 @@ pub(crate) fn outputs(record: &RunRecord, store: &Store, directory: &Path) -> Re
     for (name, task) in record.tasks_in_order() {
         let Some((_, end)) = &task.end else { continue };
         for (output, tree) in &end.outputs {
+            if !is_task_run_name(name) || Identifier::try_from(output.clone()).is_err() {
+                return Err(no_name(name));
+            }
             let below = directory.join(name);
             fs::create_dir_all(&below).map_err(|error| Failure::io("create", &below, &error))?;
             store.copy_out(tree.digest, &below.join(output))?;
@@ -39,9 +43,14 @@ pub(crate) fn outputs(record: &RunRecord, store: &Store, directory: &Path) -> Re
     Ok(())
 }
 
-/// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, and
-/// `run.sigstore.json` for the run itself. Of a task that did not run, the one
-/// about the TaskRun whose outcome it has.
+fn no_name(task: &str) -> Failure {
+    let message = format!("`{}` is not the name of a task and its output", visible(task));
+    Failure::invalid("journal/changed-name", message, "do not rely on this run")
+}
+
+/// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, with dots
+/// for the slashes in a name, and `run.sigstore.json` for the run itself. Of a
+/// task that did not run, the one about the TaskRun whose outcome it has.
 /// Gives their number.
 pub(crate) fn attestations(
     journal: &Journal,
@@ -69,9 +78,8 @@ pub(crate) fn attestations(
 /// The file of what is attested of a task. The database may have been changed
 /// by anyone; a name is no path.
 fn file_name(task: &str) -> Result<String, Failure> {
-    if Name::try_from(task.to_owned()).is_err() {
-        let message = format!("`{}` is not the name of a task", visible(task));
-        return Err(Failure::invalid("journal/changed-name", message, "do not rely on this run"));
+    if !is_task_run_name(task) {
+        return Err(no_name(task));
     }
-    Ok(format!("task-{task}.sigstore.json"))
+    Ok(format!("task-{}.sigstore.json", task.replace('/', ".")))
 }

@@ -1,5 +1,6 @@
-//! Ctrl-C, `kill` and a lost terminal: the first cancels the run and lets it end in order, the
-//! second ends the process.
+//! Ctrl-C, `kill` and a lost terminal: the first cancels the tasks of a run and
+//! lets its `finally` run, the second cancels that, too, the third ends the
+//! process.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,14 +19,18 @@ pub(crate) fn cancel_on_signal(cancel: &CancelToken, remarks: Remarks) -> std::i
     };
     let wait = move || {
         runtime.block_on(async {
-            for first in [true, false] {
+            for time in 0..3 {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                     _ = hangup.recv() => {}
                 }
-                if first {
-                    remarks.say("\nstopping: running tasks are cancelled; once more to stop at once");
+                if time < 2 {
+                    remarks.say(if time == 0 {
+                        "\nstopping: running tasks are cancelled, `finally` runs; once more to stop at once"
+                    } else {
+                        "\nstopping at once"
+                    });
                     cancel.cancel();
                 }
             }

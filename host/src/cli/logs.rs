@@ -50,29 +50,19 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, event: &Event) {
-        match &event.fact {
-            Fact::RunStarted(start) => self.tasks.extend(start.tasks.iter().cloned()),
-            Fact::TaskStarted(start) => {
-                self.tasks.insert(start.task.clone());
-            }
-            Fact::TaskLogged { task, level, message, fields } => {
-                let (run, seq, at) = (event.run.as_str(), event.seq, event.at);
-                self.print(&LogLine { run, seq, at, task, level: *level, message, fields });
-            }
-            Fact::TaskExpanded { runs, .. } => self.tasks.extend(runs.iter().cloned()),
-            Fact::PipelineStarted(start) => self.tasks.extend(start.tasks.iter().cloned()),
-            Fact::RunSealed => self.sealed = true,
-            Fact::SourceAcquired(_)
-            | Fact::RequestFinished(_)
-            | Fact::ConnectionFinished(_)
-            | Fact::CapabilityDenied(_)
-            | Fact::TaskFinished(_)
-            | Fact::PipelineFinished(_)
-            | Fact::FinallyStarted { .. }
-            | Fact::TaskSkipped { .. }
-            | Fact::RunFinished { .. }
-            | Fact::Attested { .. } => {}
+        if let Fact::RunStarted(start) = &event.fact {
+            self.tasks.extend(start.tasks.iter().cloned());
+        } else if let Fact::TaskStarted(start) = &event.fact {
+            self.tasks.insert(start.task.clone());
+        } else if let Fact::TaskExpanded { runs, .. } = &event.fact {
+            self.tasks.extend(runs.iter().cloned());
+        } else if let Fact::PipelineStarted(start) = &event.fact {
+            self.tasks.extend(start.tasks.iter().cloned());
+        } else if let Fact::TaskLogged { task, level, message, fields } = &event.fact {
+            let (run, seq, at) = (event.run.as_str(), event.seq, event.at);
+            self.print(&LogLine { run, seq, at, task, level: *level, message, fields });
         }
+        self.sealed = event.fact == Fact::RunSealed;
     }
 
     fn print(&self, line: &LogLine<'_>) {
@@ -112,4 +102,25 @@ impl Reader<'_> {
 /// the combinations of a matrix, the tasks of a nested pipeline.
 fn belongs(task: &str, asked: &str) -> bool {
     task.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '/']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_all_that_belong_to_it() {
+        for (task, asked, belonging) in [
+            ("compile", "compile", true),
+            ("compile[linux,1.80]", "compile", true),
+            ("compile[linux,1.80]", "compile[linux,1.80]", true),
+            ("outer/inner", "outer", true),
+            ("outer/inner[a]", "outer/inner", true),
+            ("compiler", "compile", false),
+            ("compile", "compile[linux]", false),
+            ("inner", "outer/inner", false),
+        ] {
+            assert_eq!(belongs(task, asked), belonging, "{task} {asked}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod commands;
 mod completions;
 mod configuration;
 mod credentials;
+mod diagnostics;
 mod execute;
 mod export;
 mod failure;
@@ -85,7 +86,7 @@ pub fn main() -> ExitCode {
     let mut printer = Printer::new(cli.format, cli.color);
     let asked = if let Command::Run(args) = &cli.command { Some(args.log_format) } else { None };
     let chosen = asked.map_or(Ok(()), |asked| printer.choose_log(asked));
-    start_tracing(&printer);
+    printer.diagnostics().start();
     match chosen.and_then(|()| dispatch(cli, &printer)).and_then(|code| printer.finish().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -133,12 +134,4 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         file.persist(path).map(|_| ()).map_err(|error| error.error)
     };
     write().map_err(|error| Failure::io("write", path, &error))
-}
-
-/// Internal diagnostics, for developers: `COFFERDAM_LOG=debug`.
-fn start_tracing(printer: &Printer) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("COFFERDAM_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(printer.diagnostics()));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    subscriber.without_time().with_target(false).init();
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::commands::{ColorChoice, Format};
+use super::diagnostics::Diagnostics;
 use super::failure::{Failure, Problem};
 use super::log_format::{LogFormat, Place};
 use crate::event::LiveSink;
@@ -30,6 +31,7 @@ pub(crate) struct Printer {
     moves: bool,
     /// How a run is shown while it happens.
     log: LogFormat,
+    diagnostics: Diagnostics,
     /// Whether GitHub's runner reads along and obeys what looks like a command.
     obeyed: bool,
     program: String,
@@ -55,6 +57,7 @@ impl Printer {
             err: Palette::new(wanted(terminal)),
             moves: terminal && !dumb,
             log: LogFormat::Plain,
+            diagnostics: Diagnostics::default(),
             obeyed: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             unwritten: RefCell::default(),
             closed: Cell::default(),
@@ -66,13 +69,16 @@ impl Printer {
     pub(crate) fn choose_log(&mut self, given: Option<LogFormat>) -> Result<(), Failure> {
         let place = Place { variable: &|name| std::env::var_os(name), moves: self.moves };
         self.log = LogFormat::choose(given, &place)?;
+        if self.log == LogFormat::Json {
+            // Who asked for JSON Lines reads nothing else.
+            self.diagnostics.go_through(Remarks::nowhere());
+        }
         Ok(())
     }
 
-    /// Which diagnostics are printed where nobody asks for any.
-    pub(crate) fn diagnostics(&self) -> &'static str {
-        // Who asked for JSON Lines reads nothing else.
-        if self.log == LogFormat::Json { "off" } else { "warn" }
+    /// Where diagnostics go.
+    pub(crate) fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
     }
 
     /// What texts name beside what they tell: this program as it was called,
@@ -153,6 +159,7 @@ impl Printer {
             LogFormat::Pretty => match PrettyLines::new(Screen::stderr(), self.reader(), Timestamp::now) {
                 Ok(lines) => {
                     let remarks = lines.remarks();
+                    self.diagnostics.go_through(remarks.clone());
                     (Box::new(lines), remarks)
                 }
                 Err(_) => plain(),

@@ -229,8 +229,6 @@ impl<'a> FlowRun<'a> {
             "Failed"
         } else if statuses.iter().all(|status| *status == "Succeeded") {
             "Succeeded"
-        } else if statuses.contains(&"Cancelled") {
-            "None"
         } else {
             "Completed"
         }

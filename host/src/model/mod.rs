@@ -8,6 +8,7 @@ mod pipeline;
 mod reason;
 mod secret;
 mod shared;
+mod task_run;
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,7 @@ pub use pipeline::{
 pub use reason::{RunReason, SkipReason, Status, TaskRunReason};
 pub use secret::{InvalidSecretHost, InvalidSecretValue, SecretHost, SecretValue};
 pub use shared::Shared;
+pub use task_run::is_task_run_name;
 
 /// The name of a PipelineRun: the pipeline's name, a dash and ten characters
 /// that make it unique on this machine.

@@ -14,8 +14,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_written};
+use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_from};
 use serde::Serialize;
+use tempfile::SpooledTempFile;
 
 use crate::event::{
     Bundle, Contacts, Event, Fact, JournalError, Recorder, RunStart, Source, StoredAttestation,
@@ -46,6 +47,9 @@ pub enum AttestError {
     #[diagnostic(code("provenance/incomplete"))]
     Incomplete(&'static str),
 }
+
+/// Bytes that are gathered before they are written to a file.
+const BUFFER: usize = 64 << 10;
 
 /// Signs the Statements of one run.
 #[derive(Debug)]
@@ -90,17 +94,22 @@ impl<'a> Attestor<'a> {
         Ok(digest)
     }
 
-    /// Attests the run, once it has ended. Its bundle grows with its tasks, so
-    /// it is made in a file, which must be empty.
+    /// Attests the run, once it has ended. Its Statement and its bundle grow
+    /// with its tasks, so they are made in files, which must be empty.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn run(&self, file: File) -> Result<(), AttestError> {
+    pub fn run(&self, mut body: SpooledTempFile, file: File) -> Result<(), AttestError> {
         let incomplete = || AttestError::Incomplete("the run has not ended");
         let mut kept = Kept { file, hasher: Hasher::default(), size: 0 };
         let signed = self.recorder.read(|record| -> Result<String, AttestError> {
             let statement = run_statement(record).ok_or_else(incomplete)?;
-            sign_written(&|out| write(&statement, out), self.key, &mut io::BufWriter::new(&mut kept))?;
+            let mut out = io::BufWriter::with_capacity(BUFFER, &mut body);
+            write(&statement, &mut out)
+                .and_then(|()| io::Write::flush(&mut out))
+                .map_err(|source| KeyError::Io { action: "write", path: "the statement".into(), source })?;
+            drop(out);
+            sign_from(&mut body, self.key, &mut io::BufWriter::with_capacity(BUFFER, &mut kept))?;
             Ok(statement.predicate_type)
         });
         let predicate_type = signed.unwrap_or_else(|| Err(incomplete()))?;

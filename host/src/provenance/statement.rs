@@ -123,7 +123,7 @@ impl Serialize for RunDependencies<'_> {
         let source =
             source.flat_map(|source| iter::once(source_dependency(source)).chain(commit_dependency(source)));
         let tasks = record.task_facts().flat_map(|task| {
-            let run = task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, task));
+            let run = task_dependency("pipelineTask", task.start).json(&tekton::TaskRun::new(record, task));
             let reused = task.end.reused.iter().map(|reuse| reused_dependency(&task.start.task, reuse));
             [task_dependency("task", task.start), run]
                 .into_iter()

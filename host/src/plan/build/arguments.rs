@@ -113,8 +113,10 @@ impl Wiring<'_, '_> {
         let Value::Text(text) = value else { return };
         let Ok(template) = Template::parse(text) else { return };
         let Some(Reference::Param(name, Selector::Whole)) = template.sole_reference() else { return };
-        let Some(Known { choices, .. }) = self.scope.params.get(name) else { return };
-        if spec.choices.is_empty() {
+        let Some(Known { choices, value, .. }) = self.scope.params.get(name) else { return };
+        // Without choices of its own, what it is decides: that is held against
+        // the task's, now or when it is known.
+        if spec.choices.is_empty() || (choices.is_empty() && value.is_some()) {
             return;
         }
         let more: Vec<&str> =

@@ -26,7 +26,8 @@ pub(super) struct Story {
 pub(super) enum Gathered<'a> {
     /// Nothing yet.
     Kept,
-    /// A line that is about no task.
+    /// A line that is shown at once: about no task, or that one began. Whoever
+    /// waits for a long one must see that it runs.
     Line(String),
     /// The whole story of a task.
     Ended(Ending<'a>, Story),
@@ -48,7 +49,7 @@ impl Stories {
         let task = match &moment {
             Moment::TaskBegan(task) => {
                 self.0.entry((*task).to_owned()).or_default().began = Some(event.at);
-                return Gathered::Kept;
+                return line(&moment, palette).map_or(Gathered::Kept, Gathered::Line);
             }
             Moment::TaskEnded(ending) => {
                 let story = self.0.remove(ending.task).unwrap_or_default();
@@ -70,5 +71,13 @@ impl Stories {
             story.lines.extend(line(&moment, palette));
         }
         Gathered::Kept
+    }
+
+    /// The stories that have no end, where a run broke off: by name.
+    pub(super) fn rest(&mut self) -> Vec<(String, Story)> {
+        let mut rest: Vec<(String, Story)> = self.0.drain().collect();
+        rest.retain(|(_, story)| !story.lines.is_empty());
+        rest.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        rest
     }
 }

@@ -8,12 +8,11 @@
 //! can guess, and every text is written so that it begins no command.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Reader;
 use super::block::{ending_block, status_words};
-use super::gathered::{Gathered, Stories};
+use super::gathered::{Gathered, Stories, Story};
 use super::moment::{Ending, Moment, Outcome, Said};
 use crate::event::{Event, LiveSink, LogLevel};
 use crate::report::contacts::denial_words;
@@ -53,6 +52,21 @@ impl GithubLog {
         }
         format!("::stop-commands::{}\n{}::{}::\n", self.token, inert_text(text), self.token)
     }
+
+    fn group(&self, task: &str, state: &str, story: &Story) -> String {
+        let title = format!("{} ({state})", visible(task));
+        let lines: String = story.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        format!("::group::{}\n{}::endgroup::\n", data(&inert_text(&title)), self.stopped(&lines))
+    }
+}
+
+impl Drop for GithubLog {
+    fn drop(&mut self) {
+        for (task, story) in self.stories.rest() {
+            let text = self.group(&task, "broken off", &story);
+            let _ = self.out.write_all(text.as_bytes());
+        }
+    }
 }
 
 impl LiveSink for GithubLog {
@@ -62,15 +76,11 @@ impl LiveSink for GithubLog {
             Gathered::Line(line) => self.stopped(&(line + "\n")),
             Gathered::Ended(ending, story) => {
                 let mut text = String::new();
-                let lines: String = story.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-                if !lines.is_empty() {
-                    let title = format!("{} ({})", visible(ending.task), status_words(&ending));
-                    let _ = writeln!(text, "::group::{}", data(&inert_text(&title)));
-                    text += &self.stopped(&lines);
-                    text += "::endgroup::\n";
+                if !story.lines.is_empty() {
+                    text += &self.group(ending.task, &status_words(&ending), &story);
                 }
                 // The group's title says it of a task that went well.
-                if lines.is_empty() || ending.outcome != Outcome::Succeeded {
+                if story.lines.is_empty() || ending.outcome != Outcome::Succeeded {
                     let block = ending_block(&ending, &story.tail, &event.run, &self.reader);
                     text += &self.stopped(&block);
                 }

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use super::Reader;
 use super::block::{ending_block, ending_words};
 use super::gathered::{Gathered, Stories, Story};
-use super::moment::{Ending, Outcome};
+use super::moment::Outcome;
 use crate::event::{Event, LiveSink};
+use crate::report::words::visible;
 
 /// The log of a GitLab CI job.
 pub struct GitlabLog {
@@ -36,19 +37,36 @@ impl GitlabLog {
 
     /// A marker needs a carriage return and an escape sequence, which are
     /// escaped wherever a task's text is shown: it can write none.
-    fn section(&mut self, ending: &Ending<'_>, story: &Story, ended: Timestamp) -> String {
+    fn section(&mut self, task: &str, heading: &Heading<'_>, story: &Story) -> String {
         self.sections += 1;
-        let name = format!("task_{}_{}", self.sections, sanitised(ending.task));
+        let name = format!("task_{}_{}", self.sections, sanitised(task));
+        let ended = heading.ended.or(story.began).unwrap_or_default();
         let (from, to) = (story.began.unwrap_or(ended).as_second(), ended.as_second());
-        let title = ending_words(ending, &self.reader.palette);
-        // What went wrong is read at once.
-        let folded = if ending.outcome == Outcome::Failed { "" } else { "[collapsed=true]" };
+        let (title, folded) = (heading.title, if heading.folded { "[collapsed=true]" } else { "" });
         let mut text = format!("\u{1b}[0Ksection_start:{from}:{name}{folded}\r\u{1b}[0K{title}\n");
         for line in &story.lines {
             let _ = writeln!(text, "{line}");
         }
         let _ = writeln!(text, "\u{1b}[0Ksection_end:{to}:{name}\r\u{1b}[0K");
         text
+    }
+}
+
+/// What stands at the beginning of a section.
+struct Heading<'a> {
+    title: &'a str,
+    folded: bool,
+    ended: Option<Timestamp>,
+}
+
+impl Drop for GitlabLog {
+    fn drop(&mut self) {
+        for (task, story) in self.stories.rest() {
+            let title = format!("broken off {}", visible(&task));
+            let heading = Heading { title: &title, folded: false, ended: None };
+            let text = self.section(&task, &heading, &story);
+            let _ = self.out.write_all(text.as_bytes());
+        }
     }
 }
 
@@ -66,7 +84,11 @@ impl LiveSink for GitlabLog {
             Gathered::Ended(ending, story) => {
                 let mut text = String::new();
                 if !story.lines.is_empty() {
-                    text += &self.section(&ending, &story, event.at);
+                    let title = ending_words(&ending, &self.reader.palette);
+                    // What went wrong is read at once.
+                    let folded = ending.outcome != Outcome::Failed;
+                    let heading = Heading { title: &title, folded, ended: Some(event.at) };
+                    text += &self.section(ending.task, &heading, &story);
                 }
                 // The section's title says it of a task that went well.
                 if story.lines.is_empty() || ending.outcome != Outcome::Succeeded {

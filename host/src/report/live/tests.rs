@@ -260,6 +260,15 @@ fn no_text_of_a_task_is_a_section_to_gitlab() {
 }
 
 #[test]
+fn what_a_task_said_is_not_lost_when_a_run_breaks_off() {
+    let events = events(vec![began(&["a"]), started("a"), said("a", "info", "here", &[])]);
+    assert!(github(&events).ends_with("started a\n::group::a (broken off)\ninfo here\n::endgroup::\n"));
+    let log = gitlab(&events);
+    assert!(log.contains("section_start:1700000001:task_1_a\r\u{1b}[0Kbroken off a\ninfo here\n"), "{log:?}");
+    assert!(log.ends_with("section_end:1700000001:task_1_a\r\u{1b}[0K\n"), "{log:?}");
+}
+
+#[test]
 fn annotations_of_one_task_are_few() {
     let mut facts = vec![began(&["a"]), started("a")];
     facts.extend((0..100).map(|_| said("a", "warn", "again", &[])));
