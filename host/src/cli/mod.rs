@@ -8,6 +8,7 @@ mod completions;
 mod configuration;
 mod credentials;
 mod diagnostics;
+mod execute;
 mod export;
 mod failure;
 mod home;

@@ -4,6 +4,7 @@
 mod combine;
 mod ending;
 mod flow;
+mod reuse;
 mod schedule;
 mod task;
 mod turn;
@@ -15,6 +16,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
+
+use cofferdam_registry::Digest;
 
 use crate::capability::Redactor;
 use crate::event::{Event, JournalError, Recorder, Source};
@@ -28,6 +31,8 @@ use flow::{FlowRun, RunIdentity};
 use schedule::Schedule;
 use walk::{Deadlines, FlowId, Graph, Node, Wish};
 use work::WorkDirectory;
+
+pub use reuse::{CacheFinding, CacheUse, Finished, Platform, Reuses, TaskRunCache};
 
 /// Why a run could not go on. A task that fails is no error: it is the outcome.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -73,8 +78,9 @@ pub fn prepare(sandbox: &Sandbox, plan: &Plan) -> Result<Vec<Prepared>, SandboxE
 }
 
 /// Called on the thread of a TaskRun when it has ended, with the events that
-/// tell its whole story; the run waits for it.
-pub type OnFinished<'a> = &'a (dyn Fn(&Event, &Event) -> Result<(), EngineError> + Sync);
+/// tell its whole story; the run waits for it. Gives the digest of what attests
+/// the TaskRun.
+pub type OnFinished<'a> = &'a (dyn Fn(&Event, &Event) -> Result<Digest, EngineError> + Sync);
 
 /// What a run needs beside its plan.
 #[derive(Debug)]
@@ -97,6 +103,8 @@ pub struct Engine<'a> {
     pub epoch: i64,
     /// Stops the run.
     pub cancel: &'a CancelToken,
+    /// What need not run.
+    pub reuses: &'a Reuses,
 }
 
 impl Engine<'_> {

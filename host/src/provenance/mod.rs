@@ -4,6 +4,7 @@
 //! before its run counts as complete, and verified by folding again.
 
 mod contacts;
+mod reused;
 mod slsa;
 mod statement;
 mod tekton;
@@ -21,6 +22,7 @@ use crate::event::{
     Bundle, Contacts, Event, Fact, JournalError, Recorder, RunStart, Source, StoredAttestation,
 };
 
+use slsa::ResourceDescriptor;
 pub use slsa::{PREDICATE_TYPE, Provenance};
 pub use statement::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, run_statement,
@@ -70,11 +72,12 @@ impl<'a> Attestor<'a> {
         Self { key, recorder, start, source }
     }
 
-    /// Attests a TaskRun, from the event of its start and that of its end.
+    /// Attests a TaskRun, from the event of its start and that of its end; gives
+    /// the digest of the bundle.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn task(&self, started: &Event, finished: &Event) -> Result<(), AttestError> {
+    pub fn task(&self, started: &Event, finished: &Event) -> Result<Digest, AttestError> {
         let (Fact::TaskStarted(start), Fact::TaskFinished(end)) = (&started.fact, &finished.fact) else {
             return Err(AttestError::Incomplete("a TaskRun needs its start and its end"));
         };
@@ -87,7 +90,8 @@ impl<'a> Attestor<'a> {
         // Small: made once, not once for each time it is asked for.
         let bundle = sign(&encode(&statement), self.key)?;
         let digest = Digest::of(bundle.as_bytes());
-        self.keep(Some(start.task.clone()), statement.predicate_type, Bundle::Text(bundle), digest)
+        self.keep(Some(start.task.clone()), statement.predicate_type, Bundle::Text(bundle), digest)?;
+        Ok(digest)
     }
 
     /// Attests the run, once it has ended. Its Statement and its bundle grow

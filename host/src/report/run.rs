@@ -8,6 +8,7 @@ use cofferdam_registry::{Digest, TrustDecision};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::engine::CacheFinding;
 use crate::event::{
     AfterFailure, Attempt, Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads,
     NestedRecord, Origin, Reuse, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
@@ -84,6 +85,10 @@ pub struct RunView {
     pub pipelines: Vec<NestedView>,
     /// Its signed attestations.
     pub attestations: Vec<AttestationView>,
+    /// What became of looking for each task in the cache, where that was asked
+    /// for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cache: BTreeMap<String, CacheFinding>,
 }
 
 /// A task of a run as it is shown.
@@ -268,7 +273,20 @@ impl RunView {
                     bundle: *bundle,
                 })
                 .collect(),
+            cache: BTreeMap::new(),
         }
+    }
+
+    /// Adds what became of looking in the cache.
+    #[must_use]
+    pub fn with_cache(self, cache: BTreeMap<String, CacheFinding>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// How many of its tasks did not run, because their outcome was known.
+    #[must_use]
+    pub fn reused(&self) -> usize {
+        self.tasks.iter().filter(|task| task.reused.is_some()).count()
     }
 }
 

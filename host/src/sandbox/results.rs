@@ -14,7 +14,8 @@ use crate::model::TaskRunReason;
 
 fn exit(reason: TaskRunReason) -> Exit {
     let (results, opened) = (BTreeMap::new(), BTreeMap::new());
-    Exit { reason, message: None, failure: None, results, opened, usage: Usage::default() }
+    let usage = Usage::default();
+    Exit { reason, message: None, failure: None, results, opened, saw_time: false, usage }
 }
 
 pub(super) fn succeeded(outcome: types::Outcome) -> Exit {
