@@ -176,6 +176,7 @@ impl<'a> Run<'a> {
             outputs: directory.outputs.clone(),
             scratch: directory.scratch.clone(),
             grants: work.grants.clone(),
+            withheld: Arc::clone(&work.withheld),
             credentials: self.credentials(work),
             redactor: self.redactor.clone(),
             limits: work.limits,

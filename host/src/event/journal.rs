@@ -206,6 +206,8 @@ impl Journal {
         match fitting.as_slice() {
             [] => Err(no_such_run()),
             [run] => Ok(run.clone()),
+            // The name of a pipeline means its newest run.
+            [newest, ..] if fitting.iter().all(|run| run.pipeline() == name) => Ok(newest.clone()),
             several => {
                 let some: Vec<&str> = several.iter().take(3).map(RunId::as_str).collect();
                 let (name, count, some) = (name.to_owned(), several.len(), some.join(", "));

@@ -194,7 +194,8 @@ fn reading(store: &Store, list: Option<Digest>, files: Option<u64>) -> Result<St
     let bytes = store.read(list).map_err(|error| error.to_string())?;
     let paths: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| format!("{list} is no list"))?;
     if files == Some(paths.len() as u64) {
-        Ok(format!("{list}: {} paths, every byte as attested", paths.len()))
+        let count = if paths.len() == 1 { "1 path".to_owned() } else { format!("{} paths", paths.len()) };
+        Ok(format!("{list}: {count}, every byte as attested"))
     } else {
         Err(format!("{list} has {} paths, and other than that were opened", paths.len()))
     }
@@ -203,7 +204,8 @@ fn reading(store: &Store, list: Option<Digest>, files: Option<u64>) -> Result<St
 fn artifact(store: &Store, digest: Digest) -> Result<String, String> {
     match store.check_tree(digest) {
         Ok(report) => {
-            Ok(format!("{digest}: {} files, {} bytes, every byte as attested", report.files, report.bytes))
+            let files = if report.files == 1 { "file" } else { "files" };
+            Ok(format!("{digest}: {} {files}, {} bytes, every byte as attested", report.files, report.bytes))
         }
         Err(error @ StoreError::Missing { .. }) => Err(format!("{error}; it cannot be checked")),
         Err(error) => Err(error.to_string()),

@@ -78,6 +78,10 @@ pub struct RunView {
     /// Its results.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, Value>,
+    /// How many tasks the pipeline itself has, combinations and nested
+    /// pipelines counted as one each.
+    #[serde(skip)]
+    pub pipeline_tasks: usize,
     /// Its tasks, in the pipeline's order.
     pub tasks: Vec<TaskView>,
     /// The pipelines that ran in it, by the task they ran as.
@@ -258,6 +262,7 @@ impl RunView {
             source: record.source.clone(),
             builder: record.start.builder.clone(),
             results: record.results.clone(),
+            pipeline_tasks: record.start.tasks.len(),
             tasks,
             pipelines: record
                 .nested

@@ -86,11 +86,12 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     attestations(&mut out, view, detail, here, palette);
     if detail == Detail::Summary {
         // Again at the end, where the eye is.
-        let count = view.tasks.len();
+        let (count, runs) = (view.pipeline_tasks, view.tasks.len());
         let tasks = if count == 1 { "task" } else { "tasks" };
+        let runs = if runs == count { String::new() } else { format!(", {runs} TaskRuns") };
         let reused = view.reused();
         let reused = if reused > 0 { format!(", {reused} of them reused") } else { String::new() };
-        let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{reused}{took}", view.pipeline);
+        let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{runs}{reused}{took}", view.pipeline);
         next(&mut out, view, here);
     }
     out
@@ -178,7 +179,9 @@ fn cache(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
 
 fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palette) {
     let word = task.status.as_str();
-    let took = task.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
+    // What the component took, as it was told live; `show` has the rest.
+    let ran = task.usage.map(|usage| usage.wall_micros).filter(|micros| *micros > 0);
+    let took = ran.or(task.duration_micros).map(|d| format!(" in {}", duration(d))).unwrap_or_default();
     let reason = match task.status {
         TaskState::Failed | TaskState::Cancelled | TaskState::Skipped => {
             let more = task.reason.filter(|reason| *reason != word);
@@ -318,7 +321,8 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, here: Surround
     let count = view.attestations.len();
     if count > 0 {
         let key = &view.builder.key;
-        row(out, palette, "attested", &format!("{count} SLSA provenance statements, signed by key {key}"));
+        let statements = if count == 1 { "statement" } else { "statements" };
+        row(out, palette, "attested", &format!("{count} SLSA provenance {statements}, signed by key {key}"));
         if detail == Detail::Full {
             for attestation in &view.attestations {
                 let about = attestation.task.as_deref().unwrap_or("the run");

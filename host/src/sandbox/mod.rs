@@ -28,7 +28,7 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
-use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Redactor, Trip};
+use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Redactor, Trip, Withheld};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
 use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_TABLES, TaskRunReason};
@@ -112,6 +112,8 @@ pub struct Job {
     pub seed: [u8; 32],
     /// Stops it.
     pub cancel: CancelToken,
+    /// What it asks for of the network and is refused.
+    pub withheld: Arc<[Withheld]>,
     /// When the run has no more time for it.
     pub deadline: Option<Instant>,
 }
@@ -325,6 +327,7 @@ impl Sandbox {
         let request = SessionRequest {
             task: &job.task,
             rules: &job.grants.network,
+            withheld: &job.withheld,
             credentials: &job.credentials,
             redactor,
             limits: &job.limits,
