@@ -73,7 +73,11 @@ pub(crate) fn tell(
 
 /// Takes the source into the store, if the plan reads it.
 fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
-    let root = source::root(args.source.as_deref(), &args.pipeline.file)?;
+    let root = match source::root(args.source.as_deref(), &args.pipeline.file) {
+        // Only a source that is read must be known.
+        Err(_) if !plan.uses_source => PathBuf::from("."),
+        root => root?,
+    };
     let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
     let file = source::recorded_name(&args.pipeline.file, &root);
     let epoch = source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?;

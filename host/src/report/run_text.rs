@@ -266,7 +266,7 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
             some => some.iter().for_each(|words| row(out, palette, "granted", words)),
         }
     }
-    if let (Some(usage), Some(limits)) = (task.usage, task.limits) {
+    if let (Some(usage), Some(limits), None) = (task.usage, task.limits, &task.reused) {
         let words = format!(
             "{} of {}, {} of {} processor time, {} of {} memory, {} of {} written, {} of {} logged",
             duration(usage.wall_micros),
