@@ -131,6 +131,7 @@ fn is_code(text: &str) -> bool {
         "io",
         "journal",
         "key",
+        "lint",
         "plan",
         "provenance",
         "registry",

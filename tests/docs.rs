@@ -139,7 +139,7 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn the_published_schemas_are_those_of_the_types() {
     let world = World::empty();
-    for kind in ["pipeline", "task", "trust"] {
+    for kind in ["pipeline", "pipeline-run", "task", "trust"] {
         let published = fs::read_to_string(repository().join(format!("docs/schema/{kind}.json"))).unwrap();
         let printed = world.run(&["schema", kind]).ok().out;
         assert!(printed == published, "docs/schema/{kind}.json is old; write it again with `make schemas`");
@@ -153,6 +153,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &[][..],
         &["run"],
         &["plan"],
+        &["lint"],
         &["show"],
         &["logs"],
         &["runs"],

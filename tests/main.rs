@@ -33,6 +33,7 @@ mod language;
 mod language_errors;
 mod language_nested;
 mod limits;
+mod lint;
 mod log_formats;
 mod logs;
 mod network_evidence;

@@ -8,6 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use cofferdam_manifest::{Identifier, InvalidName};
 
 use super::candidates;
+use super::lint::LintArgs;
 use super::log_format::LogFormat;
 use super::since::Since;
 use crate::event::LogLevel;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     /// Show what a pipeline would run, and every grant; run nothing.
     Plan(PlanArgs),
+    /// Check pipelines, task.yaml and trust.yaml; run nothing.
+    Lint(LintArgs),
     /// Tell what happened in a run.
     Show(ShowArgs),
     /// Print what the tasks of a run logged.
@@ -520,6 +523,8 @@ pub(crate) struct SchemaArgs {
 pub(crate) enum SchemaKind {
     /// `.cofferdam/*.yaml`.
     Pipeline,
+    /// The same, to run with certain params.
+    PipelineRun,
     /// `task.yaml`.
     Task,
     /// `trust.yaml`.

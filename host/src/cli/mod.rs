@@ -15,6 +15,8 @@ mod home;
 mod import;
 mod interrupt;
 mod key;
+mod lint;
+mod lint_files;
 mod log_format;
 mod logs;
 mod man;
@@ -110,6 +112,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
+        Command::Lint(args) => lint::run(&args, &Home::find()?, printer),
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),

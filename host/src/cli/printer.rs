@@ -14,8 +14,9 @@ use super::failure::{Failure, Problem};
 use super::log_format::{LogFormat, Place};
 use crate::event::LiveSink;
 use crate::report::{
-    GithubLog, GitlabLog, Heading, JsonLines, LogLine, Palette, PlainLines, PrettyLines, Reader, Remarks,
-    Screen, Surroundings, busy, escaped_json, inert_json, inert_text, log_text, visible,
+    GithubLog, GitlabLog, Gravity, Heading, JsonLines, LogLine, Palette, PlainLines, PrettyLines,
+    ProblemWords, Reader, Remarks, Screen, Surroundings, busy, escaped_json, inert_json, inert_text,
+    log_text, problem_text,
 };
 
 /// More problems than this are counted, not printed: the first ones matter.
@@ -74,6 +75,12 @@ impl Printer {
             self.diagnostics.go_through(Remarks::nowhere());
         }
         Ok(())
+    }
+
+    /// Whether what is found belongs into annotations, too.
+    pub(crate) fn annotates(&self) -> bool {
+        let place = Place { variable: &|name| std::env::var_os(name), moves: self.moves };
+        LogFormat::choose(None, &place).is_ok_and(|form| form == LogFormat::Github)
     }
 
     /// Where diagnostics go.
@@ -208,26 +215,14 @@ impl Printer {
     }
 
     fn problem(&self, failure: &Failure, problem: &Problem) -> String {
-        let Palette { bad, strong, faint, .. } = &self.err;
-        let label = bad.apply_to(format!("error[{}]", problem.code));
-        let mut text = format!("{label}: {}\n", strong.apply_to(visible(&problem.message)));
-        if let (Some(file), Some(line), Some(column)) = (&problem.file, problem.line, problem.column) {
-            let number = line.to_string();
-            let margin = " ".repeat(number.len());
-            text += &format!("{margin}{} {}:{line}:{column}\n", faint.apply_to("-->"), visible(file));
-            if let Some(source) = failure.line_of(problem) {
-                let bar = faint.apply_to("|");
-                let indent = " ".repeat(column.saturating_sub(1));
-                text += &format!("{margin} {bar}\n{} {bar} {}\n", faint.apply_to(&number), visible(source));
-                text += &format!("{margin} {bar} {indent}{}\n", bad.apply_to("^"));
-            }
-        }
-        if let Some(help) = &problem.help {
-            for (index, line) in help.lines().enumerate() {
-                let start = if index == 0 { "  help: " } else { "        " };
-                text += &format!("{start}{}\n", visible(line));
-            }
-        }
-        text
+        let place = problem.file.as_deref().zip(problem.line).zip(problem.column);
+        let words = ProblemWords {
+            code: &problem.code,
+            message: &problem.message,
+            place: place.map(|((file, line), column)| (file, line, column)),
+            source: failure.line_of(problem),
+            help: problem.help.as_deref(),
+        };
+        problem_text(Gravity::Error, &words, &self.err)
     }
 }

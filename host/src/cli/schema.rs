@@ -7,11 +7,12 @@ use super::commands::{SchemaArgs, SchemaKind};
 use super::exit;
 use super::failure::Failure;
 use super::printer::Printer;
-use crate::model::Pipeline;
+use crate::model::{Pipeline, PipelineRun};
 
 pub(crate) fn run(args: &SchemaArgs, printer: &Printer) -> Result<u8, Failure> {
     let schema = match args.kind {
         SchemaKind::Pipeline => schema::<Pipeline>(),
+        SchemaKind::PipelineRun => schema::<PipelineRun>(),
         SchemaKind::Task => schema::<Manifest>(),
         SchemaKind::Trust => schema::<TrustDocument>(),
     };

@@ -4,6 +4,7 @@
 //! cycles, which component each task is, whether it is trusted, what it may do.
 //! A plan that exists is valid; nothing is checked a second time later.
 
+mod advice;
 mod build;
 mod cel;
 mod error;
@@ -25,6 +26,7 @@ use cofferdam_registry::Digest;
 use crate::model::{EffectiveLimits, Overrides};
 use build::Builder;
 
+pub use advice::{Advice, Advices};
 pub use cel::{CelFailure, CelGuard};
 pub use error::{Place, PlanError, PlanErrors, PlanFile};
 pub use flow::{

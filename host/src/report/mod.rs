@@ -6,10 +6,12 @@
 
 mod contacts;
 mod difference;
+mod lint;
 mod live;
 mod log;
 mod plan;
 mod plan_text;
+mod problem;
 mod run;
 mod run_text;
 mod runs;
@@ -19,6 +21,7 @@ mod tests;
 mod words;
 
 pub use difference::{TaskDifference, difference_text};
+pub use lint::{Finding, LintFile, LintView, lint_annotations, lint_text};
 pub use live::{
     GithubLog, GitlabLog, JsonLines, PlainLines, PrettyLines, Reader, Remarks, Screen, busy, inert_json,
     inert_text,
@@ -26,6 +29,7 @@ pub use live::{
 pub use log::{Heading, LogLine, log_text};
 pub use plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
 pub use plan_text::plan_text;
+pub use problem::{Gravity, ProblemWords, problem_text};
 pub use run::{AttemptView, AttestationView, NestedView, ReadsView, RunView, TaskState, TaskView};
 pub use run_text::{Detail, Surroundings, run_text};
 pub use runs::{RunLine, runs_text};

@@ -36,6 +36,7 @@ impl Builder<'_> {
         wiring.order(task);
         let when = wiring.guards(&task.when);
         let Some(resolved @ (Resolved::Task(_) | Resolved::Pipeline(_))) = scope.resolved.get(index) else {
+            wiring.given(task);
             return (wiring.finish(), None);
         };
         let matrix = task.matrix.as_ref().map(|spec| wiring.matrix(spec, resolved));
@@ -197,6 +198,16 @@ impl Wiring<'_, '_> {
     }
 
     /// Each task once, as one that is needed where it is both.
+    /// Checks what a task is given where nobody knows what it takes.
+    fn given(&mut self, task: &PipelineTask) {
+        for (index, param) in task.params.iter().enumerate() {
+            self.value(&param.value, &format!("params/{index}/value"));
+        }
+        for (index, input) in task.inputs.iter().enumerate() {
+            self.wire(&input.from, &format!("inputs/{index}/from"));
+        }
+    }
+
     fn finish(mut self) -> Vec<Dependency> {
         self.after.sort_unstable_by_key(|dependency| (dependency.task, !dependency.needs));
         self.after.dedup_by_key(|dependency| dependency.task);

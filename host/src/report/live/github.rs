@@ -129,6 +129,27 @@ fn said_annotation(kind: &str, said: &Said<'_>) -> String {
     }
 }
 
+/// An annotation of a place in a file: line and column where they are known.
+#[must_use]
+pub(in crate::report) fn annotation_of(
+    kind: &str,
+    place: (&str, Option<usize>, Option<usize>),
+    title: &str,
+    message: &str,
+) -> String {
+    let (file, line, column) = place;
+    let file = file.strip_prefix("./").unwrap_or(file);
+    let numbers =
+        [("line", line), ("col", column)].map(|(name, number)| (name, number.map(|n| n.to_string())));
+    let mut properties = Vec::new();
+    if is_inside(file) {
+        properties.push(("file", file));
+        properties.extend(numbers.iter().filter_map(|(name, number)| Some((*name, number.as_deref()?))));
+    }
+    properties.push(("title", title));
+    command(kind, &properties, message)
+}
+
 /// Whether a path is relative and leads out of nowhere.
 fn is_inside(path: &str) -> bool {
     !path.is_empty() && !path.contains('\\') && path.split('/').all(|part| !["", "..", "."].contains(&part))

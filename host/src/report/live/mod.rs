@@ -19,6 +19,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+pub(super) use github::annotation_of;
 pub use github::{GithubLog, inert_json, inert_text};
 pub use gitlab::GitlabLog;
 pub use jsonl::JsonLines;
