@@ -20,7 +20,7 @@ use crate::engine::{
 use crate::event::{Builder, Fact, Origin, Recorder, RunRecord, RunStart, Source};
 use crate::model::RunId;
 use crate::network::Network;
-use crate::plan::Plan;
+use crate::plan::{Draft, Plan};
 use crate::provenance::{Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
 use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
@@ -32,6 +32,8 @@ const MAX_BODY: usize = 2 << 20;
 /// What is to be run, and how.
 pub(crate) struct Order {
     pub(crate) plan: Plan,
+    /// What that was made from.
+    pub(crate) draft: Draft,
     /// The run that this one follows.
     pub(crate) origin: Option<Origin>,
     /// What that run had done.
@@ -75,7 +77,7 @@ pub(crate) fn execute(
     more: impl FnOnce(&Attestor<'_>) -> Result<(), Failure>,
 ) -> Result<Ran, Failure> {
     // Whatever can be found wrong is found before the run begins.
-    let Order { plan, origin, finished, cache, jobs, quiet } = order;
+    let Order { plan, draft, origin, finished, cache, jobs, quiet } = order;
     let key = home.signing_key()?;
     let jobs = jobs.unwrap_or_else(processors);
     let credentials = credentials::unlock(&plan, home)?;
@@ -107,6 +109,7 @@ pub(crate) fn execute(
         overrides: plan.overrides.clone(),
         tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect(),
         files: keep_files(&plan, store)?,
+        plan: Some(draft.keep(store, given.source.as_ref())?),
         origin,
         source_date_epoch: given.epoch,
         builder: Builder {

@@ -24,6 +24,7 @@ mod origin;
 mod params;
 mod plan;
 mod printer;
+mod resume;
 mod run;
 mod run_directory;
 mod runs;
@@ -86,7 +87,7 @@ pub fn main() -> ExitCode {
         }
     };
     let mut printer = Printer::new(cli.format, cli.color);
-    let asked = if let Command::Run(args) = &cli.command { Some(args.log_format) } else { None };
+    let asked = cli.command.log_format();
     let chosen = asked.map_or(Ok(()), |asked| printer.choose_log(asked));
     printer.diagnostics().start();
     match chosen.and_then(|()| dispatch(cli, &printer)).and_then(|code| printer.finish().map(|()| code)) {
@@ -107,6 +108,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Schema(args) => schema::run(&args, printer),
         Command::Import(args) => import::run(&args, cli.format, printer),
         Command::Run(args) => run::run(&args, &Home::open()?, printer),
+        Command::Resume(args) => resume::run(&args, &Home::open()?, printer),
         Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),

@@ -18,12 +18,12 @@ use crate::store::Store;
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let wanted = Wanted { outputs: args.outputs.as_ref(), attestations: args.attestations.as_ref() };
     wanted.make()?;
-    let plan = plan::build(&args.pipeline, home)?;
+    let (plan, draft) = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
     let explain = args.explain_cache;
     let cache = if args.no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } };
     let (origin, finished) = (None, HashMap::new());
-    let order = Order { plan, origin, finished, cache, jobs: args.jobs, quiet: args.quiet };
+    let order = Order { plan, draft, origin, finished, cache, jobs: args.jobs, quiet: args.quiet };
     let acquire = |plan: &Plan| acquire(args, plan, &store);
     let ran = execute(order, home, &store, printer, acquire, |_| Ok(()))?;
     tell(ran, wanted, home, &store, printer)

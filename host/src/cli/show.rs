@@ -74,7 +74,7 @@ fn list_reads(view: &mut RunView, store: &Store) -> Result<(), Failure> {
     Ok(())
 }
 
-fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {
+pub(crate) fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {
     journal.record(run)?.ok_or_else(|| {
         let message = format!("the journal of run {run} does not begin with its start");
         Failure::invalid("journal/changed", message, "do not rely on this run; run the pipeline again")

@@ -168,9 +168,10 @@ fn cache(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
     let width = view.cache.keys().map(|task| task.chars().count()).max().unwrap_or(0);
     for task in &view.tasks {
         let Some(finding) = view.cache.get(&task.task) else { continue };
-        let ago = match finding {
-            CacheFinding::Hit { age_micros, .. } => format!(", {} ago", duration(*age_micros)),
-            _ => String::new(),
+        let ago = if let CacheFinding::Hit { age_micros, .. } = finding {
+            format!(", {} ago", duration(*age_micros))
+        } else {
+            String::new()
         };
         let words = shortened(&format!("{finding}{ago}"), detail);
         let _ = writeln!(out, "  {:<width$}  {}", visible(&task.task), visible(&words));
@@ -341,8 +342,11 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, here: Surround
     if view.sealed {
         row(out, palette, "verify", &format!("{} verify {run}", here.program));
     } else if view.status == "Interrupted" {
-        let words = "its process ended before it was complete; run the pipeline again";
-        row(out, palette, "help", words);
+        let words = format!(
+            "its process ended before it was complete; go on from what is done: {} resume {run}",
+            here.program
+        );
+        row(out, palette, "help", &words);
     }
 }
 
