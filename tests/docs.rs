@@ -154,6 +154,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["run"],
         &["plan"],
         &["lint"],
+        &["graph"],
         &["show"],
         &["logs"],
         &["runs"],

@@ -13,6 +13,7 @@ mod bad_input;
 mod completions;
 mod docs;
 mod fetch;
+mod graph;
 mod harness;
 mod hostile;
 mod hostile_files;

@@ -8,6 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use cofferdam_manifest::{Identifier, InvalidName};
 
 use super::candidates;
+use super::graph::GraphArgs;
 use super::lint::LintArgs;
 use super::log_format::LogFormat;
 use super::since::Since;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Check pipelines, task.yaml and trust.yaml; run nothing.
     Lint(LintArgs),
+    /// Draw a pipeline or a run: Mermaid, Graphviz, SVG.
+    Graph(GraphArgs),
     /// Tell what happened in a run.
     Show(ShowArgs),
     /// Print what the tasks of a run logged.

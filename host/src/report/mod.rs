@@ -6,6 +6,7 @@
 
 mod contacts;
 mod difference;
+mod graph;
 mod lint;
 mod live;
 mod log;
@@ -21,6 +22,7 @@ mod tests;
 mod words;
 
 pub use difference::{TaskDifference, difference_text};
+pub use graph::{Body, Edge, Graph, Part, RunGraph, Tone, dot, mermaid, svg};
 pub use lint::{Finding, LintFile, LintView, lint_annotations, lint_text};
 pub use live::{
     GithubLog, GitlabLog, JsonLines, PlainLines, PrettyLines, Reader, Remarks, Screen, busy, inert_json,
