@@ -5,6 +5,7 @@
 //! not be able to move the cursor of whoever reads it.
 
 mod contacts;
+mod critical;
 mod difference;
 mod graph;
 mod lint;
@@ -16,6 +17,8 @@ mod problem;
 mod run;
 mod run_text;
 mod runs;
+mod story;
+mod story_text;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -35,5 +38,6 @@ pub use problem::{Gravity, ProblemWords, problem_text};
 pub use run::{AttemptView, AttestationView, NestedView, ReadsView, RunView, TaskState, TaskView};
 pub use run_text::{Detail, Surroundings, run_text};
 pub use runs::{RunLine, runs_text};
+pub use story::{GrantUse, Step, Story, TimeSplit};
 pub use task::{TaskDescription, task_text};
 pub use words::{Palette, bytes, duration, escaped_json, shell_word, visible};
