@@ -45,4 +45,5 @@ mod runs;
 mod screens;
 mod secrets;
 mod source;
+mod story;
 mod tampering;

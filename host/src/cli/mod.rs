@@ -8,6 +8,7 @@ mod completions;
 mod configuration;
 mod credentials;
 mod diagnostics;
+mod diff;
 mod export;
 mod failure;
 mod graph;
@@ -111,6 +112,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
         Command::Lint(args) => lint::run(&args, &Home::find()?, printer),
+        Command::Diff(args) => diff::run(&args, &Home::open()?, printer),
         Command::Graph(args) => graph::run(&args, &Home::open()?, printer),
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),

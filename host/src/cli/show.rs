@@ -74,7 +74,7 @@ fn list_reads(view: &mut RunView, store: &Store) -> Result<(), Failure> {
     Ok(())
 }
 
-fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {
+pub(crate) fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {
     journal.record(run)?.ok_or_else(|| no_start(run))
 }
 

@@ -8,6 +8,7 @@ mod contacts;
 mod critical;
 mod difference;
 mod graph;
+mod line_difference;
 mod lint;
 mod live;
 mod log;
@@ -15,6 +16,8 @@ mod plan;
 mod plan_text;
 mod problem;
 mod run;
+mod run_difference;
+mod run_difference_text;
 mod run_text;
 mod runs;
 mod story;
@@ -26,6 +29,7 @@ mod words;
 
 pub use difference::{TaskDifference, difference_text};
 pub use graph::{Body, Edge, Graph, Part, RunGraph, Tone, dot, mermaid, svg};
+pub use line_difference::changed_lines;
 pub use lint::{Finding, LintFile, LintView, lint_annotations, lint_text};
 pub use live::{
     GithubLog, GitlabLog, JsonLines, PlainLines, PrettyLines, Reader, Remarks, Screen, busy, inert_json,
@@ -36,6 +40,8 @@ pub use plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
 pub use plan_text::plan_text;
 pub use problem::{Gravity, ProblemWords, problem_text};
 pub use run::{AttemptView, AttestationView, NestedView, ReadsView, RunView, TaskState, TaskView};
+pub use run_difference::{Changed, FileChange, RunDifference, TaskChange, TreeChange};
+pub use run_difference_text::run_difference_text;
 pub use run_text::{Detail, Surroundings, run_text};
 pub use runs::{RunLine, runs_text};
 pub use story::{GrantUse, Step, Story, TimeSplit};

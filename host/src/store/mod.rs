@@ -5,6 +5,7 @@
 //! process and blob: the files belong to the user, who may change them.
 
 mod build;
+mod compare;
 mod directory;
 mod ingest;
 mod remove;
@@ -23,6 +24,7 @@ use std::sync::Mutex;
 use cofferdam_registry::Digest;
 
 pub use build::{Entry, TreeBuilder};
+pub use compare::{Change, ChangedPath, TreeDifference};
 pub use ingest::SealLimits;
 pub(crate) use remove::remove_tree;
 pub use tree::{Tree, TreeReport};
