@@ -401,7 +401,7 @@ fn nested_pipelines() {
             ),
             (
                 "  tasks: [{ name: a, pipelineRef: { file: gone.yaml } }]\n",
-                "plan/unreadable-component",
+                "plan/unreadable-pipeline",
                 "5:",
                 "gone.yaml",
             ),

@@ -165,7 +165,7 @@ spec:
             "plan/invalid-value",
             "run.yaml:6:30",
         ),
-        ("  pipelineRef: { file: gone.yaml }\n", "plan/unreadable-component", "run.yaml:5:"),
+        ("  pipelineRef: { file: gone.yaml }\n", "plan/unreadable-pipeline", "run.yaml:5:"),
         ("  pipelineRef: { file: ../../etc/passwd }\n", "plan/", "run.yaml:5:"),
         ("  pipelineRef: { file: run.yaml }\n", "plan/not-a-pipeline", "run.yaml:5:"),
         ("  params: []\n", "plan/invalid-value", "run.yaml:4:1"),

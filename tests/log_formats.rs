@@ -47,7 +47,7 @@ fn json_lines_are_the_journal_and_nothing_else_is_on_standard_error() {
 #[test]
 fn the_form_is_asked_for_or_found_out() {
     let (world, pipeline) = world();
-    let run = ["run", pipeline.as_str()];
+    let run = ["run", "--no-cache", pipeline.as_str()];
     let github = run_with(&world, &run, &[("GITHUB_ACTIONS", "true"), ("CI", "true")]);
     assert!(github.err.contains("::group::good (Succeeded in "), "{github:?}");
     assert!(
@@ -59,7 +59,7 @@ fn the_form_is_asked_for_or_found_out() {
     let asked = run_with(&world, &run, &[("GITLAB_CI", "true"), ("COFFERDAM_LOG_FORMAT", "plain")]);
     assert!(asked.err.contains("\ngood info echoing text=\n"), "{asked:?}");
     // Without a terminal nothing can move.
-    let pretty = world.run(&["run", &pipeline, "--log-format", "pretty"]);
+    let pretty = world.run(&["run", "--no-cache", &pipeline, "--log-format", "pretty"]);
     assert!(pretty.err.contains("\nstarted good\n") && !pretty.err.contains('\u{1b}'), "{pretty:?}");
     let bad = run_with(&world, &run, &[("COFFERDAM_LOG_FORMAT", "fancy")]);
     bad.refused(2, "usage/invalid", "fancy").says("`pretty`, `plain`, `json`, `github` or `gitlab`");
@@ -99,8 +99,8 @@ fn a_task_commands_no_service_that_reads_its_log() {
         assert!(token.len() == 32 && rest.contains(&format!("\n::{token}::\n")), "{done:?}");
         token
     };
-    assert_ne!(token(&ran), token(&run_with(&world, &["run", &pipeline], &github).ok()));
-    for args in [&["run", &pipeline][..], &["show", "--logs"], &["show", "--format", "json"]] {
+    assert_ne!(token(&ran), token(&run_with(&world, &["run", "--no-cache", &pipeline], &github).ok()));
+    for args in [&["run", "--no-cache", &pipeline][..], &["show", "--logs"], &["show", "--format", "json"]] {
         let done = run_with(&world, args, &github).ok();
         for text in [&done.out, &done.err] {
             assert!(!text.contains("##["), "{text}");

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod bad_input;
+mod cache;
 mod completions;
 mod docs;
 mod fetch;

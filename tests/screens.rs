@@ -24,7 +24,7 @@ const FAILING: &str = "- { name: good, taskRef: { name: echo } }
 
 /// What is printed on standard output is shown elsewhere.
 fn run(pipeline: &str) -> String {
-    format!("cofferdam run --jobs 2 {pipeline} > summary.txt")
+    format!("cofferdam run --no-cache --jobs 2 {pipeline} > summary.txt")
 }
 
 fn going(rows: &str) -> bool {

@@ -5,7 +5,7 @@
 //! the key from the caller; the bundle's own hint only chooses the message.
 
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -93,30 +93,31 @@ impl fmt::Display for NamedKey {
 /// # Errors
 /// [`KeyError`] when the key cannot sign.
 pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
-    let mut json = Vec::new();
-    sign_written(&|out| out.write_all(statement), key, &mut json)?;
+    let mut json = Vec::with_capacity(statement.len() * 4 / 3 + 1024);
+    sign_from(&mut io::Cursor::new(statement), key, &mut json)?;
     String::from_utf8(json).map_err(|error| invalid("the bundle", "text", error))
 }
 
-/// Signs the bytes of a Statement that `write` writes, and writes the bundle's
-/// JSON. It is asked three times and must write the same each time: so a large
-/// Statement is never in memory as a whole.
+/// Signs the bytes of a Statement that can be read, and writes the bundle's
+/// JSON. They are read twice, a piece at a time: a large Statement is never in
+/// memory as a whole.
 ///
 /// # Errors
-/// [`KeyError`] when the key cannot sign or `out` cannot be written.
-pub fn sign_written(
-    write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+/// [`KeyError`] when the key cannot sign, `statement` cannot be read or `out`
+/// cannot be written.
+pub fn sign_from(
+    statement: &mut (impl Read + Seek),
     key: &SigningKey,
     out: &mut dyn Write,
 ) -> Result<(), KeyError> {
     let failed = |source| KeyError::Io { action: "write", path: "the bundle".into(), source };
-    let mut counted = Counter(0);
-    write(&mut counted).map_err(failed)?;
-    let size = counted.0;
-    let mut hashed = BufWriter::new(Hashing(Hasher::default()));
+    let size = statement.seek(SeekFrom::End(0)).and_then(|size| statement.rewind().map(|()| size));
+    let size = size.map_err(failed)?;
+    let piece = usize::try_from(size).unwrap_or(PIECE).min(PIECE);
+    let mut hashed = BufWriter::with_capacity(piece, Hashing(Hasher::default()));
     // The pre-authentication encoding: DSSE protocol, "Signature Definition".
     write!(hashed, "DSSEv1 {} {PAYLOAD_TYPE} {size} ", PAYLOAD_TYPE.len()).map_err(failed)?;
-    write(&mut hashed).map_err(failed)?;
+    io::copy(statement, &mut hashed).map_err(failed)?;
     let hasher = hashed.into_inner().map_err(|error| failed(error.into_error()))?.0;
     let signature = DsseSignature::new(key.sign_digest(hasher.finish())?, KeyId::default());
 
@@ -128,10 +129,11 @@ pub fn sign_written(
     let (before, after) = frame
         .split_once(EMPTY_PAYLOAD)
         .ok_or_else(|| invalid("the bundle", "an envelope with a payload", "it has none"))?;
-    let fill = |out: &mut dyn Write| -> io::Result<()> {
+    let mut fill = |out: &mut dyn Write| -> io::Result<()> {
         write!(out, "{before}{PAYLOAD_BEGIN}")?;
-        let mut encoded = BufWriter::new(EncoderWriter::new(&mut *out, &STANDARD));
-        write(&mut encoded)?;
+        statement.rewind()?;
+        let mut encoded = BufWriter::with_capacity(piece, EncoderWriter::new(&mut *out, &STANDARD));
+        io::copy(statement, &mut encoded)?;
         encoded.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
         write!(out, "\"{after}")?;
         out.flush()
@@ -139,19 +141,8 @@ pub fn sign_written(
     fill(out).map_err(failed)
 }
 
-/// Counts what is written.
-struct Counter(usize);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+/// So much of a Statement is in memory at once.
+const PIECE: usize = 64 << 10;
 
 /// Hashes what is written.
 struct Hashing(Hasher);

@@ -263,7 +263,13 @@ impl Layout {
             names.sort_unstable();
             let help = match names.as_slice() {
                 [] => "it holds no task; publish one with `cofferdam task publish`".to_owned(),
-                names => format!("it holds {}", names.join(", ")),
+                names => {
+                    let word = |name: &&str| name.split(':').next().unwrap_or_default().to_owned();
+                    let own: Vec<String> = names.iter().map(word).collect();
+                    let meant = cofferdam_manifest::nearest(&word(&name), own.iter().map(String::as_str));
+                    let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+                    format!("{meant}it holds {}", names.join(", "))
+                }
             };
             let name = digest.map_or_else(|| name.to_owned(), |digest| digest.to_string());
             LayoutError::NotFound { root: self.root.clone(), name, help }

@@ -19,8 +19,7 @@ mod trust;
 
 pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
 pub use bundle::{
-    BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_written, verify,
-    verify_statement,
+    BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from, verify, verify_statement,
 };
 pub use decision::{Candidate, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};

@@ -18,7 +18,7 @@ pub(super) fn run(world: &World) {
     prepare(world, port, &url);
     let (mut ours, mut curls, mut sums) = (Times(Vec::new()), Times(Vec::new()), Times(Vec::new()));
     for _ in 0..9 {
-        quiet(&mut world.cofferdam(&["run", "--quiet", "download.yaml"]));
+        quiet(&mut world.cofferdam(&["run", "--quiet", "--no-cache", "download.yaml"]));
         ours.0.push(exchange(world));
         curls.0.push(quiet(&mut world.command("curl", &["-s", "-o", "/dev/null", &url])));
         let summed = format!("curl -s {url} | openssl sha256");

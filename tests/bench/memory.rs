@@ -27,12 +27,12 @@ fn peak(mut command: Command) -> f64 {
 fn of_run(world: &World, tasks: usize) -> f64 {
     let file = format!("{tasks}.yaml");
     world.write(&file, &pipeline(tasks));
-    peak(world.cofferdam(&["run", "--quiet", &file, "--jobs", "2"]))
+    peak(world.cofferdam(&["run", "--quiet", "--no-cache", &file, "--jobs", "2"]))
 }
 
 pub(super) fn run(world: &World) {
     // The first run compiles the task, which takes more memory than the rest.
-    quiet(&mut world.cofferdam(&["run", "--quiet", "one.yaml"]));
+    quiet(&mut world.cofferdam(&["run", "--quiet", "--no-cache", "one.yaml"]));
     let figure = |what: &str, peak, wanted| line(what, peak, peak, "MB", wanted);
     let (few, many) = (of_run(world, 1000), of_run(world, 10_000));
     figure("peak memory of a run, 1,000 no-op tasks", few, "");

@@ -7,7 +7,7 @@ use super::world::{World, quiet};
 pub(super) fn run(world: &World) {
     let mut times = Times(Vec::new());
     for _ in 0..50 {
-        times.0.push(quiet(&mut world.cofferdam(&["run", "--quiet", "one.yaml"])));
+        times.0.push(quiet(&mut world.cofferdam(&["run", "--quiet", "--no-cache", "one.yaml"])));
     }
     line(
         "cofferdam run, one no-op task, whole process",

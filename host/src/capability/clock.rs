@@ -6,6 +6,7 @@
 //! waits for time to pass ends, after the same number of turns every time.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const STEP_NANOS: u64 = 1000;
 #[derive(Debug)]
 pub(crate) struct FixedClock {
     epoch: Duration,
+    /// Whether the task has looked at the wall clock.
+    looked: AtomicBool,
     timeline: Mutex<Timeline>,
 }
 
@@ -30,11 +33,20 @@ impl FixedClock {
     /// A clock that stands at a time in seconds since 1970; earlier times
     /// cannot be expressed to a task and count as 1970.
     pub(crate) fn new(epoch: i64) -> Self {
-        Self { epoch: Duration::from_secs(u64::try_from(epoch).unwrap_or(0)), timeline: Mutex::default() }
+        let epoch = Duration::from_secs(u64::try_from(epoch).unwrap_or(0));
+        Self { epoch, looked: AtomicBool::new(false), timeline: Mutex::default() }
     }
 
+    /// The wall clock. That it was looked at is noted: only then does the
+    /// outcome depend on the run's time.
     pub(crate) fn wall(&self) -> Duration {
+        self.looked.store(true, Ordering::Relaxed);
         self.epoch
+    }
+
+    /// Whether the wall clock was ever looked at.
+    pub(crate) fn was_looked_at(&self) -> bool {
+        self.looked.load(Ordering::Relaxed)
     }
 
     fn timeline(&self) -> MutexGuard<'_, Timeline> {
@@ -108,6 +120,9 @@ mod tests {
         }
         assert!(a.read() > 0);
         assert_eq!(FixedClock::new(-5).wall(), Duration::ZERO);
+        let untouched = FixedClock::new(0);
+        untouched.read();
+        assert!(a.was_looked_at() && !untouched.was_looked_at(), "only the wall clock counts");
     }
 
     #[test]

@@ -26,11 +26,24 @@ pub struct GrantLine {
     pub undecided: bool,
 }
 
+/// A network rule that a task asks for and is not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// The rule.
+    pub rule: NetworkRule,
+    /// Why not.
+    pub why: String,
+    /// The YAML that would grant it, where the pipeline can.
+    pub remedy: Option<String>,
+}
+
 /// What one task is granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantDecision {
     /// What the sandbox enforces.
     pub grants: Grants,
+    /// What it refuses although the task asks for it.
+    pub withheld: Vec<Withheld>,
     /// Everything the task asks for.
     pub lines: Vec<GrantLine>,
     /// What the pipeline grants and the task does not ask for: the place below
@@ -65,7 +78,8 @@ impl GrantDecision {
     /// Decides about everything a task asks for.
     #[must_use]
     pub fn new(asked: &Capabilities, deciders: Deciders<'_>) -> Self {
-        let mut decision = Self { grants: Grants::default(), lines: Vec::new(), unasked: Vec::new() };
+        let mut decision =
+            Self { grants: Grants::default(), withheld: Vec::new(), lines: Vec::new(), unasked: Vec::new() };
         let pipeline = deciders.pipeline;
         for (kind, is_asked, named) in [
             (CapabilityKind::Clock, asked.clock.is_some(), pipeline.is_some_and(|p| p.clock.is_some())),
@@ -133,13 +147,16 @@ impl GrantDecision {
             CapabilityKind::Random => self.grants.real_random = granted,
             CapabilityKind::Network | CapabilityKind::Tcp | CapabilityKind::Secrets => {}
         }
-        let remedy = (!granted).then(|| format!("grants: {{ {word} }}"));
+        let remedy = (!granted && !by_command(&why)).then(|| format!("grants: {{ {word} }}"));
         let granted = if granted { vec![word.clone()] } else { Vec::new() };
         self.lines.push(GrantLine { asked: word, granted, why, remedy, undecided });
     }
 
     fn decide_network(&mut self, asked: &NetworkRule, deciders: Deciders<'_>) {
-        let remedy = || Some(format!("grants: {{ network: [{}] }}", network_yaml(asked)));
+        // A secret is not the pipeline's to give away.
+        let grantable =
+            NetworkRule { secret: asked.secret.clone().filter(|_| deciders.trusted), ..asked.clone() };
+        let remedy = || Some(format!("grants: {{ network: [{}] }}", network_yaml(&grantable)));
         let (rules, why, undecided) = match deciders.verdict(CapabilityKind::Network, Some(&asked.host)) {
             Verdict::Whole(why) => (vec![asked.clone()], why, false),
             Verdict::Refused { why, undecided } => (Vec::new(), why, undecided),
@@ -167,7 +184,11 @@ impl GrantDecision {
             granted.push(network_words(&rule));
             self.grants.network.push(rule);
         }
-        let remedy = if granted.is_empty() { remedy() } else { None };
+        let remedy = if granted.is_empty() && !by_command(&why) { remedy() } else { None };
+        if granted.is_empty() {
+            let (rule, why, remedy) = (asked.clone(), why.clone(), remedy.clone());
+            self.withheld.push(Withheld { rule, why, remedy });
+        }
         self.lines.push(GrantLine { asked: network_words(asked), granted, why, remedy, undecided });
         self.lines.extend(secrets);
     }
@@ -184,7 +205,8 @@ impl GrantDecision {
             }
         };
         let granted: Vec<String> = rules.iter().map(words).collect();
-        let remedy = granted.is_empty().then(|| format!("grants: {{ tcp: [{}] }}", tcp_yaml(asked)));
+        let open = granted.is_empty() && !by_command(&why);
+        let remedy = open.then(|| format!("grants: {{ tcp: [{}] }}", tcp_yaml(asked)));
         self.grants.tcp.extend(rules);
         self.lines.push(GrantLine { asked: words(asked), granted, why, remedy, undecided });
     }
@@ -262,6 +284,11 @@ impl<'a> Deciders<'a> {
         });
         denied.map(|deny| format!("refused by --deny {deny}"))
     }
+}
+
+/// Whether the command line refused: nothing in a pipeline changes that.
+fn by_command(why: &str) -> bool {
+    why.starts_with("refused by --")
 }
 
 fn left_out() -> Verdict {

@@ -132,6 +132,7 @@ pub(crate) struct PipelineArgs {
 #[command(after_help = "Examples:\n  cofferdam run .cofferdam/build.yaml\n  \
     cofferdam run build.yaml --source . --param level=strict --attestations out/\n  \
     cofferdam run build.yaml --deny network --allow fetch=clock\n  \
+    cofferdam run build.yaml --explain-cache\n  \
     cofferdam run build.yaml --log-format json 2> events.jsonl\n\n\
     COFFERDAM_LOG_FORMAT asks for a form of the log, too. Left out, it is `github` where\n\
     GITHUB_ACTIONS is `true`, `gitlab` where GITLAB_CI is `true`, `pretty` on a terminal,\n\
@@ -154,6 +155,14 @@ pub(crate) struct RunArgs {
     /// How many tasks run at once; left out, one for each processor.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) jobs: Option<u32>,
+    /// Run every task, whatever is known of it; what they make is kept all the
+    /// same, for the next run.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Say of each task whether its outcome was taken from the cache, or which
+    /// part of what it was given changed.
+    #[arg(long)]
+    pub(crate) explain_cache: bool,
     /// Write the signed attestations to this directory, too.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) attestations: Option<PathBuf>,

@@ -9,7 +9,8 @@ use cofferdam_manifest::Identifier;
 
 use super::failure::Failure;
 use crate::event::{Journal, RunRecord};
-use crate::model::{RunId, is_task_run_name};
+use crate::model::is_task_run_name;
+use crate::provenance::PREDICATE_TYPE;
 use crate::report::visible;
 use crate::store::Store;
 
@@ -48,20 +49,37 @@ fn no_name(task: &str) -> Failure {
 }
 
 /// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, with dots
-/// for the slashes in a name, and `run.sigstore.json` for the run itself.
+/// for the slashes in a name, and `run.sigstore.json` for the run itself. Of a
+/// task that did not run, the one about the TaskRun whose outcome it has.
 /// Gives their number.
-pub(crate) fn attestations(journal: &Journal, run: &RunId, directory: &Path) -> Result<usize, Failure> {
-    let attested = journal.attested(run)?;
-    for (task, predicate_type) in &attested {
-        let name = match task {
-            // The database may have been changed by anyone; a name is no path.
-            Some(task) if !is_task_run_name(task) => return Err(no_name(task)),
-            Some(task) => format!("task-{}.sigstore.json", task.replace('/', ".")),
-            None => "run.sigstore.json".to_owned(),
-        };
-        if let Some(bundle) = journal.bundle(run, task.as_deref(), predicate_type)? {
-            super::write_file(&directory.join(name), &bundle)?;
+pub(crate) fn attestations(
+    journal: &Journal,
+    record: &RunRecord,
+    directory: &Path,
+) -> Result<usize, Failure> {
+    let run = &record.id;
+    let mut count = 0;
+    let mut write = |name: &str, bundle: Option<Vec<u8>>| -> Result<(), Failure> {
+        count += usize::from(bundle.is_some());
+        bundle.map_or(Ok(()), |bundle| super::write_file(&directory.join(name), &bundle))
+    };
+    for (task, predicate_type) in journal.attested(run)? {
+        let name = task.as_deref().map_or_else(|| Ok("run.sigstore.json".to_owned()), file_name)?;
+        write(&name, journal.bundle(run, task.as_deref(), &predicate_type)?)?;
+    }
+    for (task, record) in record.tasks_in_order() {
+        if let Some(reuse) = record.end.as_ref().and_then(|(_, end)| end.reused.as_ref()) {
+            write(&file_name(task)?, journal.bundle(&reuse.run, Some(&reuse.task), PREDICATE_TYPE)?)?;
         }
     }
-    Ok(attested.len())
+    Ok(count)
+}
+
+/// The file of what is attested of a task. The database may have been changed
+/// by anyone; a name is no path.
+fn file_name(task: &str) -> Result<String, Failure> {
+    if !is_task_run_name(task) {
+        return Err(no_name(task));
+    }
+    Ok(format!("task-{}.sigstore.json", task.replace('/', ".")))
 }

@@ -88,7 +88,12 @@ impl Home {
         self.cache.join("compiled")
     }
 
-    /// The key that guards compiled code.
+    /// The outcomes of hermetic tasks.
+    pub(crate) fn task_cache(&self) -> PathBuf {
+        self.cache.join("taskruns.db")
+    }
+
+    /// The key that guards compiled code and the outcomes of tasks.
     pub(crate) fn cache_key(&self) -> PathBuf {
         self.config.join("keys/cache.key")
     }

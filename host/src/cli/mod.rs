@@ -9,6 +9,7 @@ mod configuration;
 mod credentials;
 mod diagnostics;
 mod diff;
+mod execute;
 mod export;
 mod failure;
 mod graph;

@@ -1,61 +1,74 @@
 //! `cofferdam run`: plans, runs, attests, and says how it was.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
-
-use cofferdam_registry::Digest;
-use jiff::Timestamp;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use super::commands::RunArgs;
+use super::execute::{CacheWish, Given, Order, Ran, execute};
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::run_directory::RunDirectory;
-use super::{credentials, exit, export, interrupt, plan, source};
-use crate::engine::{self, Engine, EngineError};
-use crate::event::{Builder, Fact, Recorder, RunRecord, RunStart, Source};
-use crate::model::{RunId, Status};
-use crate::network::Network;
+use super::{exit, export, plan, source};
+use crate::model::Status;
 use crate::plan::Plan;
-use crate::provenance::{Attestor, LOCAL_BUILDER};
-use crate::report::{Detail, Remarks, RunView, run_text};
-use crate::sandbox::{CancelToken, Sandbox};
+use crate::report::{Detail, RunView, run_text};
 use crate::source::Checkout;
 use crate::store::Store;
 
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    for directory in [&args.outputs, &args.attestations].into_iter().flatten() {
-        export::make_new(directory)?;
-    }
+    let wanted = Wanted { outputs: args.outputs.as_ref(), attestations: args.attestations.as_ref() };
+    wanted.make()?;
     let plan = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
-    let record = execute(args, home, plan, &store, printer)?;
-    let view = RunView::new(&record, false);
+    let explain = args.explain_cache;
+    let cache = if args.no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } };
+    let (origin, finished) = (None, HashMap::new());
+    let order = Order { plan, origin, finished, cache, jobs: args.jobs, quiet: args.quiet };
+    let acquire = |plan: &Plan| acquire(args, plan, &store);
+    let ran = execute(order, home, &store, printer, acquire, |_| Ok(()))?;
+    tell(ran, wanted, home, &store, printer)
+}
+
+/// Directories that a run's artifacts and attestations are written to.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) outputs: Option<&'a PathBuf>,
+    pub(crate) attestations: Option<&'a PathBuf>,
+}
+
+impl Wanted<'_> {
+    /// Makes them: whoever wants them must not learn after the run that they
+    /// cannot be.
+    pub(crate) fn make(self) -> Result<(), Failure> {
+        [self.outputs, self.attestations].into_iter().flatten().try_for_each(|one| export::make_new(one))
+    }
+}
+
+/// Says how a run was, and gives away what is wanted of it.
+pub(crate) fn tell(
+    ran: Ran,
+    wanted: Wanted<'_>,
+    home: &Home,
+    store: &Store,
+    printer: &Printer,
+) -> Result<u8, Failure> {
+    let Ran { record, findings } = ran;
+    let view = RunView::new(&record, false).with_cache(findings);
     let history = home.history();
     let here = printer.surroundings(&history);
     printer.result(&view, |palette| run_text(&view, Detail::Summary, here, palette));
     // The summary first: what goes wrong from here on is not the run's.
-    if let Some(directory) = &args.outputs {
-        export::outputs(&record, &store, directory)?;
+    if let Some(directory) = wanted.outputs {
+        export::outputs(&record, store, directory)?;
     }
-    if let Some(directory) = &args.attestations {
-        export::attestations(&home.journal()?, &record.id, directory)?;
+    if let Some(directory) = wanted.attestations {
+        export::attestations(&home.journal()?, &record, directory)?;
     }
     Ok(match record.finished.map(|(_, reason, _)| reason.status()) {
         Some(Status::Succeeded) => exit::OK,
         Some(Status::Cancelled) => exit::INTERRUPTED,
         Some(Status::Failed) | None => exit::RUN_FAILED,
     })
-}
-
-/// The source of a run, and what follows from it.
-struct Given {
-    file: String,
-    file_in_source: bool,
-    epoch: i64,
-    source: Option<Source>,
 }
 
 /// Takes the source into the store, if the plan reads it.
@@ -68,106 +81,4 @@ fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure>
     let found = source.as_ref().map(|source| store.find(source.tree.digest, Path::new(&file))).transpose()?;
     let file_in_source = found.flatten() == Some(plan.file_digest);
     Ok(Given { file, file_in_source, epoch, source })
-}
-
-fn execute(
-    args: &RunArgs,
-    home: &Home,
-    plan: Plan,
-    store: &Store,
-    printer: &Printer,
-) -> Result<RunRecord, Failure> {
-    // Whatever can be found wrong is found before the run begins.
-    let key = home.signing_key()?;
-    let jobs = args.jobs.unwrap_or_else(processors);
-    let credentials = credentials::unlock(&plan, home)?;
-    let network = Network::new(home.configuration()?.network(&home.configuration_directory()));
-    let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key(), network)?;
-    let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, &plan))?;
-    let given = printer.busy("reading the source", || acquire(args, &plan, store))?;
-    let journal = home.journal()?;
-    let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
-    let root = home.work_root();
-    let work = RunDirectory::create(&root, id.as_str()).map_err(|error| Failure::io("use", &root, &error))?;
-    let cancel = CancelToken::default();
-    let (sinks, remarks) = if args.quiet {
-        (Vec::new(), Remarks::on_stderr())
-    } else {
-        let (sink, remarks) = printer.live(hex::encode(random::<16>()?));
-        (vec![sink], remarks)
-    };
-    interrupt::cancel_on_signal(&cancel, remarks)
-        .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
-    let recorder = Arc::new(Recorder::new(id, journal.writer()?, sinks, Timestamp::now));
-    let start = RunStart {
-        uid: hex::encode(random::<16>()?),
-        pipeline: plan.pipeline.clone(),
-        file: given.file,
-        file_digest: plan.file_digest,
-        file_in_source: given.file_in_source,
-        params: plan.params.clone(),
-        overrides: plan.overrides.clone(),
-        tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect(),
-        files: keep_files(&plan, store)?,
-        origin: None,
-        source_date_epoch: given.epoch,
-        builder: Builder {
-            id: LOCAL_BUILDER.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            key: key.public().id(),
-        },
-    };
-    recorder.record(Fact::RunStarted(Box::new(start.clone())))?;
-    if let Some(source) = &given.source {
-        recorder.record(Fact::SourceAcquired(source.clone()))?;
-    }
-    let source = given.source.clone();
-    let attestor = Attestor::new(&key, &recorder, start.clone(), source);
-    let engine = Engine {
-        sandbox: &sandbox,
-        store,
-        recorder: &recorder,
-        jobs,
-        work: work.path(),
-        uid: &start.uid,
-        epoch: given.epoch,
-        credentials: &credentials,
-        cancel: &cancel,
-    };
-    let attest = |started: &_, finished: &_| {
-        attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
-    };
-    engine.run(&plan, &prepared, given.source.as_ref(), &attest)?;
-    // Large where the run is, and of no use for what follows.
-    drop((prepared, plan, sandbox));
-    let file = tempfile::tempfile_in(work.path());
-    seal(&recorder, &attestor, file.map_err(|error| Failure::io("write to", work.path(), &error))?)?;
-    recorder.take().ok_or_else(no_events)
-}
-
-/// Attests the run as a whole, and waits until all of it is on disk.
-fn seal(recorder: &Recorder, attestor: &Attestor<'_>, file: File) -> Result<(), Failure> {
-    attestor.run(file)?;
-    recorder.record(Fact::RunSealed)?;
-    Ok(recorder.flush()?)
-}
-
-/// Keeps the text of every file of the plan, so that the run can be repeated.
-fn keep_files(plan: &Plan, store: &Store) -> Result<BTreeMap<String, Digest>, Failure> {
-    plan.files.iter().map(|file| Ok((file.name.clone(), store.put(file.text.as_bytes())?))).collect()
-}
-
-fn no_events() -> Failure {
-    Failure::invalid("bug/no-events", "the run has no events", "report this as a bug")
-}
-
-fn processors() -> u32 {
-    std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok()).unwrap_or(1).min(1024)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    let filled = getrandom::fill(&mut bytes);
-    filled.map_err(|error| Failure::invalid("bug/no-randomness", error.to_string(), "check /dev/urandom"))?;
-    Ok(bytes)
 }

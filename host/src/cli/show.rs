@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ShowArgs, home: &Home, printer: &Printer) -> Result<u8,
     let run = find(&journal, args.run.as_deref())?;
     if let Some(directory) = &args.attestations {
         export::make_new(directory)?;
-        let count = export::attestations(&journal, &run, directory)?;
+        let count = export::attestations(&journal, &record(&journal, &run)?, directory)?;
         printer.note(&format!("wrote {count} attestations to {}", directory.display()));
     }
     if let Some(directory) = &args.outputs {

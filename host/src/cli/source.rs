@@ -5,14 +5,25 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 
 /// The directory that was given; else the one that holds the pipeline's
-/// `.cofferdam`; else the current one.
+/// `.cofferdam`; else the repository the pipeline is in. Where a command is
+/// typed says nothing of what is meant to be built.
 pub(crate) fn root(given: Option<&Path>, pipeline: &Path) -> Result<PathBuf, Failure> {
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
     let file = std::path::absolute(pipeline).map_err(|error| Failure::unreadable(pipeline, &error))?;
     let holder = file.ancestors().find(|path| path.file_name().is_some_and(|name| name == ".cofferdam"));
-    Ok(holder.and_then(Path::parent).unwrap_or(Path::new(".")).to_owned())
+    let repository = || file.ancestors().skip(1).find(|path| path.join(".git").exists());
+    let found = holder.and_then(Path::parent).or_else(repository);
+    found.map(Path::to_owned).ok_or_else(|| {
+        Failure::usage(
+            format!(
+                "{} is in no `.cofferdam` directory and no repository: which source is meant?",
+                pipeline.display()
+            ),
+            "name it: --source DIRECTORY",
+        )
+    })
 }
 
 /// The pipeline file as provenance names it: relative to the source where it is

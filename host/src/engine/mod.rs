@@ -4,6 +4,7 @@
 mod combine;
 mod ending;
 mod flow;
+mod reuse;
 mod schedule;
 mod task;
 mod turn;
@@ -16,18 +17,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
+use cofferdam_registry::Digest;
+
 use crate::capability::Redactor;
 use crate::event::{Event, JournalError, Recorder, Source};
 use crate::model::RunReason;
 use crate::network::Credential;
-use crate::plan::{Flow, Plan};
+use crate::plan::{Combination, Flow, Plan};
 use crate::sandbox::{CancelToken, Prepared, Sandbox, SandboxError};
 use crate::store::{Store, StoreError};
-use combine::Combination;
 use flow::{FlowRun, RunIdentity};
 use schedule::Schedule;
 use walk::{Deadlines, FlowId, Graph, Node, Wish};
 use work::WorkDirectory;
+
+pub use reuse::{CacheFinding, CacheUse, Finished, Platform, Reuses, TaskRunCache};
 
 /// Why a run could not go on. A task that fails is no error: it is the outcome.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -73,8 +77,9 @@ pub fn prepare(sandbox: &Sandbox, plan: &Plan) -> Result<Vec<Prepared>, SandboxE
 }
 
 /// Called on the thread of a TaskRun when it has ended, with the events that
-/// tell its whole story; the run waits for it.
-pub type OnFinished<'a> = &'a (dyn Fn(&Event, &Event) -> Result<(), EngineError> + Sync);
+/// tell its whole story; the run waits for it. Gives the digest of what attests
+/// the TaskRun.
+pub type OnFinished<'a> = &'a (dyn Fn(&Event, &Event) -> Result<Digest, EngineError> + Sync);
 
 /// What a run needs beside its plan.
 #[derive(Debug)]
@@ -97,6 +102,8 @@ pub struct Engine<'a> {
     pub epoch: i64,
     /// Stops the run.
     pub cancel: &'a CancelToken,
+    /// What need not run.
+    pub reuses: &'a Reuses,
 }
 
 impl Engine<'_> {

@@ -41,6 +41,12 @@ impl<'a> Run<'a> {
         let seed = seed(&start);
         let started = recorder.record(Fact::TaskStarted(start.into()))?;
         let Fact::TaskStarted(start) = &started.fact else { return Ok(None) };
+        let engine = self.engine;
+        if refusal.is_none()
+            && let Some(taken) = engine.reuses.find(&started, start, engine.store)
+        {
+            return self.end_reused(turn, taken);
+        }
         let mut outputs = BTreeMap::new();
         let mut reads = BTreeMap::new();
         let exit = match (refusal, self.prepared.get(work.leaf)) {
@@ -103,6 +109,7 @@ impl<'a> Run<'a> {
     ) -> Result<Option<Outcome>, EngineError> {
         let succeeded = exit.reason == TaskRunReason::Succeeded;
         let (outputs, reads) = made;
+        let saw_time = exit.saw_time;
         let mut end = TaskEnd {
             task: turn.name.clone(),
             attempt: turn.leaf.attempt,
@@ -125,7 +132,10 @@ impl<'a> Run<'a> {
         let (reason, after) = (end.reason.as_str(), end.after);
         let finished = self.engine.recorder.record(Fact::TaskFinished(end.into()))?;
         if after != AfterFailure::ToBeRetried {
-            (self.on_finished)(started, &finished)?;
+            let attestation = (self.on_finished)(started, &finished)?;
+            if let Fact::TaskStarted(start) = &started.fact {
+                self.engine.reuses.note(start, &finished, attestation, saw_time);
+            }
         }
         let about = (&**turn.flow, turn.task, turn.leaf, turn.key.clone());
         Ok(self.pass_on(about, (status, reason, after), Some(Product::Task(finished))))
@@ -166,6 +176,7 @@ impl<'a> Run<'a> {
             outputs: directory.outputs.clone(),
             scratch: directory.scratch.clone(),
             grants: work.grants.clone(),
+            withheld: Arc::clone(&work.withheld),
             credentials: self.credentials(work),
             redactor: self.redactor.clone(),
             limits: work.limits,
@@ -273,6 +284,7 @@ fn refuse(reason: TaskRunReason, message: String) -> Exit {
         failure: None,
         results,
         opened,
+        saw_time: false,
         usage: crate::event::Usage::default(),
     }
 }

@@ -7,13 +7,12 @@ use std::time::Instant;
 
 use cofferdam_manifest::Value;
 
-use super::combine::Combination;
 use super::flow::{Absence, Asker, FlowRun, Product};
 use super::walk::{FlowId, Leaf, Node, Outcome, Turn};
 use super::{EngineError, Run, deadlines};
 use crate::event::{AfterFailure, Fact, InputArtifact, NestedStart, TaskEnd};
 use crate::model::{ErrorMode, RetryCause, SkipReason, Status, TaskRunReason};
-use crate::plan::{Flow, PlannedTask, Work};
+use crate::plan::{Combination, Flow, PlannedTask, Work};
 
 /// Everything one run of a task is given.
 pub(super) struct Given {

@@ -1,8 +1,8 @@
 //! The durable log of all runs: one SQLite file in WAL mode.
 //!
-//! A writer thread commits whatever has gathered while the commit before was
-//! being made durable, so a busy run pays for few commits and an idle one does
-//! not wait. Reading checks the chain again, event by event.
+//! A writer thread commits what has gathered in a few milliseconds, so a busy
+//! run pays for few commits; whoever must know that all of it is on disk asks
+//! for that, and waits. Reading checks the chain again, event by event.
 
 use std::fs::File;
 use std::io::Seek as _;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -94,6 +94,8 @@ pub enum JournalError {
 /// Events and bundles that wait to be written; who makes more waits with them,
 /// so that a slow disk costs time and not memory.
 const MAX_WAITING: usize = 512;
+/// How long the writer gathers what it commits at once.
+const GATHER: Duration = Duration::from_millis(4);
 
 /// `seq`, `at`, `fact` and `hash` as stored.
 pub(super) type Row = (u64, i64, String, Vec<u8>);
@@ -204,6 +206,8 @@ impl Journal {
         match fitting.as_slice() {
             [] => Err(no_such_run()),
             [run] => Ok(run.clone()),
+            // The name of a pipeline means its newest run.
+            [newest, ..] if fitting.iter().all(|run| run.pipeline() == name) => Ok(newest.clone()),
             several => {
                 let some: Vec<&str> = several.iter().take(3).map(RunId::as_str).collect();
                 let (name, count, some) = (name.to_owned(), several.len(), some.join(", "));
@@ -298,6 +302,7 @@ pub struct JournalWriter {
 impl JournalWriter {
     fn start(path: &Path) -> Result<Self, JournalError> {
         let connection = connect(path)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed("open", path))?;
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let failure = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&failure);
@@ -336,6 +341,9 @@ impl JournalWriter {
     pub(crate) fn flush(&self) -> Result<(), JournalError> {
         let (done, waits) = sync_channel(1);
         self.send(Message::Flush(done))?;
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
         waits.recv().unwrap_or_else(|_| Err(self.stopped()))
     }
 }
@@ -358,8 +366,11 @@ fn write_all(
 ) {
     while let Ok(first) = receiver.recv() {
         let mut flushes = Vec::new();
-        let batch = std::iter::once(first).chain(receiver.try_iter());
-        let result = write_batch(&mut connection, batch, &mut flushes).map_err(failed("write", path));
+        // Before the transaction, which keeps other processes waiting.
+        let batch = gather(first, receiver);
+        let written = write_batch(&mut connection, batch, &mut flushes);
+        let written = written.and_then(|()| if flushes.is_empty() { Ok(()) } else { sync(path) });
+        let result = written.map_err(failed("write", path));
         if let Err(error) = &result {
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         }
@@ -377,9 +388,36 @@ fn write_all(
     }
 }
 
+/// What comes within [`GATHER`], or until someone waits for it.
+fn gather(first: Message, receiver: &Receiver<Message>) -> Vec<Message> {
+    let until = Instant::now() + GATHER;
+    let mut batch = vec![first];
+    loop {
+        batch.extend(receiver.try_iter().take(MAX_WAITING.saturating_sub(batch.len())));
+        let awaited = batch.iter().any(|message| matches!(message, Message::Flush(_)));
+        let left = until.saturating_duration_since(Instant::now());
+        if awaited || left.is_zero() || batch.len() >= MAX_WAITING {
+            return batch;
+        }
+        // Woken by whoever wants all of it to be on disk.
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Puts everything that was committed on disk. In WAL mode with `synchronous`
+/// at `NORMAL` a commit is given to the system, where it survives this process;
+/// that it survives the machine, too, is asked for once. Source: SQLite,
+/// "Write-Ahead Logging", "Performance Considerations".
+fn sync(path: &Path) -> rusqlite::Result<()> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let synced = File::open(log).and_then(|file| file.sync_data());
+    synced.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
 fn write_batch(
     connection: &mut Connection,
-    batch: impl Iterator<Item = Message>,
+    batch: Vec<Message>,
     flushes: &mut Vec<SyncSender<Result<(), JournalError>>>,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

@@ -67,6 +67,12 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of the pipeline, without what makes the run unique.
+    #[must_use]
+    pub fn pipeline(&self) -> &str {
+        self.0.rsplit_once('-').map_or(&self.0, |(pipeline, _)| pipeline)
+    }
 }
 
 impl FromStr for RunId {

@@ -16,7 +16,7 @@ use super::attempt::Client;
 use super::connections::Open;
 use super::exchange::{Live, Traffic};
 use super::{Credential, Network};
-use crate::capability::{Redactor, Target, Trip, cut, find_rule, rule_for};
+use crate::capability::{Redactor, Target, Trip, Withheld, cut, find_rule, rule_for};
 use crate::event::{Denial, Fact, Recorder};
 use crate::model::{EffectiveLimits, TaskRunReason};
 
@@ -103,6 +103,8 @@ pub(crate) struct SessionRequest<'a> {
     pub(crate) task: &'a Arc<str>,
     /// What it may request.
     pub(crate) rules: &'a [NetworkRule],
+    /// What it asks for and is refused.
+    pub(crate) withheld: &'a Arc<[Withheld]>,
     /// The secrets of its rules, by name.
     pub(crate) credentials: &'a [Credential],
     /// Masks them.
@@ -121,6 +123,7 @@ pub(crate) struct Session {
     pub(super) network: Arc<Network>,
     pub(super) task: Arc<str>,
     rules: Vec<Arc<NetworkRule>>,
+    withheld: Arc<[Withheld]>,
     pub(super) credentials: Vec<Credential>,
     pub(super) redactor: Redactor,
     pub(super) traffic: Arc<Traffic>,
@@ -151,12 +154,13 @@ pub(super) struct Allowed {
 
 impl Session {
     pub(crate) fn new(network: &Arc<Network>, request: SessionRequest<'_>) -> Self {
-        let SessionRequest { task, rules, credentials, redactor, limits, trip, recorder } = request;
+        let SessionRequest { task, rules, withheld, credentials, redactor, limits, trip, recorder } = request;
         let open_requests = usize::try_from(limits.open_requests).unwrap_or(1).clamp(1, 1 << 10);
         Self {
             network: Arc::clone(network),
             task: Arc::clone(task),
             rules: rules.iter().cloned().map(Arc::new).collect(),
+            withheld: Arc::clone(withheld),
             credentials: credentials.to_vec(),
             redactor: redactor.clone(),
             traffic: Arc::new(Traffic::new(*limits, trip.clone())),
@@ -208,7 +212,7 @@ impl Session {
         let subject = || format!("{} {}", cut(method, MAX_METHOD), cut(&uri.to_string(), MAX_URL));
         let target = Target::of(uri).map_err(|why| self.deny(subject(), why, None))?;
         let found = find_rule(self.rules.iter().map(Arc::as_ref), &target, method);
-        let index = found.map_err(|why| self.deny(subject(), why, rule_for(&target, method)))?;
+        let index = found.map_err(|why| self.refuse(subject(), why, &target, method))?;
         let Some(rule) = self.rules.get(index) else {
             return Err(self.deny(subject(), "no rule names the host".to_owned(), None));
         };
@@ -224,13 +228,30 @@ impl Session {
         Ok(Allowed { number, target, rule: Arc::clone(rule), client, timeouts })
     }
 
+    /// Refuses a request that no rule allows. One that the manifest asks for was
+    /// refused before the run, for a reason that is known.
+    fn refuse(&self, subject: String, why: String, target: &Target, method: &str) -> NetworkError {
+        match find_rule(self.withheld.iter().map(|withheld| &withheld.rule), target, method) {
+            Ok(index) => {
+                let withheld = self.withheld.get(index);
+                let why = withheld.map_or(why, |withheld| withheld.why.clone());
+                self.deny_for(subject, why, withheld.and_then(|withheld| withheld.remedy.clone()), "add")
+            }
+            Err(_) => self.deny(subject, why, rule_for(target, method)),
+        }
+    }
+
     /// Records a refusal and gives the error that names what to add.
     pub(super) fn deny(&self, subject: String, why: String, rule: Option<String>) -> NetworkError {
-        self.denials.fetch_add(1, Ordering::Relaxed);
         let remedy = rule.map(|rule| format!("grants: {{ network: [{rule}] }}"));
+        self.deny_for(subject, why, remedy, "declare it in task.yaml and add")
+    }
+
+    fn deny_for(&self, subject: String, why: String, remedy: Option<String>, how: &str) -> NetworkError {
+        self.denials.fetch_add(1, Ordering::Relaxed);
         let mut text = format!("{subject}: {why}");
         if let Some(remedy) = &remedy {
-            text += &format!("; to allow it, declare it in task.yaml and add in the pipeline: {remedy}");
+            text += &format!("; to allow it, {how} in the pipeline: {remedy}");
         }
         let (task, capability) = (self.task.to_string(), "network".to_owned());
         let denial = Denial { task, capability, subject, why, remedy };

@@ -92,6 +92,7 @@ impl Client {
         let request = SessionRequest {
             task: &Arc::from("t"),
             rules: &rules,
+            withheld: &Arc::from([]),
             credentials: &[],
             redactor,
             limits: &DEFAULT_LIMITS,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::{Context, Program};
-use cofferdam_manifest::Value;
+use cofferdam_manifest::{Value, nearest};
 
 use super::reference::{Selector, pick};
 use super::{Reference, Template};
@@ -21,6 +21,25 @@ use crate::plan::template::Piece;
 const MAX_LENGTH: usize = 4096;
 /// Loops within loops take more time than a condition is worth.
 const MAX_LOOPS: usize = 2;
+/// The functions there are; macros are gone when an expression has been read.
+/// Source: cel-spec, "Standard Definitions", without time.
+const FUNCTIONS: &[&str] = &[
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "max",
+    "min",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
+];
 /// What the variables of `$(..)` begin with: no letter a person would choose.
 const SPLICED: &str = "__reference";
 
@@ -159,6 +178,8 @@ fn cel_value(value: &Value) -> cel::Value {
 }
 
 fn first_line(text: &str) -> String {
+    // What a parser would have taken instead is its own list of tokens.
+    let text = text.split(" expecting {").next().unwrap_or(text);
     text.lines().next().unwrap_or_default().trim_start_matches("ERROR: <input>:").trim().to_owned()
 }
 
@@ -262,7 +283,13 @@ impl Walk {
         match expr {
             Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => Ok(()),
             Expr::Select(select) => self.visit(&select.operand.expr),
-            Expr::Call(CallExpr { target, args, .. }) => {
+            Expr::Call(CallExpr { func_name, target, args }) => {
+                let operator = !func_name.starts_with(|c: char| c.is_ascii_alphabetic());
+                if !operator && !FUNCTIONS.contains(&func_name.as_str()) {
+                    let meant = nearest(func_name, FUNCTIONS.iter().copied());
+                    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+                    return Err(format!("there is no function `{func_name}`{meant}"));
+                }
                 target.iter().map(AsRef::as_ref).chain(args).try_for_each(|part| self.visit(&part.expr))
             }
             Expr::List(list) => list.elements.iter().try_for_each(|item| self.visit(&item.expr)),
@@ -426,6 +453,8 @@ mod tests {
             "r'$(params.x)' == 'a'",
             "'open",
             "Thing{a: 1}",
+            "itn(params.n) > 2",
+            "params.x.startswith('a')",
             "params.list.all(a, params.list.all(b, params.list.all(c, true)))",
         ] {
             assert!(CelGuard::parse(source).is_err(), "{source}");

@@ -9,7 +9,7 @@ use cofferdam_manifest::ParamSpec;
 
 use super::cel::CelGuard;
 use super::{Reference, Template};
-use crate::capability::GrantLine;
+use crate::capability::{GrantLine, Withheld};
 use crate::component::Component;
 use crate::event::{Grants, TaskIdentity};
 use crate::model::{EffectiveLimits, ErrorMode, RetryCause, Shared, WhenOperator};
@@ -92,6 +92,8 @@ pub struct TaskWork {
     pub grants: Grants,
     /// The same for people: each capability it asks for, and why it has it or not.
     pub grant_lines: Vec<GrantLine>,
+    /// What it asks for of the network and is refused.
+    pub withheld: Arc<[Withheld]>,
     /// How much it may use.
     pub limits: EffectiveLimits,
     /// Its number among all components of the plan.

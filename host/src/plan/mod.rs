@@ -7,6 +7,7 @@
 mod advice;
 mod build;
 mod cel;
+mod combine;
 mod error;
 mod flow;
 mod params;
@@ -27,6 +28,8 @@ use build::Builder;
 
 pub use advice::{Advice, Advices};
 pub use cel::{CelFailure, CelGuard};
+pub use combine::Combination;
+pub(crate) use combine::combine;
 pub use error::{Place, PlanError, PlanErrors, PlanFile};
 pub use flow::{
     Argument, Dependency, Flow, Guard, Include, Matrix, PlannedTask, RetryPolicy, TaskWork, Timeouts, Wire,

@@ -28,6 +28,7 @@ impl Builder<'_> {
                 continue;
             }
             known.insert(name.to_owned(), Known::open(spec));
+            let typed = given.contains_key(name);
             let (value, at) = match (given.get(name), of_run.get(name), &spec.default) {
                 (Some(value), ..) => (coerce(value, spec.effective_type()), None),
                 (None, Some((value, at)), _) => (coerce(value, spec.effective_type()), Some(at)),
@@ -48,7 +49,12 @@ impl Builder<'_> {
                     values.insert(name.to_owned(), value);
                 }
                 Err(message) => {
-                    let (site, place) = at.map_or((site, place), |at| (at, at.place("value")));
+                    let message = if typed { format!("{message} (given with --param)") } else { message };
+                    let of_default = || match &spec.default {
+                        Some(_) if !typed => site.place(&format!("params/{index}/default")),
+                        Some(_) | None => place,
+                    };
+                    let (site, place) = at.map_or_else(|| (site, of_default()), |at| (at, at.place("value")));
                     self.report(site, PlanError::InvalidValue { message, place });
                 }
             }

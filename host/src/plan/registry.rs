@@ -164,7 +164,7 @@ impl Resolver for RegistryResolver {
 /// Reads a pipeline file. It must stand below the pipelines' directory: what
 /// is wrong with a file is shown, and a pipeline may be somebody else's.
 fn pipeline_file(written: &str, base: &Path) -> Result<PipelineText, ResolveError> {
-    let unreadable = |why: String| ResolveError::File { path: written.to_owned(), why };
+    let unreadable = |why: String| ResolveError::PipelineFile { path: written.to_owned(), why };
     let canonical = |path: &Path| path.canonicalize().map_err(|error| unreadable(error.to_string()));
     let base = canonical(base)?;
     let above = base.ancestors().find(|path| path.file_name() == Some(OsStr::new(".cofferdam")));

@@ -93,6 +93,14 @@ pub enum ResolveError {
         /// What the system said.
         why: String,
     },
+    /// The pipeline file cannot be read.
+    #[error("cannot read {path}: {why}")]
+    PipelineFile {
+        /// The file.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
     /// `pipelineRef` names no pipeline, or more than one.
     #[error("`pipelineRef` takes exactly one of `file` and `bundle`")]
     AmbiguousPipeline,
@@ -152,6 +160,7 @@ impl ResolveError {
             Self::Reference(error) => own(error.code()),
             Self::Registry(error) => own(error.code()),
             Self::Component(error) => own(error.code()),
+            Self::PipelineFile { .. } => "plan/unreadable-pipeline".into(),
             Self::AmbiguousPipeline => "plan/ambiguous-pipeline".into(),
             Self::NotAPipeline { .. } => "plan/not-a-pipeline".into(),
             Self::OutsidePipeline { .. } => "plan/outside-pipeline".into(),
@@ -183,6 +192,7 @@ impl ResolveError {
             }
             Self::UnreadPipeline { .. } => Some("copy its file, and write pipelineRef: { file: FILE }".to_owned()),
             Self::NotAPipeline { .. } => Some("name the file of the pipeline that it runs".to_owned()),
+            Self::PipelineFile { .. } => Some("the path is relative to the file that names it".to_owned()),
             Self::File { .. } => Some("the path is relative to the pipeline file".to_owned()),
             Self::Renamed { .. } => Some(
                 "do not use it: somebody put it there by hand; publish tasks with `cofferdam task publish`"

@@ -4,6 +4,7 @@
 //! before its run counts as complete, and verified by folding again.
 
 mod contacts;
+mod reused;
 mod slsa;
 mod statement;
 mod tekton;
@@ -13,13 +14,15 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_written};
+use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_from};
 use serde::Serialize;
+use tempfile::SpooledTempFile;
 
 use crate::event::{
     Bundle, Contacts, Event, Fact, JournalError, Recorder, RunStart, Source, StoredAttestation,
 };
 
+use slsa::ResourceDescriptor;
 pub use slsa::{PREDICATE_TYPE, Provenance};
 pub use statement::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, run_statement,
@@ -45,6 +48,9 @@ pub enum AttestError {
     Incomplete(&'static str),
 }
 
+/// Bytes that are gathered before they are written to a file.
+const BUFFER: usize = 64 << 10;
+
 /// Signs the Statements of one run.
 #[derive(Debug)]
 pub struct Attestor<'a> {
@@ -66,11 +72,12 @@ impl<'a> Attestor<'a> {
         Self { key, recorder, start, source }
     }
 
-    /// Attests a TaskRun, from the event of its start and that of its end.
+    /// Attests a TaskRun, from the event of its start and that of its end; gives
+    /// the digest of the bundle.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn task(&self, started: &Event, finished: &Event) -> Result<(), AttestError> {
+    pub fn task(&self, started: &Event, finished: &Event) -> Result<Digest, AttestError> {
         let (Fact::TaskStarted(start), Fact::TaskFinished(end)) = (&started.fact, &finished.fact) else {
             return Err(AttestError::Incomplete("a TaskRun needs its start and its end"));
         };
@@ -83,20 +90,26 @@ impl<'a> Attestor<'a> {
         // Small: made once, not once for each time it is asked for.
         let bundle = sign(&encode(&statement), self.key)?;
         let digest = Digest::of(bundle.as_bytes());
-        self.keep(Some(start.task.clone()), statement.predicate_type, Bundle::Text(bundle), digest)
+        self.keep(Some(start.task.clone()), statement.predicate_type, Bundle::Text(bundle), digest)?;
+        Ok(digest)
     }
 
-    /// Attests the run, once it has ended. Its bundle grows with its tasks, so
-    /// it is made in a file, which must be empty.
+    /// Attests the run, once it has ended. Its Statement and its bundle grow
+    /// with its tasks, so they are made in files, which must be empty.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn run(&self, file: File) -> Result<(), AttestError> {
+    pub fn run(&self, mut body: SpooledTempFile, file: File) -> Result<(), AttestError> {
         let incomplete = || AttestError::Incomplete("the run has not ended");
         let mut kept = Kept { file, hasher: Hasher::default(), size: 0 };
         let signed = self.recorder.read(|record| -> Result<String, AttestError> {
             let statement = run_statement(record).ok_or_else(incomplete)?;
-            sign_written(&|out| write(&statement, out), self.key, &mut io::BufWriter::new(&mut kept))?;
+            let mut out = io::BufWriter::with_capacity(BUFFER, &mut body);
+            write(&statement, &mut out)
+                .and_then(|()| io::Write::flush(&mut out))
+                .map_err(|source| KeyError::Io { action: "write", path: "the statement".into(), source })?;
+            drop(out);
+            sign_from(&mut body, self.key, &mut io::BufWriter::with_capacity(BUFFER, &mut kept))?;
             Ok(statement.predicate_type)
         });
         let predicate_type = signed.unwrap_or_else(|| Err(incomplete()))?;

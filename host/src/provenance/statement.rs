@@ -13,7 +13,9 @@ use super::slsa::{
     BuildDefinition, BuilderDescription, Metadata, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
 };
 use super::{contacts, tekton};
-use crate::event::{Contacts, InputArtifact, InputReads, RunRecord, RunStart, Source, TaskEnd, TaskStart};
+use crate::event::{
+    Contacts, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunStart, Source, TaskEnd, TaskStart,
+};
 use crate::model::{RunId, Status};
 
 /// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
@@ -121,8 +123,12 @@ impl Serialize for RunDependencies<'_> {
         let source =
             source.flat_map(|source| iter::once(source_dependency(source)).chain(commit_dependency(source)));
         let tasks = record.task_facts().flat_map(|task| {
-            let run = task_dependency("pipelineTask", task.start).json(&tekton::task_run(record, task));
-            [task_dependency("task", task.start), run].into_iter().chain(contacts::fetched(task.contacts))
+            let run = task_dependency("pipelineTask", task.start).json(&tekton::TaskRun::new(record, task));
+            let reused = task.end.reused.iter().map(|reuse| reused_dependency(&task.start.task, reuse));
+            [task_dependency("task", task.start), run]
+                .into_iter()
+                .chain(reused)
+                .chain(contacts::fetched(task.contacts))
         });
         serializer.collect_seq(iter::once(pipeline).chain(source).chain(tasks))
     }
@@ -209,7 +215,7 @@ fn outcome(end: &TaskEnd) -> serde_json::Value {
 }
 
 /// A task's outputs; for one without, the record of its outcome.
-fn task_subjects(run: &RunId, end: &TaskEnd) -> Vec<Subject> {
+pub(super) fn task_subjects(run: &RunId, end: &TaskEnd) -> Vec<Subject> {
     let subjects: Vec<Subject> = output_subjects(end).collect();
     if !subjects.is_empty() {
         return subjects;
@@ -241,6 +247,21 @@ fn task_dependency(name: &str, start: &TaskStart) -> ResourceDescriptor {
     ResourceDescriptor::named(name).uri(format!("{scheme}{uri}")).digest("sha256", identity.digest.to_hex())
 }
 
+/// The TaskRun whose outcome was taken, by the bundle that attests it.
+fn reused_dependency(task: &str, reuse: &Reuse) -> ResourceDescriptor {
+    let why = match reuse.by {
+        ReusedBy::Cache => "cache",
+        ReusedBy::Resume => "resume",
+    };
+    ResourceDescriptor::named("reusedTaskRun")
+        .digest("sha256", reuse.attestation.to_hex())
+        .annotation("pipelineTask", task)
+        .annotation("pipelineRun", reuse.run.to_string())
+        .annotation("taskRun", reuse.task.clone())
+        .annotation("by", why)
+        .annotation("key", reuse.key.to_string())
+}
+
 fn input_dependency(input: &InputArtifact) -> ResourceDescriptor {
     let from = match (&input.task, &input.output) {
         (Some(task), Some(output)) => format!("{task}/{output}"),
@@ -252,7 +273,7 @@ fn input_dependency(input: &InputArtifact) -> ResourceDescriptor {
 }
 
 /// The files of an input that were opened: how many, and the digest of the list.
-fn input_reads(input: &str, reads: &InputReads) -> ResourceDescriptor {
+pub(super) fn input_reads(input: &str, reads: &InputReads) -> ResourceDescriptor {
     let described =
         ResourceDescriptor::named(format!("{INPUT_READS}{input}")).annotation("filesOpened", reads.files);
     match reads.list {

@@ -1,62 +1,142 @@
 //! A TaskRun in Tekton's shape, as Conforma reads it out of a `pipelineTask`
 //! dependency. Names, references and reasons stay our own.
+//!
+//! Written field by field, in this order: there is one in the Statement of a
+//! run for each of its tasks, and trees of JSON values would cost most of the
+//! time that the Statement takes.
 
 use cofferdam_manifest::Value;
-use serde_json::{Value as Json, json};
+use serde::Serialize;
 
 use super::TaskFacts;
 use crate::event::RunRecord;
-use crate::model::{Status, TaskRunReason};
+use crate::model::{RunId, Status};
 
 /// The Tekton-shaped TaskRun.
-pub(super) fn task_run(record: &RunRecord, task: TaskFacts<'_>) -> Json {
-    let TaskFacts { start, end, .. } = task;
-    let identity = &start.identity;
-    let params: Vec<Json> =
-        start.params.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-    let results: Vec<Json> = end.results.iter().map(|(name, value)| result(name, value)).collect();
-    let succeeded = end.reason.status() == Status::Succeeded;
-    json!({
-        "apiVersion": "tekton.dev/v1",
-        "kind": "TaskRun",
-        "metadata": {
-            "name": format!("{}-{}", record.id, start.task),
-            "labels": {
-                "tekton.dev/task": identity.name,
-                // Without this label a failed or untrusted task would pass unseen.
-                "tekton.dev/pipelineTask": start.task,
-                "tekton.dev/pipeline": record.start.pipeline,
-                "tekton.dev/pipelineRun": record.id,
-            },
-        },
-        "spec": {
-            "taskRef": {
-                "resolver": "bundles",
-                "params": [
-                    { "name": "name", "value": identity.name },
-                    { "name": "bundle", "value": identity.reference },
-                    { "name": "kind", "value": "task" },
-                ],
-            },
-            "params": params,
-        },
-        "status": {
-            "startTime": task.started.to_string(),
-            "completionTime": task.finished.to_string(),
-            "conditions": [{
-                "type": "Succeeded",
-                "status": if succeeded { "True" } else { "False" },
-                "reason": reason(end.reason),
-            }],
-            "results": results,
-        },
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TaskRun<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    spec: Spec<'a>,
+    status: RunStatus<'a>,
 }
 
-fn reason(reason: TaskRunReason) -> &'static str {
-    reason.as_str()
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: String,
+    labels: Labels<'a>,
 }
 
-fn result(name: &str, value: &Value) -> Json {
-    json!({ "name": name, "type": value.value_type().as_str(), "value": value })
+#[derive(Serialize)]
+struct Labels<'a> {
+    #[serde(rename = "tekton.dev/task")]
+    task: &'a str,
+    // Without this label a failed or untrusted task would pass unseen.
+    #[serde(rename = "tekton.dev/pipelineTask")]
+    pipeline_task: &'a str,
+    #[serde(rename = "tekton.dev/pipeline")]
+    pipeline: &'a str,
+    #[serde(rename = "tekton.dev/pipelineRun")]
+    pipeline_run: &'a RunId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec<'a> {
+    task_ref: TaskRef<'a>,
+    params: Vec<Given<'a>>,
+}
+
+#[derive(Serialize)]
+struct TaskRef<'a> {
+    resolver: &'static str,
+    params: [Named<'a>; 3],
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'static str,
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+struct Given<'a> {
+    name: &'a str,
+    value: &'a Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunStatus<'a> {
+    start_time: String,
+    completion_time: String,
+    conditions: [Condition; 1],
+    results: Vec<TaskResult<'a>>,
+}
+
+#[derive(Serialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct TaskResult<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    value_type: &'static str,
+    value: &'a Value,
+}
+
+impl<'a> TaskRun<'a> {
+    /// The shape of a TaskRun of a run.
+    pub(super) fn new(record: &'a RunRecord, task: TaskFacts<'a>) -> Self {
+        let TaskFacts { start, end, .. } = task;
+        let identity = &start.identity;
+        let named = |name, value| Named { name, value };
+        let result = |(name, value): (&'a String, &'a Value)| TaskResult {
+            name,
+            value_type: value.value_type().as_str(),
+            value,
+        };
+        let succeeded = end.reason.status() == Status::Succeeded;
+        Self {
+            api_version: "tekton.dev/v1",
+            kind: "TaskRun",
+            metadata: Metadata {
+                name: format!("{}-{}", record.id, start.task),
+                labels: Labels {
+                    task: &identity.name,
+                    pipeline_task: &start.task,
+                    pipeline: &record.start.pipeline,
+                    pipeline_run: &record.id,
+                },
+            },
+            spec: Spec {
+                task_ref: TaskRef {
+                    resolver: "bundles",
+                    params: [
+                        named("name", &identity.name),
+                        named("bundle", &identity.reference),
+                        named("kind", "task"),
+                    ],
+                },
+                params: start.params.iter().map(|(name, value)| Given { name, value }).collect(),
+            },
+            status: RunStatus {
+                start_time: task.started.to_string(),
+                completion_time: task.finished.to_string(),
+                conditions: [Condition {
+                    kind: "Succeeded",
+                    status: if succeeded { "True" } else { "False" },
+                    reason: end.reason.as_str(),
+                }],
+                results: end.results.iter().map(result).collect(),
+            },
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use cofferdam_registry::{Digest, PublicKey, Statement, verify, verify_statement};
 use serde::Serialize;
 
+use super::reused::reused;
 use super::statement::{INPUT_READS, outcome_digest};
 use super::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, is_written_as,
@@ -89,6 +90,11 @@ pub fn verify_run(
     let signed = Signed { journal, record: &record, key };
     for facts in record.task_facts() {
         let name = &facts.start.task;
+        if let Some(reuse) = &facts.end.reused {
+            let found = reused(journal, key, (facts.start, facts.end), reuse)?;
+            report.add(format!("provenance of task {name}"), found);
+            continue;
+        }
         let statement = task_statement(record.facts(), facts);
         report.add(format!("provenance of task {name}"), signed.check(Some(name), &statement)?);
     }
@@ -188,7 +194,8 @@ fn reading(store: &Store, list: Option<Digest>, files: Option<u64>) -> Result<St
     let bytes = store.read(list).map_err(|error| error.to_string())?;
     let paths: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| format!("{list} is no list"))?;
     if files == Some(paths.len() as u64) {
-        Ok(format!("{list}: {} paths, every byte as attested", paths.len()))
+        let count = if paths.len() == 1 { "1 path".to_owned() } else { format!("{} paths", paths.len()) };
+        Ok(format!("{list}: {count}, every byte as attested"))
     } else {
         Err(format!("{list} has {} paths, and other than that were opened", paths.len()))
     }
@@ -197,7 +204,8 @@ fn reading(store: &Store, list: Option<Digest>, files: Option<u64>) -> Result<St
 fn artifact(store: &Store, digest: Digest) -> Result<String, String> {
     match store.check_tree(digest) {
         Ok(report) => {
-            Ok(format!("{digest}: {} files, {} bytes, every byte as attested", report.files, report.bytes))
+            let files = if report.files == 1 { "file" } else { "files" };
+            Ok(format!("{digest}: {} {files}, {} bytes, every byte as attested", report.files, report.bytes))
         }
         Err(error @ StoreError::Missing { .. }) => Err(format!("{error}; it cannot be checked")),
         Err(error) => Err(error.to_string()),
@@ -225,7 +233,7 @@ fn own_record(statement: &Statement<Provenance>) -> Option<Digest> {
 
 /// How what the Statement is about ended, and whether every task was trusted.
 /// A failed run is no evidence for what it made.
-fn outcome(statement: &Statement<Provenance>) -> Result<String, String> {
+pub(super) fn outcome(statement: &Statement<Provenance>) -> Result<String, String> {
     let Provenance { build_definition, run_details } = &statement.predicate;
     let mut byproducts = run_details.byproducts.iter();
     let found = byproducts.find(|b| matches!(b.name.as_str(), "taskRun/outcome" | "pipelineRun/outcome"));

@@ -186,7 +186,13 @@ impl TaskPlanView {
             task: name,
             identity: Shared::clone(&work.identity),
             control,
-            params: values_of(&task.params),
+            params: values_of(&task.params)
+                .into_iter()
+                .filter(|(name, _)| {
+                    let varied = task.matrix.iter().flat_map(|matrix| &matrix.params);
+                    !varied.into_iter().any(|(own, _)| own == name)
+                })
+                .collect(),
             inputs: task.inputs.iter().map(|(name, wire)| (name.clone(), from(wire))).collect(),
             outputs: outputs.iter().map(|output| output.name.to_string()).collect(),
             imports: work.component.imports.clone(),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::story::Story;
+use crate::engine::CacheFinding;
 use crate::event::{
     AfterFailure, Attempt, Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads,
     NestedRecord, Origin, Reuse, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
@@ -78,6 +79,10 @@ pub struct RunView {
     /// Its results.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, Value>,
+    /// How many tasks the pipeline itself has, combinations and nested
+    /// pipelines counted as one each.
+    #[serde(skip)]
+    pub pipeline_tasks: usize,
     /// Its tasks, in the pipeline's order.
     pub tasks: Vec<TaskView>,
     /// The pipelines that ran in it, by the task they ran as.
@@ -87,6 +92,10 @@ pub struct RunView {
     pub story: Story,
     /// Its signed attestations.
     pub attestations: Vec<AttestationView>,
+    /// What became of looking for each task in the cache, where that was asked
+    /// for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cache: BTreeMap<String, CacheFinding>,
 }
 
 /// A task of a run as it is shown.
@@ -256,6 +265,7 @@ impl RunView {
             source: record.source.clone(),
             builder: record.start.builder.clone(),
             results: record.results.clone(),
+            pipeline_tasks: record.start.tasks.len(),
             tasks,
             pipelines: record
                 .nested
@@ -272,7 +282,20 @@ impl RunView {
                     bundle: *bundle,
                 })
                 .collect(),
+            cache: BTreeMap::new(),
         }
+    }
+
+    /// Adds what became of looking in the cache.
+    #[must_use]
+    pub fn with_cache(self, cache: BTreeMap<String, CacheFinding>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// How many of its tasks did not run, because their outcome was known.
+    #[must_use]
+    pub fn reused(&self) -> usize {
+        self.tasks.iter().filter(|task| task.reused.is_some()).count()
     }
 }
 

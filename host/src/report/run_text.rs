@@ -10,6 +10,7 @@ use super::contacts::{connection_words, denial_words, exchange_words, grant_word
 use super::run::{RunView, TaskState, TaskView};
 use super::story_text::story_rows;
 use super::words::{Palette, bytes, duration, shell_word, visible};
+use crate::engine::CacheFinding;
 use crate::event::{AfterFailure, InputArtifact, Origin, Reuse, ReusedBy};
 use crate::store::Tree;
 
@@ -58,6 +59,10 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     let hermetic =
         if view.hermetic { "yes: no task could see anything but its inputs" } else { NOT_HERMETIC };
     row(&mut out, palette, "hermetic", hermetic);
+    if view.reused() > 0 {
+        let words = format!("{} of {} tasks: their outcome was known", view.reused(), view.tasks.len());
+        row(&mut out, palette, "reused", &words);
+    }
     if detail == Detail::Full {
         row(&mut out, palette, "started", &view.started.to_string());
         row(&mut out, palette, "builder", &format!("{} ({})", view.builder.id, view.builder.version));
@@ -82,13 +87,17 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     }
     tasks(&mut out, view, detail, here, palette);
     nested(&mut out, view, palette);
+    cache(&mut out, view, detail, palette);
     out.push('\n');
     attestations(&mut out, view, detail, here, palette);
     if detail == Detail::Summary {
         // Again at the end, where the eye is.
-        let count = view.tasks.len();
+        let (count, runs) = (view.pipeline_tasks, view.tasks.len());
         let tasks = if count == 1 { "task" } else { "tasks" };
-        let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{took}", view.pipeline);
+        let runs = if runs == count { String::new() } else { format!(", {runs} TaskRuns") };
+        let reused = view.reused();
+        let reused = if reused > 0 { format!(", {reused} of them reused") } else { String::new() };
+        let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{runs}{reused}{took}", view.pipeline);
         next(&mut out, view, here);
     }
     out
@@ -156,9 +165,29 @@ fn nested(out: &mut String, view: &RunView, palette: &Palette) {
     }
 }
 
+/// What became of looking for each task in the cache.
+fn cache(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
+    if view.cache.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", palette.strong.apply_to("cache"));
+    let width = view.cache.keys().map(|task| task.chars().count()).max().unwrap_or(0);
+    for task in &view.tasks {
+        let Some(finding) = view.cache.get(&task.task) else { continue };
+        let ago = match finding {
+            CacheFinding::Hit { age_micros, .. } => format!(", {} ago", duration(*age_micros)),
+            _ => String::new(),
+        };
+        let words = shortened(&format!("{finding}{ago}"), detail);
+        let _ = writeln!(out, "  {:<width$}  {}", visible(&task.task), visible(&words));
+    }
+}
+
 fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palette) {
     let word = task.status.as_str();
-    let took = task.duration_micros.map(|d| format!(" in {}", duration(d))).unwrap_or_default();
+    // What the component took, as it was told live; `show` has the rest.
+    let ran = task.usage.map(|usage| usage.wall_micros).filter(|micros| *micros > 0);
+    let took = ran.or(task.duration_micros).map(|d| format!(" in {}", duration(d))).unwrap_or_default();
     let reason = match task.status {
         TaskState::Failed | TaskState::Cancelled | TaskState::Skipped => {
             let more = task.reason.filter(|reason| *reason != word);
@@ -187,7 +216,7 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
             ReusedBy::Cache => "it was given the same",
             ReusedBy::Resume => "this run goes on from there",
         };
-        row(out, palette, "reused", &visible(&format!("from {task} of {run}: {why}")));
+        row(out, palette, "reused", &visible(&format!("from {run}/{task}: {why}")));
     }
     if let Some(message) = &task.message {
         row(out, palette, "why", &visible(message));
@@ -298,7 +327,8 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, here: Surround
     let count = view.attestations.len();
     if count > 0 {
         let key = &view.builder.key;
-        row(out, palette, "attested", &format!("{count} SLSA provenance statements, signed by key {key}"));
+        let statements = if count == 1 { "statement" } else { "statements" };
+        row(out, palette, "attested", &format!("{count} SLSA provenance {statements}, signed by key {key}"));
         if detail == Detail::Full {
             for attestation in &view.attestations {
                 let about = attestation.task.as_deref().unwrap_or("the run");

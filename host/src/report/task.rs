@@ -79,7 +79,13 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
             Some(value) => format!(" = {}", serde_json::to_string(value).unwrap_or_default()),
             None => " (required)".to_owned(),
         };
-        let words = describe(param.name.as_str(), param.effective_type(), &param.description, &default);
+        let choices = if param.choices.is_empty() {
+            String::new()
+        } else {
+            format!(", one of {}", param.choices.join(", "))
+        };
+        let after = format!("{choices}{default}");
+        let words = describe(param.name.as_str(), param.effective_type(), &param.description, &after);
         row("param", &words);
     }
     for input in &spec.inputs {

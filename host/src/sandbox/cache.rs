@@ -7,7 +7,6 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::Digest;
@@ -16,13 +15,13 @@ use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component as Compiled;
 
-const MAC_BYTES: usize = 32;
+use crate::store::{CacheKey, MAC_BYTES};
 
 /// Compiled code on disk.
 #[derive(Debug)]
 pub(crate) struct CodeCache {
     directory: PathBuf,
-    key: [u8; 32],
+    key: CacheKey,
     compatibility: String,
 }
 
@@ -33,7 +32,7 @@ impl CodeCache {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let compatibility = format!("{:016x}", hasher.finish());
-        Ok(Self { directory: directory.to_owned(), key: load_key(key_file)?, compatibility })
+        Ok(Self { directory: directory.to_owned(), key: CacheKey::load(key_file)?, compatibility })
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -41,11 +40,7 @@ impl CodeCache {
     }
 
     fn mac(&self, digest: Digest, code: &[u8]) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
-        mac.update(self.compatibility.as_bytes());
-        mac.update(digest.as_bytes());
-        mac.update(code);
-        Some(mac)
+        self.key.mac([self.compatibility.as_bytes(), digest.as_bytes(), code])
     }
 
     /// The compiled form of a component, if a sound one is there.
@@ -76,28 +71,5 @@ impl CodeCache {
         if write().is_none() {
             tracing::warn!(directory = %self.directory.display(), "compiled code could not be kept");
         }
-    }
-}
-
-fn load_key(path: &Path) -> std::io::Result<[u8; 32]> {
-    if let Ok(bytes) = fs::read(path) {
-        if let Ok(key) = bytes.try_into() {
-            return Ok(key);
-        }
-        fs::remove_file(path)?;
-    }
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)?;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    match fs::File::options().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => file.write_all(&key).map(|()| key),
-        // Another process was first: its key counts.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let bytes = fs::read(path)?;
-            bytes.try_into().map_err(|_| std::io::Error::other("the cache key is being written; try again"))
-        }
-        Err(error) => Err(error),
     }
 }

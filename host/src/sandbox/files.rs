@@ -1,7 +1,7 @@
 //! `wasi:filesystem` as a task sees it: the runtime's own implementation, which
 //! keeps every path inside its preopened directory, and in front of it
 //! - the count of what is written, so that a limit ends the task at once;
-//! - no trace of the machine: times are the run's, object numbers are given in
+//! - no trace of the machine: times are all the same, object numbers are given in
 //!   the order they are asked for, directories list in order of name;
 //! - note of every file of an input that is opened;
 //! - no hard links, which could give two outputs one changing file.
@@ -32,7 +32,7 @@ pub(crate) struct Files<'a> {
     inputs: &'a mut InputFiles,
     seen: &'a mut std::collections::HashMap<(u64, u64), u64>,
     listed: &'a mut usize,
-    fixed_epoch: Option<u64>,
+    fixed_times: bool,
     trip: &'a Trip,
 }
 
@@ -45,6 +45,11 @@ impl HasData for FilesData {
 
 /// Bytes of all directory listings that a TaskRun has open at once.
 const MAX_LISTED: usize = 256 << 20;
+
+/// The time of every file, in seconds since 1970: the same in every run, so that
+/// what a task makes of it is, too. 1980-01-01, because ZIP archives know no
+/// earlier time.
+const FILE_TIME: u64 = 315_532_800;
 
 /// A directory's entries in order of name, the next one last.
 struct SortedEntries {
@@ -65,7 +70,7 @@ fn view(state: &mut TaskState) -> Files<'_> {
         inputs: &mut state.inputs,
         seen: &mut state.seen_objects,
         listed: &mut state.listed,
-        fixed_epoch: state.clock.as_ref().map(|clock| clock.fixed.wall().as_secs()),
+        fixed_times: state.clock.is_some(),
         trip: &state.trip,
     }
 }
@@ -97,8 +102,8 @@ impl Files<'_> {
             // Every file system has its own idea of it.
             stat.size = 0;
         }
-        if let Some(seconds) = self.fixed_epoch {
-            let time = Some(Datetime { seconds, nanoseconds: 0 });
+        if self.fixed_times {
+            let time = Some(Datetime { seconds: FILE_TIME, nanoseconds: 0 });
             stat.data_access_timestamp = time;
             stat.data_modification_timestamp = time;
             stat.status_change_timestamp = time;

@@ -28,7 +28,7 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
-use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Redactor, Trip};
+use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Redactor, Trip, Withheld};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
 use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_TABLES, TaskRunReason};
@@ -112,6 +112,8 @@ pub struct Job {
     pub seed: [u8; 32],
     /// Stops it.
     pub cancel: CancelToken,
+    /// What it asks for of the network and is refused.
+    pub withheld: Arc<[Withheld]>,
     /// When the run has no more time for it.
     pub deadline: Option<Instant>,
 }
@@ -130,6 +132,9 @@ pub struct Exit {
     /// The files it opened of each input, in order; none for a component that
     /// cannot open files.
     pub opened: BTreeMap<String, Vec<String>>,
+    /// Whether it looked at the fixed wall clock: only then can the run's time
+    /// have decided anything.
+    pub saw_time: bool,
     /// What it used.
     pub usage: Usage,
 }
@@ -254,7 +259,7 @@ impl Sandbox {
         let spoken = [Spoken::new(voice.clone(), LogLevel::Info), Spoken::new(voice.clone(), LogLevel::Warn)];
         let files = Arc::new(FileMeter::new(job.limits.output.bytes(), job.limits.files));
         let mut usage = Usage::default();
-        let mut opened = BTreeMap::new();
+        let (mut opened, mut saw_time) = (BTreeMap::new(), false);
         let ended = match context(job, &spoken, connections.as_ref()) {
             Ok(wasi) => {
                 let mut table = ResourceTable::new();
@@ -285,6 +290,7 @@ impl Sandbox {
                     () = until(job.deadline) => Err(TaskRunReason::TaskRunCancelled),
                 };
                 opened = store.data_mut().inputs.take();
+                saw_time = store.data().clock.as_ref().is_some_and(|clock| clock.fixed.was_looked_at());
                 let memory = &store.data().memory;
                 usage.peak_memory = memory.peak as u64;
                 ended.map(|result| result.map_err(|error| (error, memory.refused)))
@@ -313,7 +319,7 @@ impl Sandbox {
         };
         results::mask(&mut exit, &redactor);
         exit.usage = usage;
-        exit.opened = opened;
+        (exit.opened, exit.saw_time) = (opened, saw_time);
         exit
     }
 
@@ -321,6 +327,7 @@ impl Sandbox {
         let request = SessionRequest {
             task: &job.task,
             rules: &job.grants.network,
+            withheld: &job.withheld,
             credentials: &job.credentials,
             redactor,
             limits: &job.limits,

@@ -14,7 +14,8 @@ use crate::model::TaskRunReason;
 
 fn exit(reason: TaskRunReason) -> Exit {
     let (results, opened) = (BTreeMap::new(), BTreeMap::new());
-    Exit { reason, message: None, failure: None, results, opened, usage: Usage::default() }
+    let usage = Usage::default();
+    Exit { reason, message: None, failure: None, results, opened, saw_time: false, usage }
 }
 
 pub(super) fn succeeded(outcome: types::Outcome) -> Exit {
@@ -44,7 +45,11 @@ pub(super) fn trapped(error: &wasmtime::Error, memory_refused: bool, handles: us
         return early(TaskRunReason::MemoryLimit, job);
     }
     let message = match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(code)) => format!("it called exit({code}) instead of returning"),
+        // WASI tells only whether it was 0.
+        Some(I32Exit(code)) => {
+            let how = if *code == 0 { "without" } else { "with" };
+            format!("it exited {how} a failure instead of returning")
+        }
         None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
             let message = format!("it had more than its {handles} files, streams and timers open at once");
             return Exit { message: Some(message), ..exit(TaskRunReason::HandleLimit) };

@@ -5,6 +5,7 @@
 //! process and blob: the files belong to the user, who may change them.
 
 mod build;
+mod cache_key;
 mod compare;
 mod directory;
 mod ingest;
@@ -24,6 +25,7 @@ use std::sync::Mutex;
 use cofferdam_registry::Digest;
 
 pub use build::{Entry, TreeBuilder};
+pub(crate) use cache_key::{CacheKey, MAC_BYTES};
 pub use compare::{Change, ChangedPath, TreeDifference};
 pub use ingest::SealLimits;
 pub(crate) use remove::remove_tree;

@@ -6,6 +6,7 @@ use cofferdam_manifest::ValueType;
 use super::{Position, Resolved, Wiring};
 use crate::plan::PlanError;
 use crate::plan::flow::Dependency;
+use crate::plan::params::known_names;
 use crate::plan::reference::{Context, Reference, Selector, TaskKey};
 
 impl Wiring<'_, '_> {
@@ -145,6 +146,18 @@ impl Wiring<'_, '_> {
         self.unknown("result", result, &names, "the task has no results", below);
     }
 
+    /// Whether a task has the combination that is named, where that is known.
+    pub(super) fn key_exists(&mut self, index: usize, key: &TaskKey, text: &str, below: &str) {
+        let (Some(key), Some(spec)) = (&key.key, self.scope.matrix_of(index)) else { return };
+        let Some(keys) = self.keys(spec) else { return };
+        let numbered = key.parse::<usize>().is_ok_and(|number| number < keys.len());
+        if !numbered && !keys.contains(key) {
+            let known: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let why = format!("it has no such combination; {}", known_names(key, &known, "it has none"));
+            self.invalid_reference(text, why, below);
+        }
+    }
+
     fn result(&mut self, key: &TaskKey, result: &str, selector: &Selector, any: bool, below: &str) {
         let Some(index) = self.needed_task(&key.task, below) else { return };
         self.result_exists(&key.task, result, below);
@@ -152,6 +165,7 @@ impl Wiring<'_, '_> {
         let Some(value_type) = resolved.result_type(result) else { return };
         let text = format!("tasks.{key}.results.{result}");
         let matrix = self.scope.matrix_of(index).is_some();
+        self.key_exists(index, key, &text, below);
         match (matrix, &key.key) {
             (false, Some(_)) => self.invalid_reference(&text, "the task has no matrix", below),
             (true, None) if value_type != ValueType::String => {

@@ -71,6 +71,8 @@ impl Wiring<'_, '_> {
                     self.invalid_reference(&format!("tasks.{key}.outputs.{output}"), why, below);
                     return None;
                 }
+                let text = format!("tasks.{key}.outputs.{output}");
+                self.key_exists(index, key, &text, below);
                 // A task that could not be resolved has been reported already.
                 let known = match self.scope.resolved.get(index)? {
                     Resolved::Missing => return None,

@@ -7,8 +7,10 @@ use cofferdam_manifest::{Value, ValueType};
 use super::arguments::known_value;
 use super::{Resolved, Wiring};
 use crate::model::{GivenParam, MAX_COMBINATIONS, MatrixSpec};
+use crate::plan::combine::combine;
 use crate::plan::flow::{Argument, Include, Matrix};
-use crate::plan::reference::{Reference, Selector};
+use crate::plan::reference::{Reference, Selector, pick};
+use crate::plan::template::Template;
 
 impl Wiring<'_, '_> {
     /// Reads `matrix`.
@@ -58,6 +60,44 @@ impl Wiring<'_, '_> {
         });
         let include = include.collect();
         Matrix { params, include }
+    }
+
+    /// The keys of a task's combinations, where every list is known.
+    pub(super) fn keys(&self, spec: &MatrixSpec) -> Option<Vec<String>> {
+        let text = |text: &String| {
+            let template = Template::parse(text).ok()?;
+            template
+                .fill(|reference| {
+                    self.known(reference).and_then(|(value, selector)| pick(value, selector).ok()).ok_or(())
+                })
+                .ok()
+        };
+        let list = |value: &Value| -> Option<Vec<String>> {
+            match value {
+                Value::Texts(texts) => texts.iter().map(text).collect(),
+                Value::Text(one) => match self.known(Template::parse(one).ok()?.sole_reference()?)? {
+                    (Value::Texts(texts), Selector::Star) => Some(texts.clone()),
+                    _ => None,
+                },
+                Value::Fields(_) => None,
+            }
+        };
+        let lists = spec.params.iter().map(|given| Some((given.name.to_string(), list(&given.value)?)));
+        let include = spec.include.iter().map(|include| {
+            let params = include.params.iter().map(|given| match &given.value {
+                Value::Text(one) => Some((given.name.to_string(), text(one)?)),
+                Value::Texts(_) | Value::Fields(_) => None,
+            });
+            Some((include.name.as_ref().map(ToString::to_string), params.collect::<Option<_>>()?))
+        });
+        let found = combine(&lists.collect::<Option<Vec<_>>>()?, &include.collect::<Option<Vec<_>>>()?);
+        Some(found.ok()?.into_iter().map(|combination| combination.key).collect())
+    }
+
+    /// The value of a param that is known.
+    fn known<'r>(&self, reference: &'r Reference) -> Option<(&Value, &'r Selector)> {
+        let Reference::Param(name, selector) = reference else { return None };
+        Some((self.scope.params.get(name)?.value.as_ref()?, selector))
     }
 
     /// A param of a matrix must be one of the task's, and a string.

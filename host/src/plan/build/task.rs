@@ -105,6 +105,7 @@ impl Builder<'_> {
             component: Arc::clone(&found.component),
             grants: decision.grants,
             grant_lines: decision.lines,
+            withheld: decision.withheld.into(),
             limits: EffectiveLimits::new(&manifest.spec.limits, self.request.ceiling, task.timeout),
             leaf,
         }

@@ -55,8 +55,13 @@ pub(super) fn said_words(said: &Said<'_>, palette: &Palette) -> String {
 
 /// `Failed`, `Failed in 1.20 s`.
 pub(super) fn status_words(ending: &Ending<'_>) -> String {
-    let took = ending.took.map(|took| format!(" in {}", duration(took))).unwrap_or_default();
-    format!("{}{took}", ending.outcome.as_str())
+    let took = ending.took.map(|took| format!(" {} {}", preposition(ending), duration(took)));
+    format!("{}{}", ending.outcome.as_str(), took.unwrap_or_default())
+}
+
+/// What it took is no time to wait: `Retrying` is about what is past.
+fn preposition(ending: &Ending<'_>) -> &'static str {
+    if ending.outcome == Outcome::Retried { "after" } else { "in" }
 }
 
 /// How a task ended, on one line.
@@ -64,7 +69,7 @@ pub(super) fn ending_words(ending: &Ending<'_>, palette: &Palette) -> String {
     let word = ending.outcome.as_str();
     let mut line = format!("{} {}", palette.status(word).apply_to(word), visible(ending.task));
     if let Some(took) = ending.took {
-        let _ = write!(line, " in {}", duration(took));
+        let _ = write!(line, " {} {}", preposition(ending), duration(took));
     }
     if let Some(reason) = ending.reason {
         let _ = write!(line, " ({reason})");

@@ -130,8 +130,8 @@ impl<'a> Ending<'a> {
         Self {
             task: &end.task,
             outcome,
-            took: Some(end.usage.wall_micros),
-            reason: Some(word).filter(|word| *word != outcome.as_str()),
+            took: Some(end.usage.wall_micros).filter(|_| outcome != Outcome::Reused),
+            reason: Some(word).filter(|word| *word != outcome.as_str() && outcome != Outcome::Reused),
             message: end.message.as_deref(),
             failure: end.failure.as_ref(),
         }

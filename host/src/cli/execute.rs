@@ -1,0 +1,200 @@
+//! Runs a plan, attests what happens, and tells of it while it is under way:
+//! the same for a run from files, one that goes on, and one that repeats.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::sync::Arc;
+
+use cofferdam_registry::Digest;
+use jiff::Timestamp;
+use tempfile::SpooledTempFile;
+
+use super::failure::Failure;
+use super::home::Home;
+use super::printer::Printer;
+use super::run_directory::RunDirectory;
+use super::{credentials, interrupt};
+use crate::engine::{
+    self, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, TaskRunCache,
+};
+use crate::event::{Builder, Fact, Origin, Recorder, RunRecord, RunStart, Source};
+use crate::model::RunId;
+use crate::network::Network;
+use crate::plan::Plan;
+use crate::provenance::{Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
+use crate::report::Remarks;
+use crate::sandbox::{CancelToken, Sandbox};
+use crate::store::Store;
+
+/// A larger Statement is kept in a file until it is signed.
+const MAX_BODY: usize = 2 << 20;
+
+/// What is to be run, and how.
+pub(crate) struct Order {
+    pub(crate) plan: Plan,
+    /// The run that this one follows.
+    pub(crate) origin: Option<Origin>,
+    /// What that run had done.
+    pub(crate) finished: HashMap<String, Finished>,
+    pub(crate) cache: CacheWish,
+    pub(crate) jobs: Option<u32>,
+    pub(crate) quiet: bool,
+}
+
+/// What is wanted of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CacheWish {
+    /// Take from it what is there; with the reason for each task, if asked for.
+    Read { explain: bool },
+    /// Run everything, and keep it.
+    Write { explain: bool },
+}
+
+/// The source of a run, and what follows from it.
+pub(crate) struct Given {
+    pub(crate) file: String,
+    pub(crate) file_in_source: bool,
+    pub(crate) epoch: i64,
+    pub(crate) source: Option<Source>,
+}
+
+/// A run that has ended.
+pub(crate) struct Ran {
+    pub(crate) record: RunRecord,
+    pub(crate) findings: BTreeMap<String, CacheFinding>,
+}
+
+/// Runs a plan to its end. `acquire` is called once everything else is known to
+/// be right; `more` when the run has ended, before it is sealed.
+pub(crate) fn execute(
+    order: Order,
+    home: &Home,
+    store: &Store,
+    printer: &Printer,
+    acquire: impl FnOnce(&Plan) -> Result<Given, Failure>,
+    more: impl FnOnce(&Attestor<'_>) -> Result<(), Failure>,
+) -> Result<Ran, Failure> {
+    // Whatever can be found wrong is found before the run begins.
+    let Order { plan, origin, finished, cache, jobs, quiet } = order;
+    let key = home.signing_key()?;
+    let jobs = jobs.unwrap_or_else(processors);
+    let credentials = credentials::unlock(&plan, home)?;
+    let network = Network::new(home.configuration()?.network(&home.configuration_directory()));
+    let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key(), network)?;
+    let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, &plan))?;
+    let given = printer.busy("reading the source", || acquire(&plan))?;
+    let journal = home.journal()?;
+    let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
+    let root = home.work_root();
+    let work = RunDirectory::create(&root, id.as_str()).map_err(|error| Failure::io("use", &root, &error))?;
+    let cancel = CancelToken::default();
+    let (sinks, remarks) = if quiet {
+        (Vec::new(), Remarks::on_stderr())
+    } else {
+        let (sink, remarks) = printer.live(hex::encode(random::<16>()?));
+        (vec![sink], remarks)
+    };
+    interrupt::cancel_on_signal(&cancel, remarks)
+        .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
+    let recorder = Arc::new(Recorder::new(id, journal.writer()?, sinks, Timestamp::now));
+    let start = RunStart {
+        uid: hex::encode(random::<16>()?),
+        pipeline: plan.pipeline.clone(),
+        file: given.file,
+        file_digest: plan.file_digest,
+        file_in_source: given.file_in_source,
+        params: plan.params.clone(),
+        overrides: plan.overrides.clone(),
+        tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect(),
+        files: keep_files(&plan, store)?,
+        origin,
+        source_date_epoch: given.epoch,
+        builder: Builder {
+            id: LOCAL_BUILDER.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            key: key.public().id(),
+        },
+    };
+    recorder.record(Fact::RunStarted(Box::new(start.clone())))?;
+    if let Some(source) = &given.source {
+        recorder.record(Fact::SourceAcquired(source.clone()))?;
+    }
+    let source = given.source.clone();
+    let attestor = Attestor::new(&key, &recorder, start.clone(), source);
+    let run = (plan.pipeline.as_str(), given.epoch);
+    let reuses = Reuses::new(journal, PREDICATE_TYPE, Platform::here(), run, cache.open(home));
+    let reuses = reuses.with_finished(finished);
+    let engine = Engine {
+        sandbox: &sandbox,
+        store,
+        recorder: &recorder,
+        jobs,
+        work: work.path(),
+        uid: &start.uid,
+        epoch: given.epoch,
+        credentials: &credentials,
+        cancel: &cancel,
+        reuses: &reuses,
+    };
+    let attest = |started: &_, finished: &_| {
+        attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
+    };
+    engine.run(&plan, &prepared, given.source.as_ref(), &attest)?;
+    // Large where the run is, and of no use for what follows.
+    drop((prepared, plan, sandbox));
+    more(&attestor)?;
+    let file = tempfile::tempfile_in(work.path());
+    let file = file.map_err(|error| Failure::io("write to", work.path(), &error))?;
+    std::thread::scope(|scope| {
+        // Both wait for the disk: beside each other.
+        let kept = scope.spawn(|| reuses.keep(&recorder));
+        let body = SpooledTempFile::new_in(MAX_BODY, work.path());
+        let sealed = seal(&recorder, &attestor, (body, file));
+        // It was told what it could do without.
+        let _ = kept.join();
+        sealed
+    })?;
+    let record = recorder.take().ok_or_else(no_events)?;
+    Ok(Ran { record, findings: reuses.findings() })
+}
+
+impl CacheWish {
+    fn open(self, home: &Home) -> CacheUse {
+        let open = || TaskRunCache::open(&home.task_cache(), &home.cache_key());
+        match self {
+            Self::Read { explain } => CacheUse { cache: open(), read: true, explain },
+            Self::Write { explain } => CacheUse { cache: open(), read: false, explain },
+        }
+    }
+}
+
+/// Attests the run as a whole, and waits until all of it is on disk.
+fn seal(
+    recorder: &Recorder,
+    attestor: &Attestor<'_>,
+    (body, bundle): (SpooledTempFile, File),
+) -> Result<(), Failure> {
+    attestor.run(body, bundle)?;
+    recorder.record(Fact::RunSealed)?;
+    Ok(recorder.flush()?)
+}
+
+/// Keeps the text of every file of the plan, so that the run can be repeated.
+fn keep_files(plan: &Plan, store: &Store) -> Result<BTreeMap<String, Digest>, Failure> {
+    plan.files.iter().map(|file| Ok((file.name.clone(), store.put(file.text.as_bytes())?))).collect()
+}
+
+fn no_events() -> Failure {
+    Failure::invalid("bug/no-events", "the run has no events", "report this as a bug")
+}
+
+fn processors() -> u32 {
+    std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok()).unwrap_or(1).min(1024)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map_err(|error| Failure::invalid("bug/no-randomness", error.to_string(), "check /dev/urandom"))?;
+    Ok(bytes)
+}

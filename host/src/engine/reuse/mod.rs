@@ -1,0 +1,319 @@
+//! Takes the outcome of one TaskRun for that of another that was given the
+//! same: from the cache, where nothing but what it was given can have decided
+//! it, or from the run that this one goes on from.
+//!
+//! Nothing is taken that `verify` would not hold to be true: the attestation
+//! must be there under its digest, and every byte of every output.
+
+mod basis;
+mod cache;
+mod finding;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use cofferdam_registry::Digest;
+
+use super::turn::TaskTurn;
+use super::walk::Outcome;
+use super::{EngineError, Run};
+use crate::event::{
+    AfterFailure, Event, Fact, Journal, Recorder, Reuse, ReusedBy, TaskEnd, TaskStart, Usage,
+};
+use crate::model::{Shared, Status, TaskRunReason};
+use crate::store::Store;
+use basis::{Parts, key};
+use cache::{Found, Latest, Made, Row};
+
+pub use basis::Platform;
+pub use cache::TaskRunCache;
+pub use finding::CacheFinding;
+
+/// A TaskRun of an earlier run that had succeeded.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// With what it began.
+    pub start: Shared<TaskStart>,
+    /// How it ended.
+    pub end: Shared<TaskEnd>,
+    /// The TaskRun that its outcome comes from.
+    pub origin: Reuse,
+}
+
+/// What may be reused, and what becomes of it in one run.
+#[derive(Debug)]
+pub struct Reuses {
+    journal: Mutex<Journal>,
+    /// The type of what is attested of a TaskRun.
+    predicate_type: &'static str,
+    platform: Platform,
+    pipeline: String,
+    epoch: i64,
+    cache: Option<TaskRunCache>,
+    read: bool,
+    explain: bool,
+    finished: HashMap<String, Finished>,
+    fresh: Mutex<Fresh>,
+    findings: Mutex<BTreeMap<String, CacheFinding>>,
+}
+
+/// What a run of tasks adds to the cache.
+#[derive(Debug, Default)]
+struct Fresh {
+    rows: HashMap<(Digest, Option<i64>), Row>,
+    latest: Vec<Latest>,
+}
+
+/// How the cache is used.
+#[derive(Debug)]
+pub struct CacheUse {
+    /// The cache, where there is one.
+    pub cache: Option<TaskRunCache>,
+    /// Whether outcomes are taken from it; they are kept in it in any case.
+    pub read: bool,
+    /// Whether it is noted for each task what became of it.
+    pub explain: bool,
+}
+
+/// The outcome of another TaskRun.
+pub(super) struct Taken {
+    made: Made,
+    reuse: Reuse,
+}
+
+impl Reuses {
+    /// For one run of a pipeline at a time; `journal` holds earlier runs, and
+    /// `predicate_type` is the type of what is attested of each TaskRun.
+    #[must_use]
+    pub fn new(
+        journal: Journal,
+        predicate_type: &'static str,
+        platform: Platform,
+        run: (&str, i64),
+        cache: CacheUse,
+    ) -> Self {
+        let (pipeline, epoch) = (run.0.to_owned(), run.1);
+        let CacheUse { cache, read, explain } = cache;
+        let journal = Mutex::new(journal);
+        let (finished, fresh, findings) = (HashMap::new(), Mutex::default(), Mutex::default());
+        Self {
+            journal,
+            predicate_type,
+            platform,
+            pipeline,
+            epoch,
+            cache,
+            read,
+            explain,
+            finished,
+            fresh,
+            findings,
+        }
+    }
+
+    /// Adds the TaskRuns that an earlier run had done, by name.
+    #[must_use]
+    pub fn with_finished(self, finished: HashMap<String, Finished>) -> Self {
+        Self { finished, ..self }
+    }
+
+    /// The outcome that a TaskRun need not be run for.
+    pub(super) fn find(&self, started: &Event, start: &TaskStart, store: &Store) -> Option<Taken> {
+        if let Some(done) = self.finished.get(&start.task)
+            && same(&done.start, start)
+        {
+            let TaskEnd { results, outputs, reads, .. } = &*done.end;
+            let made = Made { results: results.clone(), outputs: outputs.clone(), reads: reads.clone() };
+            return self.sound(made, done.origin.clone(), store).ok();
+        }
+        let (taken, finding) = if start.hermetic {
+            match &self.cache {
+                Some(cache) if self.read => self.look_up(cache, started, start, store),
+                Some(_) => (None, CacheFinding::NotRead),
+                None => (None, CacheFinding::NotKept { why: "there is no cache".to_owned() }),
+            }
+        } else {
+            (None, CacheFinding::not_hermetic(&start.grants))
+        };
+        if self.explain {
+            let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+            findings.insert(start.task.clone(), finding);
+        }
+        if taken.is_some() {
+            self.note_latest(start, None, String::new());
+        }
+        taken
+    }
+
+    fn look_up(
+        &self,
+        cache: &TaskRunCache,
+        started: &Event,
+        start: &TaskStart,
+        store: &Store,
+    ) -> (Option<Taken>, CacheFinding) {
+        let key = key(start, &self.platform);
+        let row = match cache.find(key, self.epoch) {
+            Found::Row(row) => row,
+            Found::Nothing if self.explain => return (None, self.explain(cache, start)),
+            Found::Nothing => return (None, CacheFinding::NeverRan),
+            Found::Changed => {
+                let why = "what was kept was changed on disk".to_owned();
+                return (None, CacheFinding::Damaged { why });
+            }
+        };
+        let Row { run, task, attestation, made, at, .. } = *row;
+        let age = started.at.as_microsecond().saturating_sub(at.as_microsecond());
+        let reuse = Reuse { by: ReusedBy::Cache, run, task, attestation, key };
+        match self.sound(made, reuse, store) {
+            Ok(taken) => {
+                let Reuse { run, task, .. } = taken.reuse.clone();
+                let age_micros = u64::try_from(age).unwrap_or(0);
+                (Some(taken), CacheFinding::Hit { run, task, age_micros })
+            }
+            Err(why) => {
+                tracing::warn!(task = start.task, why, "a kept outcome cannot be relied on; the task runs");
+                (None, CacheFinding::Damaged { why })
+            }
+        }
+    }
+
+    /// What is different from the last TaskRun of the name.
+    fn explain(&self, cache: &TaskRunCache, start: &TaskStart) -> CacheFinding {
+        let Some(last) = cache.latest(&self.pipeline, &start.task) else { return CacheFinding::NeverRan };
+        let parts = Parts::of(start, &self.platform).changes(&last.parts);
+        if !parts.is_empty() {
+            return CacheFinding::Changed { parts };
+        }
+        if !last.lack.is_empty() {
+            return CacheFinding::NotKept { why: last.lack };
+        }
+        match last.epoch {
+            Some(before) if before != self.epoch => {
+                let part =
+                    format!("time: it looks at the clock, which stands at {} and was {before}", self.epoch);
+                CacheFinding::Changed { parts: vec![part] }
+            }
+            Some(_) | None => CacheFinding::NotKept { why: "its outcome is no longer kept".to_owned() },
+        }
+    }
+
+    /// The outcome of another TaskRun, if all of it is still there.
+    fn sound(&self, made: Made, reuse: Reuse, store: &Store) -> Result<Taken, String> {
+        let Reuse { run, task, attestation, .. } = &reuse;
+        let bundle = {
+            let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            journal.bundle(run, Some(task), self.predicate_type).map_err(|error| error.to_string())?
+        };
+        let bundle = bundle.ok_or_else(|| format!("the attestation of {task} of {run} is gone"))?;
+        if Digest::of(&bundle) != *attestation {
+            return Err(format!("the attestation of {task} of {run} was changed"));
+        }
+        for (name, tree) in &made.outputs {
+            let found =
+                store.check_tree(tree.digest).map_err(|error| format!("its output `{name}`: {error}"))?;
+            if (found.files, found.bytes) != (tree.files, tree.bytes) {
+                return Err(format!("its output `{name}` has another size than it was given"));
+            }
+        }
+        for list in made.reads.values().filter_map(|reads| reads.list) {
+            store.check(list).map_err(|error| format!("the list of what it read: {error}"))?;
+        }
+        Ok(Taken { made, reuse })
+    }
+
+    /// Notes a TaskRun that ended and was attested, for whoever is given the same.
+    pub(super) fn note(&self, start: &TaskStart, finished: &Event, attestation: Digest, saw_time: bool) {
+        let Fact::TaskFinished(end) = &finished.fact else { return };
+        if self.cache.is_none() || !start.hermetic {
+            return;
+        }
+        let epoch = saw_time.then_some(self.epoch);
+        let lack = lack(end);
+        if lack.is_empty() {
+            let TaskEnd { results, outputs, reads, .. } = &**end;
+            let made = Made { results: results.clone(), outputs: outputs.clone(), reads: reads.clone() };
+            let (key, task) = (key(start, &self.platform), start.task.clone());
+            let (at, run) = (finished.at, finished.run.clone());
+            let row = Row { key, epoch, at, run, task, attestation, made };
+            self.fresh().rows.insert((key, epoch), row);
+        }
+        self.note_latest(start, epoch, lack);
+    }
+
+    fn note_latest(&self, start: &TaskStart, epoch: Option<i64>, lack: String) {
+        let (pipeline, task) = (self.pipeline.clone(), start.task.clone());
+        let latest = Latest { pipeline, task, epoch, parts: Parts::of(start, &self.platform), lack };
+        self.fresh().latest.push(latest);
+    }
+
+    fn fresh(&self) -> std::sync::MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what the run has added, once the attestations that it names are on
+    /// disk.
+    ///
+    /// # Errors
+    /// When the journal could not be written.
+    pub fn keep(&self, recorder: &Recorder) -> Result<(), EngineError> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        let Fresh { rows, latest } = std::mem::take(&mut *self.fresh());
+        if !latest.is_empty() {
+            recorder.flush()?;
+            cache.keep(rows.values(), latest.iter());
+        }
+        Ok(())
+    }
+
+    /// What became of looking for each task in the cache, where that was asked
+    /// for.
+    #[must_use]
+    pub fn findings(&self) -> BTreeMap<String, CacheFinding> {
+        std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whether two TaskRuns were given the same, on one machine.
+fn same(one: &TaskStart, other: &TaskStart) -> bool {
+    let nowhere = Platform { name: String::new(), version: String::new() };
+    key(one, &nowhere) == key(other, &nowhere)
+}
+
+/// Why the outcome of a hermetic TaskRun is not kept; empty, where it is. Each
+/// refusal takes a time that the task could have noticed.
+fn lack(end: &TaskEnd) -> String {
+    match end.reason {
+        TaskRunReason::Succeeded if end.usage.denials == 0 => String::new(),
+        TaskRunReason::Succeeded => "it tried what it is not granted".to_owned(),
+        reason => format!("it did not succeed: {}", reason.as_str()),
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Ends a TaskRun with the outcome of another.
+    pub(super) fn end_reused(
+        &self,
+        turn: &TaskTurn<'_, 'a>,
+        taken: Taken,
+    ) -> Result<Option<Outcome>, EngineError> {
+        let Taken { made: Made { results, outputs, reads }, reuse } = taken;
+        let end = TaskEnd {
+            task: turn.name.clone(),
+            attempt: turn.leaf.attempt,
+            reason: TaskRunReason::Succeeded,
+            message: None,
+            failure: None,
+            results,
+            outputs,
+            reads,
+            usage: Usage::default(),
+            after: AfterFailure::Final,
+            reused: Some(Box::new(reuse)),
+        };
+        let finished = self.engine.recorder.record(Fact::TaskFinished(end.into()))?;
+        let about = (&**turn.flow, turn.task, turn.leaf, turn.key.clone());
+        let ended = (Status::Succeeded, TaskRunReason::Succeeded.as_str(), AfterFailure::Final);
+        Ok(self.pass_on(about, ended, Some(super::flow::Product::Task(finished))))
+    }
+}
