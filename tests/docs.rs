@@ -154,6 +154,8 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["run"],
         &["plan"],
         &["lint"],
+        &["graph"],
+        &["diff"],
         &["show"],
         &["logs"],
         &["runs"],

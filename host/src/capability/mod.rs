@@ -24,6 +24,7 @@ pub(crate) use files::{FileMeter, FileOverrun};
 pub(crate) use grants::network_words;
 pub use grants::{Deciders, GrantDecision, GrantLine, Withheld};
 pub(crate) use log::{LogMeter, cut};
+pub use network::rule_of;
 pub(crate) use network::{Target, find_rule, network_yaml, rule_for, tcp_yaml};
 pub(crate) use random::SeededRandom;
 pub(crate) use reads::InputFiles;

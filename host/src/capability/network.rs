@@ -115,6 +115,12 @@ pub(crate) fn find_rule<'r>(
     Err(nearest.1)
 }
 
+/// The place of the rule that a request was allowed by, as it was recorded.
+#[must_use]
+pub fn rule_of(rules: &[NetworkRule], method: &str, url: &str) -> Option<usize> {
+    find_rule(rules, &Target::of(&url.parse().ok()?).ok()?, method).ok()
+}
+
 /// How far a rule fits, and the first part of it that does not.
 fn misfit(rule: &NetworkRule, target: &Target, method: &str) -> Option<(u8, String)> {
     if !rule.host.matches(&target.host) {

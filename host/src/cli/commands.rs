@@ -8,6 +8,8 @@ use clap_complete::engine::ArgValueCompleter;
 use cofferdam_manifest::{Identifier, InvalidName};
 
 use super::candidates;
+use super::diff::DiffArgs;
+use super::graph::GraphArgs;
 use super::lint::LintArgs;
 use super::log_format::LogFormat;
 use super::since::Since;
@@ -68,6 +70,10 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Check pipelines, task.yaml and trust.yaml; run nothing.
     Lint(LintArgs),
+    /// Tell what changed from one run to another.
+    Diff(DiffArgs),
+    /// Draw a pipeline or a run: Mermaid, Graphviz, SVG.
+    Graph(GraphArgs),
     /// Tell what happened in a run.
     Show(ShowArgs),
     /// Print what the tasks of a run logged.

@@ -8,9 +8,11 @@ mod completions;
 mod configuration;
 mod credentials;
 mod diagnostics;
+mod diff;
 mod execute;
 mod export;
 mod failure;
+mod graph;
 mod home;
 mod import;
 mod interrupt;
@@ -113,6 +115,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
         Command::Lint(args) => lint::run(&args, &Home::find()?, printer),
+        Command::Diff(args) => diff::run(&args, &Home::open()?, printer),
+        Command::Graph(args) => graph::run(&args, &Home::open()?, printer),
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),

@@ -1,6 +1,7 @@
 //! `cofferdam plan`: the graph and every grant. Runs nothing.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -23,15 +24,37 @@ pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8,
     Ok(exit::OK)
 }
 
+/// The text of a pipeline file, and the directory that names in it begin at.
+fn read(file: &Path) -> Result<(String, PathBuf), Failure> {
+    let text = String::from_utf8(super::read_file(file, MAX_PIPELINE)?).map_err(|_| {
+        let message = format!("{} is not UTF-8 text", file.display());
+        Failure::invalid("document/syntax", message, "save the file as UTF-8")
+    })?;
+    let base = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let base = std::path::absolute(base).map_err(|error| Failure::unreadable(base, &error))?;
+    Ok((text, base))
+}
+
+/// Plans a pipeline to look at it, not to run it: no param needs a value.
+pub(crate) fn without_params(file: &Path, home: &Home) -> Result<Plan, Failure> {
+    let (text, base) = read(file)?;
+    let resolver = RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), false);
+    let request = PlanRequest {
+        file: &file.display().to_string(),
+        base: &base,
+        text: &text,
+        given: &BTreeMap::new(),
+        ceiling: &home.configuration()?.ceiling(),
+        overrides: &Overrides::default(),
+        params_required: false,
+    };
+    Ok(Plan::build(&request, &resolver)?)
+}
+
 /// Plans a pipeline, and notes from what, so that it can be planned again.
 pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft), Failure> {
     let given = params::parse(&args.params)?;
-    let text = String::from_utf8(super::read_file(&args.file, MAX_PIPELINE)?).map_err(|_| {
-        let message = format!("{} is not UTF-8 text", args.file.display());
-        Failure::invalid("document/syntax", message, "save the file as UTF-8")
-    })?;
-    let base = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let base = std::path::absolute(base).map_err(|error| Failure::unreadable(base, &error))?;
+    let (text, base) = read(&args.file)?;
     let ceiling = home.configuration()?.ceiling();
     let registry =
         RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), args.require_trusted);

@@ -75,10 +75,13 @@ fn list_reads(view: &mut RunView, store: &Store) -> Result<(), Failure> {
 }
 
 pub(crate) fn record(journal: &Journal, run: &RunId) -> Result<RunRecord, Failure> {
-    journal.record(run)?.ok_or_else(|| {
-        let message = format!("the journal of run {run} does not begin with its start");
-        Failure::invalid("journal/changed", message, "do not rely on this run; run the pipeline again")
-    })
+    journal.record(run)?.ok_or_else(|| no_start(run))
+}
+
+/// The journal of a run is not one.
+pub(crate) fn no_start(run: &RunId) -> Failure {
+    let message = format!("the journal of run {run} does not begin with its start");
+    Failure::invalid("journal/changed", message, "do not rely on this run; run the pipeline again")
 }
 
 fn log_line(event: &Event) -> Option<String> {

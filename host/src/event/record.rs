@@ -78,6 +78,10 @@ pub struct RunRecord {
     pub nested: BTreeMap<String, NestedRecord>,
     /// Its results.
     pub results: BTreeMap<String, Value>,
+    /// When `finally` began, by the pipeline it belongs to; empty for the run's.
+    pub finally: BTreeMap<String, Timestamp>,
+    /// When the last event so far happened.
+    pub latest: Timestamp,
     /// When every task had ended, why, and Tekton's sentence.
     pub finished: Option<(Timestamp, RunReason, String)>,
     /// The number of events up to and with `RunFinished`, and their hash: what
@@ -121,6 +125,8 @@ impl RunRecord {
             order: start.tasks.clone(),
             nested: BTreeMap::new(),
             results: BTreeMap::new(),
+            finally: BTreeMap::new(),
+            latest: first.at,
             tasks: names.map(|name| (name, TaskRecord::default())).collect(),
             finished: None,
             finished_head: None,
@@ -132,9 +138,13 @@ impl RunRecord {
     /// Adds the next event.
     pub fn apply(&mut self, event: &Event) {
         self.sealed = false;
+        self.latest = event.at;
         match &event.fact {
             // Only the first event begins a run, and that one is folded in `begin`.
-            Fact::RunStarted(_) | Fact::TaskLogged { .. } | Fact::FinallyStarted { .. } => {}
+            Fact::RunStarted(_) | Fact::TaskLogged { .. } => {}
+            Fact::FinallyStarted { pipeline, .. } => {
+                self.finally.insert(pipeline.clone().unwrap_or_default(), event.at);
+            }
             Fact::SourceAcquired(source) => self.source = Some(source.clone()),
             Fact::TaskStarted(start) => {
                 let task = self.tasks.entry(start.task.clone()).or_default();

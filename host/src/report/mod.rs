@@ -5,7 +5,10 @@
 //! not be able to move the cursor of whoever reads it.
 
 mod contacts;
+mod critical;
 mod difference;
+mod graph;
+mod line_difference;
 mod lint;
 mod live;
 mod log;
@@ -13,14 +16,20 @@ mod plan;
 mod plan_text;
 mod problem;
 mod run;
+mod run_difference;
+mod run_difference_text;
 mod run_text;
 mod runs;
+mod story;
+mod story_text;
 mod task;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use difference::{TaskDifference, difference_text};
+pub use graph::{Body, Edge, Graph, Part, RunGraph, Tone, dot, mermaid, svg};
+pub use line_difference::changed_lines;
 pub use lint::{Finding, LintFile, LintView, lint_annotations, lint_text};
 pub use live::{
     GithubLog, GitlabLog, JsonLines, PlainLines, PrettyLines, Reader, Remarks, Screen, busy, inert_json,
@@ -31,7 +40,10 @@ pub use plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
 pub use plan_text::plan_text;
 pub use problem::{Gravity, ProblemWords, problem_text};
 pub use run::{AttemptView, AttestationView, NestedView, ReadsView, RunView, TaskState, TaskView};
+pub use run_difference::{Changed, FileChange, RunDifference, TaskChange, TreeChange};
+pub use run_difference_text::run_difference_text;
 pub use run_text::{Detail, Surroundings, run_text};
 pub use runs::{RunLine, runs_text};
+pub use story::{GrantUse, Step, Story, TimeSplit};
 pub use task::{TaskDescription, task_text};
 pub use words::{Palette, bytes, duration, escaped_json, shell_word, visible};

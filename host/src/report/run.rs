@@ -8,6 +8,7 @@ use cofferdam_registry::{Digest, TrustDecision};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::story::Story;
 use crate::engine::CacheFinding;
 use crate::event::{
     AfterFailure, Attempt, Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads,
@@ -87,6 +88,8 @@ pub struct RunView {
     /// The pipelines that ran in it, by the task they ran as.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pipelines: Vec<NestedView>,
+    /// Where the time went, what decided it, which grants were used.
+    pub story: Story,
     /// Its signed attestations.
     pub attestations: Vec<AttestationView>,
     /// What became of looking for each task in the cache, where that was asked
@@ -269,6 +272,7 @@ impl RunView {
                 .iter()
                 .map(|(task, nested)| NestedView::new(task, nested, alive))
                 .collect(),
+            story: Story::of(record),
             attestations: record
                 .attested
                 .iter()

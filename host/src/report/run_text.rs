@@ -8,6 +8,7 @@ use cofferdam_manifest::Value;
 
 use super::contacts::{connection_words, denial_words, exchange_words, grant_words};
 use super::run::{RunView, TaskState, TaskView};
+use super::story_text::story_rows;
 use super::words::{Palette, bytes, duration, shell_word, visible};
 use crate::engine::CacheFinding;
 use crate::event::{AfterFailure, InputArtifact, Origin, Reuse, ReusedBy};
@@ -78,6 +79,11 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     }
     for (name, value) in &view.results {
         row(&mut out, palette, "result", &format!("{name} = {}", value_words(value, detail)));
+    }
+    if detail == Detail::Full {
+        for (label, words) in story_rows(view) {
+            row(&mut out, palette, label, &visible(&words));
+        }
     }
     tasks(&mut out, view, detail, here, palette);
     nested(&mut out, view, palette);
