@@ -6,6 +6,7 @@
 
 mod build;
 mod cache_key;
+mod compare;
 mod directory;
 mod ingest;
 mod remove;
@@ -25,6 +26,7 @@ use cofferdam_registry::Digest;
 
 pub use build::{Entry, TreeBuilder};
 pub(crate) use cache_key::{CacheKey, MAC_BYTES};
+pub use compare::TreeDifference;
 pub use ingest::SealLimits;
 pub(crate) use remove::remove_tree;
 pub use tree::{Tree, TreeReport};
