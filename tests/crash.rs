@@ -67,8 +67,11 @@ fn start(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap()
 }
 
+/// Outputs and results.
+type Made = (BTreeMap<String, Tree>, BTreeMap<String, Value>);
+
 /// What a run made, by task.
-fn made(record: &RunRecord) -> BTreeMap<String, (BTreeMap<String, Tree>, BTreeMap<String, Value>)> {
+fn made(record: &RunRecord) -> BTreeMap<String, Made> {
     let ended = record.tasks.iter().filter_map(|(name, task)| {
         let (_, end) = task.end.as_ref()?;
         Some((name.clone(), (end.outputs.clone(), end.results.clone())))
@@ -133,6 +136,7 @@ fn moment(record: &RunRecord) -> &'static str {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "where the crashes fell is for whoever runs it alone")]
 fn kill_loses_no_finished_task_and_leaves_no_run_that_verifies_and_should_not() {
     let seed = from_environment("COFFERDAM_CRASH_SEED", 20_261_125);
     let crashes = from_environment("COFFERDAM_CRASHES", 250);

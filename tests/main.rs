@@ -41,6 +41,7 @@ mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
 mod reads;
+mod rebuild;
 mod registry_attacks;
 mod resume;
 mod robustness;

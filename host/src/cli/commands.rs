@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Go on with a run that was interrupted, failed or was cancelled.
     Resume(ResumeArgs),
+    /// Run again what was run, and compare what comes out.
+    Rebuild(RebuildArgs),
     /// Show what a pipeline would run, and every grant; run nothing.
     Plan(PlanArgs),
     /// Check pipelines, task.yaml and trust.yaml; run nothing.
@@ -107,7 +109,8 @@ impl Command {
     /// The form of the log that was asked for, of commands that show one.
     pub(crate) fn log_format(&self) -> Option<Option<LogFormat>> {
         if let Self::Run(RunArgs { log_format, .. })
-        | Self::Resume(ResumeArgs { follow: FollowArgs { log_format, .. }, .. }) = self
+        | Self::Resume(ResumeArgs { follow: FollowArgs { log_format, .. }, .. })
+        | Self::Rebuild(RebuildArgs { follow: FollowArgs { log_format, .. } }) = self
         {
             Some(*log_format)
         } else {
@@ -220,6 +223,16 @@ pub(crate) struct ResumeArgs {
     /// Run what the old run had not done, whatever the cache knows of it.
     #[arg(long)]
     pub(crate) no_cache: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam rebuild                    the newest run\n  \
+    cofferdam rebuild build-k7dm2vqx4h --attestations out/\n\n\
+    Everything runs, whatever the cache knows. Exit status 1 where anything differs; what was\n\
+    found is signed, as an in-toto test result.")]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) follow: FollowArgs,
 }
 
 #[derive(Debug, Args)]

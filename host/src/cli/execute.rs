@@ -50,6 +50,8 @@ pub(crate) enum CacheWish {
     Read { explain: bool },
     /// Run everything, and keep it.
     Write { explain: bool },
+    /// Leave it alone.
+    Nothing,
 }
 
 /// The source of a run, and what follows from it.
@@ -148,13 +150,17 @@ pub(crate) fn execute(
     more(&attestor)?;
     let file = tempfile::tempfile_in(work.path());
     let file = file.map_err(|error| Failure::io("write to", work.path(), &error))?;
+    let (done, durable) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        // Both wait for the disk: beside each other.
-        let kept = scope.spawn(|| reuses.keep(&recorder));
+        scope.spawn(|| reuses.keep(move || durable.recv().is_ok()));
         let body = SpooledTempFile::new_in(MAX_BODY, work.path());
         let sealed = seal(&recorder, &attestor, (body, file));
-        // It was told what it could do without.
-        let _ = kept.join();
+        if sealed.is_ok() {
+            // What keeps the outcomes has said why, where it has ended.
+            let _ = done.send(());
+        }
+        // Whoever still waits for it waits in vain.
+        drop(done);
         sealed
     })?;
     let record = recorder.take().ok_or_else(no_events)?;
@@ -167,6 +173,7 @@ impl CacheWish {
         match self {
             Self::Read { explain } => CacheUse { cache: open(), read: true, explain },
             Self::Write { explain } => CacheUse { cache: open(), read: false, explain },
+            Self::Nothing => CacheUse { cache: None, read: false, explain: false },
         }
     }
 }

@@ -26,6 +26,7 @@ mod origin;
 mod params;
 mod plan;
 mod printer;
+mod rebuild;
 mod resume;
 mod run;
 mod run_directory;
@@ -111,6 +112,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Import(args) => import::run(&args, cli.format, printer),
         Command::Run(args) => run::run(&args, &Home::open()?, printer),
         Command::Resume(args) => resume::run(&args, &Home::open()?, printer),
+        Command::Rebuild(args) => rebuild::run(&args, &Home::open()?, printer),
         Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),

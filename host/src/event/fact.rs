@@ -207,7 +207,6 @@ pub enum AfterFailure {
 impl AfterFailure {
     /// Whether nothing follows.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub fn is_final(&self) -> bool {
         *self == Self::Final
     }

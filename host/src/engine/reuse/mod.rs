@@ -18,7 +18,7 @@ use super::turn::TaskTurn;
 use super::walk::Outcome;
 use super::{EngineError, Run};
 use crate::event::{
-    AfterFailure, Event, Fact, Journal, Recorder, Reuse, ReusedBy, RunRecord, TaskEnd, TaskStart, Usage,
+    AfterFailure, Event, Fact, Journal, Reuse, ReusedBy, RunRecord, TaskEnd, TaskStart, Usage,
 };
 use crate::model::{Shared, Status, TaskRunReason};
 use crate::store::Store;
@@ -279,19 +279,15 @@ impl Reuses {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what the run has added, once the attestations that it names are on
-    /// disk.
-    ///
-    /// # Errors
-    /// When the journal could not be written.
-    pub fn keep(&self, recorder: &Recorder) -> Result<(), EngineError> {
-        let Some(cache) = &self.cache else { return Ok(()) };
+    /// Keeps what the run has added. `durable` waits until the attestations that
+    /// it names are on disk, and says whether they are: the rest of the work is
+    /// done before.
+    pub fn keep(&self, durable: impl FnOnce() -> bool) {
+        let Some(cache) = &self.cache else { return };
         let Fresh { rows, latest } = std::mem::take(&mut *self.fresh());
         if !latest.is_empty() {
-            recorder.flush()?;
-            cache.keep(rows.values(), latest.iter());
+            cache.keep(rows.values(), latest.iter(), durable);
         }
-        Ok(())
     }
 
     /// What became of looking for each task in the cache, where that was asked
