@@ -14,6 +14,7 @@ mod cache;
 mod completions;
 mod docs;
 mod fetch;
+mod gc;
 mod graph;
 mod harness;
 mod hostile;

@@ -10,6 +10,7 @@ mod compare;
 mod directory;
 mod ingest;
 mod remove;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -29,6 +30,8 @@ pub(crate) use cache_key::{CacheKey, MAC_BYTES};
 pub use compare::{Change, ChangedPath, TreeDifference};
 pub use ingest::SealLimits;
 pub(crate) use remove::remove_tree;
+pub(crate) use sweep::age;
+pub use sweep::{Swept, YOUNG};
 pub use tree::{Tree, TreeReport};
 pub use unpack::LaidOut;
 
@@ -165,10 +168,10 @@ impl Store {
     /// what is stored next heals it.
     fn present(&self, digest: Digest) -> Result<bool, StoreError> {
         if self.is_sound(digest) {
-            return Ok(true);
+            return self.rejuvenate(digest);
         }
         match self.check(digest) {
-            Ok(_) => Ok(true),
+            Ok(_) => self.rejuvenate(digest),
             Err(StoreError::Missing { .. }) => Ok(false),
             Err(StoreError::Corrupt { path, .. }) => {
                 fs::remove_file(&path).map_err(io_error("remove", &path))?;
