@@ -155,6 +155,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["plan"],
         &["lint"],
         &["graph"],
+        &["gc"],
         &["diff"],
         &["show"],
         &["logs"],

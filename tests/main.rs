@@ -15,6 +15,7 @@ mod completions;
 mod crash;
 mod docs;
 mod fetch;
+mod gc;
 mod graph;
 mod harness;
 mod hostile;

@@ -9,6 +9,7 @@ use cofferdam_manifest::{Identifier, InvalidName};
 
 use super::candidates;
 use super::diff::DiffArgs;
+use super::gc::GcArgs;
 use super::graph::GraphArgs;
 use super::lint::LintArgs;
 use super::log_format::LogFormat;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Lint(LintArgs),
     /// Tell what changed from one run to another.
     Diff(DiffArgs),
+    /// Remove old runs, and what nothing refers to any more.
+    Gc(GcArgs),
     /// Draw a pipeline or a run: Mermaid, Graphviz, SVG.
     Graph(GraphArgs),
     /// Tell what happened in a run.

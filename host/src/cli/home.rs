@@ -103,6 +103,11 @@ impl Home {
         run_directory::is_alive(&self.work_root(), run)
     }
 
+    /// Held by whoever removes old runs.
+    pub(crate) fn gc_lock(&self) -> PathBuf {
+        self.data.join("gc.lock")
+    }
+
     /// The directories of runs while they are under way.
     pub(crate) fn work_root(&self) -> PathBuf {
         self.data.join("work")

@@ -12,6 +12,7 @@ mod diff;
 mod execute;
 mod export;
 mod failure;
+mod gc;
 mod graph;
 mod home;
 mod import;
@@ -118,6 +119,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
         Command::Lint(args) => lint::run(&args, &Home::find()?, printer),
         Command::Diff(args) => diff::run(&args, &Home::open()?, printer),
+        Command::Gc(args) => gc::run(&args, &Home::open()?, printer),
         Command::Graph(args) => graph::run(&args, &Home::open()?, printer),
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),

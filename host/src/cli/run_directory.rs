@@ -14,6 +14,56 @@ use crate::store::remove_tree;
 const GATE: &str = "gate.lock";
 const LOCK: &str = "lock";
 
+/// While this is held, no run begins.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Gate {
+    /// Waits until no other process holds it.
+    pub(crate) fn close(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let gate = open(&root.join(GATE))?;
+        flock(&gate, FlockOperation::LockExclusive)?;
+        Ok(Self { root: root.to_owned(), _lock: gate })
+    }
+
+    fn directories(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The directories that runs left whose processes are gone.
+    pub(crate) fn abandoned(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = self.directories()?;
+        found.retain(|path| !locked(&path.join(LOCK)));
+        Ok(found)
+    }
+
+    /// Whether any run is under way.
+    pub(crate) fn is_any_alive(&self) -> io::Result<bool> {
+        Ok(self.directories()?.iter().any(|path| locked(&path.join(LOCK))))
+    }
+}
+
+/// Locks a file for this process alone; nothing, where another one has it.
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A run's own directory. It goes when this does, or with the next run if the
 /// process is killed.
 #[derive(Debug)]
@@ -26,16 +76,10 @@ impl RunDirectory {
     /// Makes the directory of a run below `root`, and removes those that runs
     /// left whose processes are gone.
     pub(crate) fn create(root: &Path, run: &str) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
-        let gate = open(&root.join(GATE))?;
-        flock(&gate, FlockOperation::LockExclusive)?;
-        for entry in fs::read_dir(root)? {
-            let entry = entry?;
-            let path = entry.path();
-            if entry.file_type()?.is_dir() && !locked(&path.join(LOCK)) {
-                // What cannot be removed now is tried again by the next run.
-                let _ = remove_tree(&path);
-            }
+        let gate = Gate::close(root)?;
+        for path in gate.abandoned()? {
+            // What cannot be removed now is tried again by the next run.
+            let _ = remove_tree(&path);
         }
         let path = root.join(run);
         fs::create_dir(&path)?;

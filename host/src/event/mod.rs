@@ -6,6 +6,7 @@ mod journal;
 mod query;
 mod record;
 mod recorder;
+mod remove;
 
 use cofferdam_registry::{Digest, Hasher};
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ pub use journal::{Bundle, Journal, JournalError, StoredAttestation};
 pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
+pub use remove::JournalSize;
 
 /// A [`Fact`] with its place in the run. Only the recorder makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,9 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cofferdam_registry::Digest;
 use hmac::{Hmac, Mac};
@@ -15,7 +17,9 @@ use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component as Compiled;
 
-use crate::store::{CacheKey, MAC_BYTES};
+use crate::store::{CacheKey, MAC_BYTES, age};
+
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Compiled code on disk.
 #[derive(Debug)]
@@ -54,6 +58,10 @@ impl CodeCache {
         }
         #[expect(unsafe_code, reason = "the MAC shows that this host compiled exactly these bytes")]
         let compiled = unsafe { Compiled::deserialize(engine, code) };
+        if compiled.is_ok() && path.metadata().is_ok_and(|metadata| age(&metadata) > A_DAY) {
+            // Says that it was used: `gc` removes what was not for long.
+            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
+        }
         compiled.ok()
     }
 

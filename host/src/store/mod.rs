@@ -11,6 +11,7 @@ mod directory;
 mod ingest;
 mod locate;
 mod remove;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -31,6 +32,8 @@ pub use compare::{Change, ChangedPath, TreeDifference};
 pub use ingest::SealLimits;
 pub use locate::FileDifference;
 pub(crate) use remove::remove_tree;
+pub(crate) use sweep::age;
+pub use sweep::{Swept, YOUNG};
 pub use tree::{Tree, TreeReport};
 pub use unpack::LaidOut;
 
@@ -167,10 +170,10 @@ impl Store {
     /// what is stored next heals it.
     fn present(&self, digest: Digest) -> Result<bool, StoreError> {
         if self.is_sound(digest) {
-            return Ok(true);
+            return self.rejuvenate(digest);
         }
         match self.check(digest) {
-            Ok(_) => Ok(true),
+            Ok(_) => self.rejuvenate(digest),
             Err(StoreError::Missing { .. }) => Ok(false),
             Err(StoreError::Corrupt { path, .. }) => {
                 fs::remove_file(&path).map_err(io_error("remove", &path))?;
