@@ -172,6 +172,9 @@ impl Changes {
     }
 }
 
+/// One thing that is known of a source.
+type OfSource = fn(&crate::event::Source) -> Value;
+
 fn run(old: &RunRecord, new: &RunRecord) -> Vec<Changed> {
     let mut changes = Changes::default();
     changes.compare("status", json(&outcome(old)), json(&outcome(new)));
@@ -183,8 +186,8 @@ fn run(old: &RunRecord, new: &RunRecord) -> Vec<Changed> {
     }
     changes.entries("param", &old.start.params, &new.start.params);
     changes.compare("overrides", json(&old.start.overrides), json(&new.start.overrides));
-    let source = |record: &RunRecord, of: fn(&crate::event::Source) -> Value| record.source.as_ref().map(of);
-    let parts: [(&str, fn(&crate::event::Source) -> Value); 4] = [
+    let source = |record: &RunRecord, of: OfSource| record.source.as_ref().map(of);
+    let parts: [(&str, OfSource); 4] = [
         ("source commit", |source| json(&source.commit)),
         ("source branch", |source| json(&source.branch)),
         ("source remote", |source| json(&source.remote)),
