@@ -196,7 +196,7 @@ mod tests {
                 bytes("binary", (4, 5), 4, None),
                 FileDifference::OnlyBefore { path: path("gone") },
                 kind("link", "a link to same", "a link to tool"),
-                bytes("sub/text", (14, 14), 11, Some(3)),
+                bytes("sub/text", (14, 14), 10, Some(3)),
                 FileDifference::Mode { path: path("tool"), executable: true },
                 kind("turned", "a file", "a directory"),
                 FileDifference::OnlyAfter { path: path("new") },
