@@ -7,6 +7,7 @@ mod commands;
 mod completions;
 mod configuration;
 mod credentials;
+mod dev;
 mod diagnostics;
 mod diff;
 mod execute;
@@ -42,6 +43,7 @@ mod task_diff;
 mod task_inspect;
 mod task_publish;
 mod verify;
+mod watch;
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -89,7 +91,13 @@ pub fn main() -> ExitCode {
         }
     };
     let mut printer = Printer::new(cli.format, cli.color);
-    let asked = if let Command::Run(args) = &cli.command { Some(args.log_format) } else { None };
+    let asked = if let Command::Run(args) = &cli.command {
+        Some(args.log_format)
+    } else if let Command::Dev(args) = &cli.command {
+        Some(args.run.log_format)
+    } else {
+        None
+    };
     let chosen = asked.map_or(Ok(()), |asked| printer.choose_log(asked));
     printer.diagnostics().start();
     match chosen.and_then(|()| dispatch(cli, &printer)).and_then(|code| printer.finish().map(|()| code)) {
@@ -114,6 +122,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
         Command::Lint(args) => lint::run(&args, &Home::find()?, printer),
+        Command::Dev(args) => dev::run(&args, &Home::open()?, printer),
         Command::Diff(args) => diff::run(&args, &Home::open()?, printer),
         Command::Gc(args) => gc::run(&args, &Home::open()?, printer),
         Command::Graph(args) => graph::run(&args, &Home::open()?, printer),

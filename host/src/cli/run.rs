@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::commands::RunArgs;
-use super::execute::{CacheWish, Given, Order, Ran, execute};
+use super::execute::{CacheWish, Given, Kept, Order, Ran, execute};
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
@@ -20,13 +20,24 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     wanted.make()?;
     let plan = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
+    let acquire = |plan: &Plan| acquire(args, plan, &store);
+    let ran = once(args, plan, acquire, (None, None), (home, &store, printer))?;
+    tell(ran, wanted, home, &store, printer)
+}
+
+/// Runs a plan as it was asked for.
+pub(crate) fn once(
+    args: &RunArgs,
+    plan: Plan,
+    acquire: impl FnOnce(&Plan) -> Result<Given, Failure>,
+    kept: Kept,
+    (home, store, printer): (&Home, &Store, &Printer),
+) -> Result<Ran, Failure> {
     let explain = args.explain_cache;
     let cache = if args.no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } };
     let (origin, finished) = (None, HashMap::new());
-    let order = Order { plan, origin, finished, cache, jobs: args.jobs, quiet: args.quiet };
-    let acquire = |plan: &Plan| acquire(args, plan, &store);
-    let ran = execute(order, home, &store, printer, acquire, |_| Ok(()))?;
-    tell(ran, wanted, home, &store, printer)
+    let order = Order { plan, origin, finished, cache, jobs: args.jobs, quiet: args.quiet, kept };
+    execute(order, home, store, printer, acquire, |_| Ok(()))
 }
 
 /// Directories that a run's artifacts and attestations are written to.
@@ -72,7 +83,7 @@ pub(crate) fn tell(
 }
 
 /// Takes the source into the store, if the plan reads it.
-fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
+pub(crate) fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
     let root = source::root(args.source.as_deref(), &args.pipeline.file)?;
     let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
     let file = source::recorded_name(&args.pipeline.file, &root);
