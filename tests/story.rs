@@ -43,7 +43,7 @@ fn the_chain_that_decided_how_long_a_run_took_is_told() {
 
 #[test]
 fn a_grant_that_nothing_used_is_told() {
-    let server = Server::plain(|_, out| reply(out, 200, &[], b"x".to_vec()));
+    let server = Server::plain(|_, out| reply(out, 200, &[], b"x"));
     let used = loopback(server.port(), "");
     let courier = Courier::trusted(&format!("{used}, {{ host: unused.example.test }}"), "");
     let get = json!({ "url": server.url("/") });
