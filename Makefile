@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 COFFERDAM := $(TARGET)/release/cofferdam
 TASKS := $(PLUGINS:%=$(TARGET)/tasks/%.wasm)
 
-.PHONY: help run test bench build tasks toolchain fmt lint unit fuzz deny schemas clean
+.PHONY: help run test bench bench-noop build tasks toolchain fmt lint unit fuzz deny schemas clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,11 @@ test: toolchain lint unit deny ## Run every check
 bench: toolchain ## Measure beside ninja, make, openssl, bubblewrap and curl
 	tests/bench/install-peers
 	cargo bench --package cofferdam --bench peers
+
+bench-noop: toolchain ## Measure a thousand no-op tasks beside ninja and make alone
+	@tests/bench/install-peers
+	@cargo bench --package cofferdam --bench peers -- fan-out | tee $(TARGET)/bench-noop.txt
+	@sed -n 's/^ratio to make *\([0-9.]*\).*/ratio to make: \1/p' $(TARGET)/bench-noop.txt
 
 build: toolchain ## Build the host program
 	cargo build --release --package cofferdam

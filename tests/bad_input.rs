@@ -371,7 +371,9 @@ fn a_directory_for_results_is_checked_before_the_run() {
     let run = world.run(&["run", &pipeline]).ok().out;
     assert!(run.ends_with("ms\n") && run.contains("\nSucceeded: test of 1 task in "), "{run}");
     world.run(&["run", &pipeline]).ok();
-    world.run(&["show", "test"]).refused(3, "journal/ambiguous-run", "").says("fits 2 runs: test-");
+    world.run(&["show", "t"]).refused(3, "journal/ambiguous-run", "").says("fits 2 runs: test-");
+    // The name of the pipeline means its newest run.
+    assert!(world.run(&["show", "test"]).ok().out.contains("reused"));
     world.run(&["show", "--outputs", "again"]).ok();
     assert!(world.project().join("again/a/copy/text.txt").exists());
 }

@@ -210,8 +210,8 @@ fn numbers_and_texts_of_any_size_are_only_refused() {
 fn ending_without_returning_is_never_success() {
     let world = world();
     for (how, message) in [
-        ("zero", "it called exit(0) instead of returning"),
-        ("three", "instead of returning"),
+        ("zero", "it exited without a failure instead of returning"),
+        ("three", "it exited with a failure instead of returning"),
         ("panic", "unreachable"),
         ("unreachable", "unreachable"),
     ] {

@@ -272,10 +272,15 @@ fn a_refused_request_names_the_rule_that_lets_it_through() {
     courier.more = format!(", grants: {{ network: [{}] }}", loopback(server.port(), ""));
     let steps = [get(&other.url("/x"))];
     let a = courier.run(&steps);
-    refused(&told(&a)[0], "to allow it, declare it in task.yaml and add in the pipeline");
+    // The manifest asks for it already, and the command line did not refuse it.
+    refused(&told(&a)[0], "the pipeline's `grants` leaves it out; to allow it, add in the pipeline: grants");
     courier.more = format!(", {}", a["denials"][0]["remedy"].as_str().unwrap());
     answered(&told(&courier.run(&steps))[0], 200);
     assert_eq!((server.received().len(), other.received().len()), (0, 1));
+    // What the command line refuses, no line of a pipeline changes.
+    let a = courier.run_with(&steps, "no", &["--deny", "network"]);
+    refused(&told(&a)[0], "refused by --deny network");
+    assert_eq!(a["denials"][0]["remedy"], serde_json::Value::Null, "{a}");
 }
 
 #[test]

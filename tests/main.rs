@@ -12,6 +12,7 @@ mod architecture;
 mod bad_input;
 mod cache;
 mod completions;
+mod crash;
 mod dev;
 mod docs;
 mod fetch;
@@ -42,7 +43,9 @@ mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
 mod reads;
+mod rebuild;
 mod registry_attacks;
+mod resume;
 mod robustness;
 mod runs;
 mod screens;

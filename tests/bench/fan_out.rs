@@ -26,8 +26,8 @@ pub(super) fn run(world: &World) {
         let what = format!("{name}, {TASKS} no-op tasks, per task");
         line(&what, per_task(times.median()), per_task(times.best()), "ms", "");
     }
-    line("ratio to ninja", ours.median() / ninja.median(), ours.best() / ninja.best(), "", "0.25");
-    line("ratio to make", ours.median() / make.median(), ours.best() / make.best(), "", "");
+    line("ratio to ninja", ours.median() / ninja.median(), ours.best() / ninja.best(), "", "0.067");
+    line("ratio to make", ours.median() / make.median(), ours.best() / make.best(), "", "0.125");
     let tasks = world.newest_run_seconds();
     let rest = ours.median() - tasks;
     println!(

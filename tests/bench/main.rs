@@ -7,6 +7,7 @@
 mod download;
 mod fan_out;
 mod figure;
+mod graphs;
 mod ingest;
 mod lone;
 mod memory;
@@ -26,8 +27,11 @@ fn main() {
     println!("\n{:<46} {:>10} {:>10} {:>8}", "", "median", "best", "wanted");
     // `cargo bench --bench peers NAME ..` measures only what is named.
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let figures: [(&str, &dyn Fn()); 7] = [
+    let figures: [(&str, &dyn Fn()); 10] = [
         ("fan-out", &|| fan_out::run(&world)),
+        ("shapes", &|| graphs::shapes(&world)),
+        ("cached", &|| graphs::cached(&world)),
+        ("growth", &|| graphs::growth(&world)),
         ("single", &|| single::run(&world)),
         ("no-op", &|| no_op::run(&world)),
         ("reading", &|| reading::run(&world)),

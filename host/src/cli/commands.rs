@@ -66,6 +66,10 @@ pub(crate) enum ColorChoice {
 pub(crate) enum Command {
     /// Run a pipeline.
     Run(RunArgs),
+    /// Go on with a run that was interrupted, failed or was cancelled.
+    Resume(ResumeArgs),
+    /// Run again what was run, and compare what comes out.
+    Rebuild(RebuildArgs),
     /// Show what a pipeline would run, and every grant; run nothing.
     Plan(PlanArgs),
     /// Check pipelines, task.yaml and trust.yaml; run nothing.
@@ -108,6 +112,21 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write manual pages, one for each command.
     Man(ManArgs),
+}
+
+impl Command {
+    /// The form of the log that was asked for, of commands that show one.
+    pub(crate) fn log_format(&self) -> Option<Option<LogFormat>> {
+        if let Self::Run(RunArgs { log_format, .. })
+        | Self::Resume(ResumeArgs { follow: FollowArgs { log_format, .. }, .. })
+        | Self::Rebuild(RebuildArgs { follow: FollowArgs { log_format, .. } })
+        | Self::Dev(DevArgs { run: RunArgs { log_format, .. }, .. }) = self
+        {
+            Some(*log_format)
+        } else {
+            None
+        }
+    }
 }
 
 /// Which pipeline, with what.
@@ -178,6 +197,52 @@ pub(crate) struct RunArgs {
     /// Copy every output to DIRECTORY/TASK/OUTPUT.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) outputs: Option<PathBuf>,
+}
+
+/// How a run that follows another is shown and kept.
+#[derive(Debug, Args)]
+pub(crate) struct FollowArgs {
+    /// The run; left out, the newest.
+    #[arg(add = ArgValueCompleter::new(candidates::runs))]
+    pub(crate) run: Option<String>,
+    /// Show nothing while the run is under way, only how it ended.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// In which form to show it while it is under way, on standard error.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// How many tasks run at once; left out, one for each processor.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: Option<u32>,
+    /// Write the signed attestations to this directory, too.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) attestations: Option<PathBuf>,
+    /// Copy every output to DIRECTORY/TASK/OUTPUT.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) outputs: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam resume                    the newest run\n  \
+    cofferdam resume build-k7dm2vqx4h\n\n\
+    The new run has the files, params, source and tasks of the old one, whatever became of\n\
+    them. What the old one had done is not run again; what failed is, and what had not ended.")]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) follow: FollowArgs,
+    /// Run what the old run had not done, whatever the cache knows of it.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam rebuild                    the newest run\n  \
+    cofferdam rebuild build-k7dm2vqx4h --attestations out/\n\n\
+    Everything runs, whatever the cache knows. Exit status 1 where anything differs; what was\n\
+    found is signed, as an in-toto test result.")]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) follow: FollowArgs,
 }
 
 #[derive(Debug, Args)]

@@ -116,7 +116,7 @@ impl Dev<'_> {
         watch: &mut Watch,
     ) -> Result<(), Failure> {
         let args = &self.args.run;
-        let plan = plan::build(&args.pipeline, self.home)?;
+        let (plan, draft) = plan::build(&args.pipeline, self.home)?;
         for directory in component_directories(&plan, &args.pipeline.file) {
             watch.add(&directory, false)?;
         }
@@ -138,7 +138,7 @@ impl Dev<'_> {
         let cancel = CancelToken::default();
         watch.running(Some(cancel.clone()));
         let kept = (Some(Arc::clone(&self.sandbox)), Some(cancel));
-        let ran = run::once(args, plan, |_| Ok(given), kept, (self.home, &self.store, self.printer));
+        let ran = run::once(args, (plan, draft), |_| Ok(given), kept, (self.home, &self.store, self.printer));
         watch.running(None);
         let wanted = run::Wanted { outputs: None, attestations: None };
         run::tell(ran?, wanted, self.home, &self.store, self.printer).map(|_| ())

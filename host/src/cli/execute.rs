@@ -20,7 +20,7 @@ use crate::engine::{
 use crate::event::{Builder, Fact, Origin, Recorder, RunRecord, RunStart, Source};
 use crate::model::RunId;
 use crate::network::Network;
-use crate::plan::Plan;
+use crate::plan::{Draft, Plan};
 use crate::provenance::{Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
 use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
@@ -32,6 +32,8 @@ const MAX_BODY: usize = 2 << 20;
 /// What is to be run, and how.
 pub(crate) struct Order {
     pub(crate) plan: Plan,
+    /// What that was made from.
+    pub(crate) draft: Draft,
     /// The run that this one follows.
     pub(crate) origin: Option<Origin>,
     /// What that run had done.
@@ -54,6 +56,8 @@ pub(crate) enum CacheWish {
     Read { explain: bool },
     /// Run everything, and keep it.
     Write { explain: bool },
+    /// Leave it alone.
+    Nothing,
 }
 
 /// The source of a run, and what follows from it.
@@ -81,7 +85,7 @@ pub(crate) fn execute(
     more: impl FnOnce(&Attestor<'_>) -> Result<(), Failure>,
 ) -> Result<Ran, Failure> {
     // Whatever can be found wrong is found before the run begins.
-    let Order { plan, origin, finished, cache, jobs, quiet, kept: (sandbox, token) } = order;
+    let Order { plan, draft, origin, finished, cache, jobs, quiet, kept: (sandbox, token) } = order;
     let key = home.signing_key()?;
     let jobs = jobs.unwrap_or_else(processors);
     let credentials = credentials::unlock(&plan, home)?;
@@ -118,6 +122,7 @@ pub(crate) fn execute(
         overrides: plan.overrides.clone(),
         tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect(),
         files: keep_files(&plan, store)?,
+        plan: Some(draft.keep(store, given.source.as_ref())?),
         origin,
         source_date_epoch: given.epoch,
         builder: Builder {
@@ -156,13 +161,17 @@ pub(crate) fn execute(
     more(&attestor)?;
     let file = tempfile::tempfile_in(work.path());
     let file = file.map_err(|error| Failure::io("write to", work.path(), &error))?;
+    let (done, durable) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        // Both wait for the disk: beside each other.
-        let kept = scope.spawn(|| reuses.keep(&recorder));
+        scope.spawn(|| reuses.keep(move || durable.recv().is_ok()));
         let body = SpooledTempFile::new_in(MAX_BODY, work.path());
         let sealed = seal(&recorder, &attestor, (body, file));
-        // It was told what it could do without.
-        let _ = kept.join();
+        if sealed.is_ok() {
+            // What keeps the outcomes has said why, where it has ended.
+            let _ = done.send(());
+        }
+        // Whoever still waits for it waits in vain.
+        drop(done);
         sealed
     })?;
     let record = recorder.take().ok_or_else(no_events)?;
@@ -182,6 +191,7 @@ impl CacheWish {
         match self {
             Self::Read { explain } => CacheUse { cache: open(), read: true, explain },
             Self::Write { explain } => CacheUse { cache: open(), read: false, explain },
+            Self::Nothing => CacheUse { cache: None, read: false, explain: false },
         }
     }
 }

@@ -10,7 +10,7 @@ use cofferdam_manifest::Identifier;
 use super::failure::Failure;
 use crate::event::{Journal, RunRecord};
 use crate::model::is_task_run_name;
-use crate::provenance::PREDICATE_TYPE;
+use crate::provenance::{PREDICATE_TYPE, TEST_RESULT_TYPE};
 use crate::report::visible;
 use crate::store::Store;
 
@@ -49,7 +49,8 @@ fn no_name(task: &str) -> Failure {
 }
 
 /// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, with dots
-/// for the slashes in a name, and `run.sigstore.json` for the run itself. Of a
+/// for the slashes in a name, and `run.sigstore.json` for the run itself;
+/// `rebuild.sigstore.json` for how it compares with the run it repeats. Of a
 /// task that did not run, the one about the TaskRun whose outcome it has.
 /// Gives their number.
 pub(crate) fn attestations(
@@ -64,7 +65,11 @@ pub(crate) fn attestations(
         bundle.map_or(Ok(()), |bundle| super::write_file(&directory.join(name), &bundle))
     };
     for (task, predicate_type) in journal.attested(run)? {
-        let name = task.as_deref().map_or_else(|| Ok("run.sigstore.json".to_owned()), file_name)?;
+        let name = match task.as_deref() {
+            Some(task) => file_name(task)?,
+            None if predicate_type == TEST_RESULT_TYPE => "rebuild.sigstore.json".to_owned(),
+            None => "run.sigstore.json".to_owned(),
+        };
         write(&name, journal.bundle(run, task.as_deref(), &predicate_type)?)?;
     }
     for (task, record) in record.tasks_in_order() {

@@ -28,6 +28,8 @@ mod origin;
 mod params;
 mod plan;
 mod printer;
+mod rebuild;
+mod resume;
 mod run;
 mod run_directory;
 mod runs;
@@ -91,13 +93,7 @@ pub fn main() -> ExitCode {
         }
     };
     let mut printer = Printer::new(cli.format, cli.color);
-    let asked = if let Command::Run(args) = &cli.command {
-        Some(args.log_format)
-    } else if let Command::Dev(args) = &cli.command {
-        Some(args.run.log_format)
-    } else {
-        None
-    };
+    let asked = cli.command.log_format();
     let chosen = asked.map_or(Ok(()), |asked| printer.choose_log(asked));
     printer.diagnostics().start();
     match chosen.and_then(|()| dispatch(cli, &printer)).and_then(|code| printer.finish().map(|()| code)) {
@@ -118,6 +114,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Schema(args) => schema::run(&args, printer),
         Command::Import(args) => import::run(&args, cli.format, printer),
         Command::Run(args) => run::run(&args, &Home::open()?, printer),
+        Command::Resume(args) => resume::run(&args, &Home::open()?, printer),
+        Command::Rebuild(args) => rebuild::run(&args, &Home::open()?, printer),
         Command::Plan(args) => plan::run(&args, &Home::open()?, printer),
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),

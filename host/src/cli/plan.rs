@@ -11,11 +11,14 @@ use super::home::Home;
 use super::printer::Printer;
 use super::{exit, origin, params};
 use crate::model::{MAX_PIPELINE, Overrides};
-use crate::plan::{Plan, PlanRequest, RegistryResolver};
+use crate::plan::{
+    Draft, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver, RegistryResolver, ResolveError,
+};
 use crate::report::{PlanView, plan_text};
+use crate::store::Store;
 
 pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let plan = build(&args.pipeline, home)?;
+    let (plan, _) = build(&args.pipeline, home)?;
     let view = PlanView::new(&plan);
     printer.result(&view, |palette| plan_text(&view, palette));
     Ok(exit::OK)
@@ -48,13 +51,14 @@ pub(crate) fn without_params(file: &Path, home: &Home) -> Result<Plan, Failure> 
     Ok(Plan::build(&request, &resolver)?)
 }
 
-/// Plans a pipeline.
-pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
+/// Plans a pipeline, and notes from what, so that it can be planned again.
+pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft), Failure> {
     let given = params::parse(&args.params)?;
     let (text, base) = read(&args.file)?;
     let ceiling = home.configuration()?.ceiling();
-    let resolver =
+    let registry =
         RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), args.require_trusted);
+    let resolver = RecordingResolver::new(registry);
     let request = PlanRequest {
         file: &args.file.display().to_string(),
         base: &base,
@@ -74,7 +78,34 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Plan, Failure> {
             return Err(Failure::usage(format!("`{word}` names no task of the pipeline"), help));
         }
     }
-    Ok(plan)
+    Ok((plan, resolver.into_draft(&request, args.require_trusted)))
+}
+
+/// Plans what a run was planned from, under the trust rules of now.
+pub(crate) fn again(
+    record: &PlanRecord,
+    overrides: &Overrides,
+    home: &Home,
+    store: &Store,
+) -> Result<Plan, Failure> {
+    let registry =
+        RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), record.require_trusted);
+    let resolver = RecordedResolver::new(registry, store, record);
+    let gone = |error: ResolveError| {
+        let help = error.help().unwrap_or_default();
+        Failure::invalid("plan/unrecorded", error.to_string(), help)
+    };
+    let text = resolver.root_text().map_err(gone)?;
+    let request = PlanRequest {
+        file: &record.file,
+        base: &record.base,
+        text: &text,
+        given: &record.given,
+        ceiling: &home.configuration()?.ceiling(),
+        overrides,
+        params_required: true,
+    };
+    Ok(Plan::build(&request, &resolver)?)
 }
 
 fn overrides(args: &PipelineArgs) -> Result<Overrides, Failure> {

@@ -10,7 +10,7 @@ use super::home::Home;
 use super::printer::Printer;
 use super::{exit, export, plan, source};
 use crate::model::Status;
-use crate::plan::Plan;
+use crate::plan::{Draft, Plan};
 use crate::report::{Detail, RunView, run_text};
 use crate::source::Checkout;
 use crate::store::Store;
@@ -18,17 +18,17 @@ use crate::store::Store;
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let wanted = Wanted { outputs: args.outputs.as_ref(), attestations: args.attestations.as_ref() };
     wanted.make()?;
-    let plan = plan::build(&args.pipeline, home)?;
+    let (plan, draft) = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
     let acquire = |plan: &Plan| acquire(args, plan, &store);
-    let ran = once(args, plan, acquire, (None, None), (home, &store, printer))?;
+    let ran = once(args, (plan, draft), acquire, (None, None), (home, &store, printer))?;
     tell(ran, wanted, home, &store, printer)
 }
 
 /// Runs a plan as it was asked for.
 pub(crate) fn once(
     args: &RunArgs,
-    plan: Plan,
+    (plan, draft): (Plan, Draft),
     acquire: impl FnOnce(&Plan) -> Result<Given, Failure>,
     kept: Kept,
     (home, store, printer): (&Home, &Store, &Printer),
@@ -36,7 +36,7 @@ pub(crate) fn once(
     let explain = args.explain_cache;
     let cache = if args.no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } };
     let (origin, finished) = (None, HashMap::new());
-    let order = Order { plan, origin, finished, cache, jobs: args.jobs, quiet: args.quiet, kept };
+    let order = Order { plan, draft, origin, finished, cache, jobs: args.jobs, quiet: args.quiet, kept };
     execute(order, home, store, printer, acquire, |_| Ok(()))
 }
 
@@ -84,7 +84,11 @@ pub(crate) fn tell(
 
 /// Takes the source into the store, if the plan reads it.
 pub(crate) fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
-    let root = source::root(args.source.as_deref(), &args.pipeline.file)?;
+    let root = match source::root(args.source.as_deref(), &args.pipeline.file) {
+        // Only a source that is read must be known.
+        Err(_) if !plan.uses_source => PathBuf::from("."),
+        root => root?,
+    };
     let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
     let file = source::recorded_name(&args.pipeline.file, &root);
     let epoch = source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cofferdam_manifest::{Span, Value};
 
-use super::flow::{Absence, Asker, FlowRun, Product};
+use super::flow::{Asker, FlowRun, Product};
 use super::walk::{FlowId, Stop, Tally};
 use super::{EngineError, Run};
 use crate::event::{Fact, NestedEnd, RunningFinally};
@@ -156,11 +156,7 @@ fn handed_back(flow: &FlowRun<'_>) -> BTreeMap<String, Value> {
     let name = flow.prefix.trim_end_matches('/');
     let asker = Asker { task: "", name, retries: 0, attempt: 1 };
     let left = &mut MAX_RESULT_BYTES.clone();
-    let value = |argument| match flow.argument(argument, asker, left) {
-        Ok(value) => Some(value),
-        Err(Absence::Missing(_) | Absence::Wrong(..)) => None,
-    };
-    let mut value = value;
+    let mut value = |argument| flow.argument(argument, asker, left).ok();
     flow.plan.results.iter().filter_map(|(name, argument)| Some((name.clone(), value(argument)?))).collect()
 }
 
@@ -177,7 +173,7 @@ fn reason(tally: &Tally, tasks: Option<Stop>, finally: Option<Stop>) -> RunReaso
         (0, 0, 0) => RunReason::Succeeded,
         (0, 0, _) => RunReason::Completed,
         (0, ..) => RunReason::Cancelled,
-        (_, ..) => RunReason::Failed,
+        (..) => RunReason::Failed,
     }
 }
 

@@ -366,10 +366,10 @@ impl Walk {
 
     /// Says that a task that was considered is not run.
     pub(super) fn skip(&mut self, node: Node, reason: SkipReason) {
-        if let Some(flow) = self.flows.get_mut(node.flow) {
-            if matches!(flow.states.get(node.task), Some(State::Active(..))) {
-                flow.active = flow.active.saturating_sub(1);
-            }
+        if let Some(flow) = self.flows.get_mut(node.flow)
+            && matches!(flow.states.get(node.task), Some(State::Active(..)))
+        {
+            flow.active = flow.active.saturating_sub(1);
         }
         self.end(node, Outcome::Skipped(reason));
     }

@@ -123,6 +123,10 @@ pub struct RunStart {
     /// Every file the pipeline was read from, by name: its text is in the store.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Digest>,
+    /// What it was planned from, in the store: for whoever goes on from it, or
+    /// repeats it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Digest>,
     /// The run that this one goes on from, or repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -203,7 +207,6 @@ pub enum AfterFailure {
 impl AfterFailure {
     /// Whether nothing follows.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub fn is_final(&self) -> bool {
         *self == Self::Final
     }

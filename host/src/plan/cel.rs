@@ -351,7 +351,15 @@ impl Walk {
         let reference = match Reference::parse(&text)? {
             Reference::Param(name, _) => Reference::Param(name, Selector::Star),
             Reference::Result(task, name, _) => Reference::Result(task, name, Selector::Star),
-            other => other,
+            other @ (Reference::Output(..)
+            | Reference::TaskStatus(_)
+            | Reference::TaskReason(_)
+            | Reference::AllStatus
+            | Reference::MatrixLength(_)
+            | Reference::MatrixResultLength(..)
+            | Reference::Input(_)
+            | Reference::Context(_)
+            | Reference::Source) => other,
         };
         if !self.named.contains(&reference) {
             self.named.push(reference);

@@ -11,6 +11,7 @@ mod combine;
 mod error;
 mod flow;
 mod params;
+mod recorded;
 mod reference;
 mod registry;
 mod resolve;
@@ -35,6 +36,7 @@ pub use flow::{
     Argument, Dependency, Flow, Guard, Include, Matrix, PlannedTask, RetryPolicy, TaskWork, Timeouts, Wire,
     Work,
 };
+pub use recorded::{Draft, PlanRecord, RecordedResolver, RecordingResolver};
 pub use reference::{Context, Reference, Selector, TaskKey, pick};
 pub use registry::RegistryResolver;
 pub use resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};

@@ -82,12 +82,18 @@ impl RegistryResolver {
         Ok(ResolvedTask::new(reference, pulled.digest, component, trust))
     }
 
-    /// Reads a task from a file. Nothing is signed there, so it is untrusted.
+    /// Reads a task from a file.
     fn read(&self, path: &str, base: &Path) -> Result<ResolvedTask, ResolveError> {
         let unreadable =
             |error: std::io::Error| ResolveError::File { path: path.to_owned(), why: error.to_string() };
         let file = base.join(path).canonicalize().map_err(unreadable)?;
         let bytes = read_plain(&file, MAX_COMPONENT).map_err(unreadable)?;
+        self.unsigned(path, &file, bytes)
+    }
+
+    /// A task that is or was in a file. Nothing is signed there, so it is
+    /// untrusted.
+    fn unsigned(&self, path: &str, file: &Path, bytes: Vec<u8>) -> Result<ResolvedTask, ResolveError> {
         let digest = Digest::of(&bytes);
         let component = Component::read(path, bytes)?;
         let written = format!("file:{path}");
@@ -100,13 +106,17 @@ impl RegistryResolver {
         Ok(ResolvedTask::new(reference, digest, component, trust))
     }
 
-    fn find(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
+    /// Finds a task; with a pin, the one of that digest, whatever its name
+    /// stands for by now.
+    fn find(&self, task: &TaskRef, base: &Path, pin: Option<Digest>) -> Result<ResolvedTask, ResolveError> {
+        let pinned =
+            |reference: Reference| pin.map_or_else(|| reference.clone(), |pin| reference.pinned(pin));
         match (&task.name, &task.bundle, &task.component) {
             (Some(name), None, None) => {
-                self.pull(&Reference::embedded(name.as_str(), task.version.as_deref())?)
+                self.pull(&pinned(Reference::embedded(name.as_str(), task.version.as_deref())?))
             }
             (None, Some(bundle), None) if task.version.is_none() => {
-                let mut found = self.pull(&Reference::parse(bundle, base)?)?;
+                let mut found = self.pull(&pinned(Reference::parse(bundle, base)?))?;
                 if let Some((path, _)) = bundle.strip_prefix("oci:").and_then(|rest| rest.split_once(':'))
                     && !path.starts_with("//")
                 {
@@ -123,22 +133,37 @@ impl RegistryResolver {
             _ => Err(ResolveError::Ambiguous),
         }
     }
-}
 
-/// What a task is called by its own manifest, wherever it lies: a deny rule for
-/// the embedded registry means every copy.
-fn embedded_uri(component: &Component) -> String {
-    let metadata = &component.manifest.metadata;
-    format!("oci://{EMBEDDED_HOST}/{}:{}", metadata.name, metadata.version)
-}
+    /// Finds a task that was found before, by the digest it had; `component`
+    /// gives the bytes of one that was in a file.
+    pub(super) fn resolve_pinned(
+        &self,
+        (task, base): (&TaskRef, &Path),
+        pin: Digest,
+        component: impl FnOnce() -> Result<Vec<u8>, ResolveError>,
+    ) -> Result<ResolvedTask, ResolveError> {
+        self.once(task, base, || match &task.component {
+            Some(path) => {
+                let file = base.join(path);
+                let file = file.canonicalize().unwrap_or(file);
+                self.unsigned(path, &file, component()?)
+            }
+            None => self.find(task, base, Some(pin)),
+        })
+    }
 
-impl Resolver for RegistryResolver {
-    fn resolve(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
+    /// Finds a task, unless it was found already, and decides whether it may run.
+    fn once(
+        &self,
+        task: &TaskRef,
+        base: &Path,
+        find: impl FnOnce() -> Result<ResolvedTask, ResolveError>,
+    ) -> Result<ResolvedTask, ResolveError> {
         let key = format!("{:?} {}", task, base.display());
         if let Some(found) = self.known.borrow().get(&key) {
             return Ok(found.clone());
         }
-        let found = self.find(task, base)?;
+        let found = find()?;
         match &found.identity.trust {
             TrustDecision::Denied { rule, message } => {
                 return Err(ResolveError::Denied { rule: rule.clone(), message: message.clone() });
@@ -150,6 +175,19 @@ impl Resolver for RegistryResolver {
         }
         self.known.borrow_mut().insert(key, found.clone());
         Ok(found)
+    }
+}
+
+/// What a task is called by its own manifest, wherever it lies: a deny rule for
+/// the embedded registry means every copy.
+fn embedded_uri(component: &Component) -> String {
+    let metadata = &component.manifest.metadata;
+    format!("oci://{EMBEDDED_HOST}/{}:{}", metadata.name, metadata.version)
+}
+
+impl Resolver for RegistryResolver {
+    fn resolve(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
+        self.once(task, base, || self.find(task, base, None))
     }
 
     fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError> {

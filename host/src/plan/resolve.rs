@@ -11,6 +11,7 @@ use miette::Diagnostic;
 use crate::component::{Component, ComponentError};
 use crate::event::TaskIdentity;
 use crate::model::{PipelineRef, Shared, TaskRef};
+use crate::store::StoreError;
 
 /// A task that was found, read and held against the trust rules.
 #[derive(Clone, Debug)]
@@ -122,6 +123,15 @@ pub enum ResolveError {
         /// What was named.
         name: String,
     },
+    /// What a run was planned from does not have it.
+    #[error("what the run was planned from does not have {what}")]
+    Unrecorded {
+        /// What was looked for.
+        what: String,
+    },
+    /// What a run was planned from is gone.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Nothing was ever published on this machine.
     #[error("this machine has no tasks yet")]
     NoTasks,
@@ -166,6 +176,8 @@ impl ResolveError {
             Self::OutsidePipeline { .. } => "plan/outside-pipeline".into(),
             Self::UnreadPipeline { .. } => "plan/unread-pipeline".into(),
             Self::File { .. } => "plan/unreadable-component".into(),
+            Self::Unrecorded { .. } => "plan/unrecorded".into(),
+            Self::Store(error) => own(error.code()),
             Self::NoTasks => "registry/no-tasks".into(),
             Self::Renamed { .. } => "trust/renamed".into(),
             Self::Denied { .. } => "trust/denied".into(),
@@ -182,6 +194,7 @@ impl ResolveError {
                  for the built-in ones"
                     .to_owned(),
             ),
+            Self::Unrecorded { .. } | Self::Store(_) => Some("run the pipeline again".to_owned()),
             Self::Ambiguous => Some("write for example taskRef: { name: sbom }".to_owned()),
             Self::Reference(error) => error.help().map(|help| help.to_string()),
             Self::Registry(error) => error.help().map(|help| help.to_string()),

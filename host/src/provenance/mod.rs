@@ -4,6 +4,7 @@
 //! before its run counts as complete, and verified by folding again.
 
 mod contacts;
+mod rebuild;
 mod reused;
 mod slsa;
 mod statement;
@@ -19,11 +20,11 @@ use serde::Serialize;
 use tempfile::SpooledTempFile;
 
 use crate::event::{
-    Bundle, Contacts, Event, Fact, JournalError, Recorder, RunStart, Source, StoredAttestation,
+    Bundle, Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation,
 };
 
-use slsa::ResourceDescriptor;
-pub use slsa::{PREDICATE_TYPE, Provenance};
+pub use rebuild::{Comparison, Difference, Different, TEST_RESULT_TYPE, TestResult, rebuild_statement};
+pub use slsa::{PREDICATE_TYPE, Provenance, ResourceDescriptor};
 pub use statement::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, run_statement,
     task_statement,
@@ -115,6 +116,20 @@ impl<'a> Attestor<'a> {
         let predicate_type = signed.unwrap_or_else(|| Err(incomplete()))?;
         let digest = kept.hasher.finish();
         self.keep(None, predicate_type, Bundle::File(kept.file, kept.size), digest)
+    }
+
+    /// Attests whether the run, which has ended, made the same as the one it
+    /// repeats.
+    ///
+    /// # Errors
+    /// [`AttestError`].
+    pub fn rebuild(&self, before: &RunRecord) -> Result<(), AttestError> {
+        let statement = self.recorder.read(|after| rebuild_statement(before, after)).flatten();
+        let statement =
+            statement.ok_or(AttestError::Incomplete("the run that is repeated was not attested"))?;
+        let bundle = sign(&encode(&statement), self.key)?;
+        let digest = Digest::of(bundle.as_bytes());
+        self.keep(None, statement.predicate_type, Bundle::Text(bundle), digest)
     }
 
     fn keep(

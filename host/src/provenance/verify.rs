@@ -3,13 +3,14 @@
 use cofferdam_registry::{Digest, PublicKey, Statement, verify, verify_statement};
 use serde::Serialize;
 
+use super::rebuild::{TEST_RESULT_TYPE, TestResult, rebuild_statement};
 use super::reused::reused;
 use super::statement::{INPUT_READS, outcome_digest};
 use super::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, is_written_as,
     run_statement, task_statement,
 };
-use crate::event::{Event, Fact, Journal, JournalError, RunRecord, RunState};
+use crate::event::{Event, Fact, Journal, JournalError, Origin, RunRecord, RunState};
 use crate::model::RunId;
 use crate::store::{Store, StoreError};
 
@@ -101,6 +102,9 @@ pub fn verify_run(
     if let Some(statement) = run_statement(&record) {
         report.add("provenance of the run", signed.check(None, &statement)?);
     }
+    if let Some(finding) = rebuilt(journal, &record, key)? {
+        report.add("comparison with the run it repeats", finding);
+    }
     if let Some(source) = &record.source {
         report.add("source", artifact(store, source.tree.digest));
     }
@@ -133,7 +137,10 @@ impl Ending {
         *self = match (&*self, &event.fact) {
             (Self::Running, Fact::RunFinished { .. }) => Self::Ended,
             (Self::Running, _) => Self::Running,
-            (Self::Ended, Fact::Attested { task: None, .. }) => Self::Attested,
+            // Of a run that repeats another, the comparison goes before.
+            (Self::Ended, Fact::Attested { task: None, predicate_type, .. }) => {
+                if predicate_type == TEST_RESULT_TYPE { Self::Ended } else { Self::Attested }
+            }
             (Self::Attested, Fact::RunSealed) => Self::Sealed,
             (Self::Ended | Self::Attested | Self::Sealed | Self::Unsound, _) => Self::Unsound,
         }
@@ -142,6 +149,46 @@ impl Ending {
     fn is_sound(&self) -> bool {
         !matches!(self, Self::Unsound)
     }
+}
+
+/// Checks what is signed about a run that repeats another: that the other is
+/// what was signed of it, and that both compare as it says. Nothing for a run
+/// that repeats none.
+fn rebuilt(
+    journal: &Journal,
+    record: &RunRecord,
+    key: &PublicKey,
+) -> Result<Option<Result<String, String>>, JournalError> {
+    let Some(Origin::Rebuild(before)) = &record.start.origin else {
+        let one = record.attested.contains_key(&(None, TEST_RESULT_TYPE.to_owned()));
+        return Ok(one.then(|| Err("there is one, and it repeats none".to_owned())));
+    };
+    if record.finished.is_none() {
+        return Ok(None);
+    }
+    let before = match journal.record(before) {
+        Ok(Some(before)) => before,
+        Ok(None) => return Ok(Some(Err(format!("{before} does not begin with its start")))),
+        Err(error @ (JournalError::Changed { .. } | JournalError::NoSuchRun { .. })) => {
+            return Ok(Some(Err(error.to_string())));
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(statement) = rebuild_statement(&before, record) else {
+        return Ok(Some(Err(format!("{} was not attested", before.id))));
+    };
+    if let Some(provenance) = run_statement(&before) {
+        let signed = Signed { journal, record: &before, key };
+        if let Err(why) = signed.check(None, &provenance)? {
+            return Ok(Some(Err(format!("provenance of {}: {why}", before.id))));
+        }
+    }
+    let found = Signed { journal, record, key }.check(None, &statement)?;
+    let TestResult { result, passed_tests, failed_tests, .. } = &statement.predicate;
+    let (same, all) = (passed_tests.len(), passed_tests.len() + failed_tests.len());
+    Ok(Some(
+        found.map(|words| format!("{result}: {same} of {all} are the same as in {}; {words}", before.id)),
+    ))
 }
 
 fn completeness(record: &RunRecord) -> Result<String, String> {
@@ -168,10 +215,11 @@ impl Signed<'_> {
         derived: &Statement<impl Serialize>,
     ) -> Result<Result<String, String>, JournalError> {
         let name = task.map(String::as_str);
-        let Some(bundle) = self.journal.bundle(&self.record.id, name, PREDICATE_TYPE)? else {
+        let kind = &derived.predicate_type;
+        let Some(bundle) = self.journal.bundle(&self.record.id, name, kind)? else {
             return Ok(Err("it is missing".to_owned()));
         };
-        let recorded = self.record.attested.get(&(task.cloned(), PREDICATE_TYPE.to_owned()));
+        let recorded = self.record.attested.get(&(task.cloned(), kind.clone()));
         if recorded != Some(&Digest::of(&bundle)) {
             return Ok(Err("it is not the one the journal names".to_owned()));
         }

@@ -174,9 +174,10 @@ fn cache(out: &mut String, view: &RunView, detail: Detail, palette: &Palette) {
     let width = view.cache.keys().map(|task| task.chars().count()).max().unwrap_or(0);
     for task in &view.tasks {
         let Some(finding) = view.cache.get(&task.task) else { continue };
-        let ago = match finding {
-            CacheFinding::Hit { age_micros, .. } => format!(", {} ago", duration(*age_micros)),
-            _ => String::new(),
+        let ago = if let CacheFinding::Hit { age_micros, .. } = finding {
+            format!(", {} ago", duration(*age_micros))
+        } else {
+            String::new()
         };
         let words = shortened(&format!("{finding}{ago}"), detail);
         let _ = writeln!(out, "  {:<width$}  {}", visible(&task.task), visible(&words));
@@ -272,7 +273,7 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
             some => some.iter().for_each(|words| row(out, palette, "granted", words)),
         }
     }
-    if let (Some(usage), Some(limits)) = (task.usage, task.limits) {
+    if let (Some(usage), Some(limits), None) = (task.usage, task.limits, &task.reused) {
         let words = format!(
             "{} of {}, {} of {} processor time, {} of {} memory, {} of {} written, {} of {} logged",
             duration(usage.wall_micros),
@@ -347,8 +348,11 @@ fn attestations(out: &mut String, view: &RunView, detail: Detail, here: Surround
     if view.sealed {
         row(out, palette, "verify", &format!("{} verify {run}", here.program));
     } else if view.status == "Interrupted" {
-        let words = "its process ended before it was complete; run the pipeline again";
-        row(out, palette, "help", words);
+        let words = format!(
+            "its process ended before it was complete; go on from what is done: {} resume {run}",
+            here.program
+        );
+        row(out, palette, "help", &words);
     }
 }
 

@@ -9,6 +9,7 @@ mod cache_key;
 mod compare;
 mod directory;
 mod ingest;
+mod locate;
 mod remove;
 mod sweep;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use build::{Entry, TreeBuilder};
 pub(crate) use cache_key::{CacheKey, MAC_BYTES};
 pub use compare::{Change, ChangedPath, TreeDifference};
 pub use ingest::SealLimits;
+pub use locate::FileDifference;
 pub(crate) use remove::remove_tree;
 pub(crate) use sweep::age;
 pub use sweep::{Swept, YOUNG};

@@ -190,13 +190,15 @@ impl TaskRunCache {
         })
     }
 
-    /// Keeps outcomes. A cache that cannot be written only costs time.
+    /// Keeps outcomes, once `durable` says that what they name is on disk. A
+    /// cache that cannot be written only costs time.
     pub(super) fn keep<'r>(
         &self,
         rows: impl Iterator<Item = &'r Row>,
         latest: impl Iterator<Item = &'r Latest>,
+        durable: impl FnOnce() -> bool,
     ) {
-        if let Err(error) = self.write(rows, latest) {
+        if let Err(error) = self.write(rows, latest, durable) {
             tracing::warn!(path = %self.path.display(), %error, "the outcomes of tasks could not be kept");
             if is_damage(&error) {
                 drop_files(&self.path);
@@ -208,6 +210,7 @@ impl TaskRunCache {
         &self,
         rows: impl Iterator<Item = &'r Row>,
         latest: impl Iterator<Item = &'r Latest>,
+        durable: impl FnOnce() -> bool,
     ) -> rusqlite::Result<()> {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -233,7 +236,7 @@ impl TaskRunCache {
             let sql = "DELETE FROM taskrun WHERE number <= (SELECT max(number) FROM taskrun) - ?1";
             transaction.execute(sql, params![MAX_ROWS])?;
         }
-        transaction.commit()
+        if durable() { transaction.commit() } else { transaction.rollback() }
     }
 }
 
@@ -352,7 +355,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cache = open(directory.path());
         let (timeless, timed) = (row(1, None), row(2, Some(5)));
-        cache.keep([&timeless, &timed].into_iter(), std::iter::empty());
+        cache.keep([&timeless, &timed].into_iter(), std::iter::empty(), || true);
         for epoch in [5, 6] {
             assert_eq!(cache.find(timeless.key, epoch), Found::Row(Box::new(timeless.clone())));
         }
@@ -378,14 +381,14 @@ mod tests {
         ] {
             let directory = tempfile::tempdir().unwrap();
             let cache = open(directory.path());
-            cache.keep([&row(1, None)].into_iter(), std::iter::empty());
+            cache.keep([&row(1, None)].into_iter(), std::iter::empty(), || true);
             let other = Connection::open(directory.path().join("taskruns.db")).unwrap();
             assert_eq!(other.execute(&format!("UPDATE taskrun SET {change}"), []).unwrap(), 1);
             let key = Digest::from_bytes([if change.starts_with("key") { 3 } else { 1 }; 32]);
             assert_eq!(cache.find(key, 9), Found::Changed, "{change}");
             // The task runs, and its row takes the place of that one.
             let again = row(1, None);
-            cache.keep([&again].into_iter(), std::iter::empty());
+            cache.keep([&again].into_iter(), std::iter::empty(), || true);
             assert_eq!(cache.find(again.key, 0), Found::Row(Box::new(again)), "{change}");
         }
     }
@@ -393,7 +396,7 @@ mod tests {
     #[test]
     fn a_row_from_another_home_is_none() {
         let (own, foreign) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        open(foreign.path()).keep([&row(1, None)].into_iter(), std::iter::empty());
+        open(foreign.path()).keep([&row(1, None)].into_iter(), std::iter::empty(), || true);
         std::fs::copy(foreign.path().join("taskruns.db"), own.path().join("taskruns.db")).unwrap();
         assert_eq!(open(own.path()).find(row(1, None).key, 0), Found::Changed);
     }
@@ -403,7 +406,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("taskruns.db"), vec![b'x'; 5000]).unwrap();
         let cache = open(directory.path());
-        cache.keep([&row(1, None)].into_iter(), std::iter::empty());
+        cache.keep([&row(1, None)].into_iter(), std::iter::empty(), || true);
         assert!(matches!(open(directory.path()).find(row(1, None).key, 0), Found::Row(_)));
     }
 }

@@ -18,7 +18,7 @@ use super::turn::TaskTurn;
 use super::walk::Outcome;
 use super::{EngineError, Run};
 use crate::event::{
-    AfterFailure, Event, Fact, Journal, Recorder, Reuse, ReusedBy, TaskEnd, TaskStart, Usage,
+    AfterFailure, Event, Fact, Journal, Reuse, ReusedBy, RunRecord, TaskEnd, TaskStart, Usage,
 };
 use crate::model::{Shared, Status, TaskRunReason};
 use crate::store::Store;
@@ -38,6 +38,34 @@ pub struct Finished {
     pub end: Shared<TaskEnd>,
     /// The TaskRun that its outcome comes from.
     pub origin: Reuse,
+}
+
+impl Finished {
+    /// The TaskRuns that a run has done, by name: those that succeeded and were
+    /// attested.
+    #[must_use]
+    pub fn of(record: &RunRecord, predicate_type: &str, platform: &Platform) -> HashMap<String, Self> {
+        let done = record.tasks.iter().filter_map(|(name, task)| {
+            let ((_, start), (_, end)) = (task.start.as_ref()?, task.end.as_ref()?);
+            if end.reason.status() != Status::Succeeded {
+                return None;
+            }
+            let origin = match &end.reused {
+                // The TaskRun that ran, never the copy in between.
+                Some(reuse) => Reuse { by: ReusedBy::Resume, ..Reuse::clone(reuse) },
+                None => Reuse {
+                    by: ReusedBy::Resume,
+                    run: record.id.clone(),
+                    task: name.clone(),
+                    attestation: *record.attested.get(&(Some(name.clone()), predicate_type.to_owned()))?,
+                    key: key(start, platform),
+                },
+            };
+            let (start, end) = (Shared::clone(start), Shared::clone(end));
+            Some((name.clone(), Self { start, end, origin }))
+        });
+        done.collect()
+    }
 }
 
 /// What may be reused, and what becomes of it in one run.
@@ -251,19 +279,15 @@ impl Reuses {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what the run has added, once the attestations that it names are on
-    /// disk.
-    ///
-    /// # Errors
-    /// When the journal could not be written.
-    pub fn keep(&self, recorder: &Recorder) -> Result<(), EngineError> {
-        let Some(cache) = &self.cache else { return Ok(()) };
+    /// Keeps what the run has added. `durable` waits until the attestations that
+    /// it names are on disk, and says whether they are: the rest of the work is
+    /// done before.
+    pub fn keep(&self, durable: impl FnOnce() -> bool) {
+        let Some(cache) = &self.cache else { return };
         let Fresh { rows, latest } = std::mem::take(&mut *self.fresh());
         if !latest.is_empty() {
-            recorder.flush()?;
-            cache.keep(rows.values(), latest.iter());
+            cache.keep(rows.values(), latest.iter(), durable);
         }
-        Ok(())
     }
 
     /// What became of looking for each task in the cache, where that was asked
@@ -283,11 +307,10 @@ fn same(one: &TaskStart, other: &TaskStart) -> bool {
 /// Why the outcome of a hermetic TaskRun is not kept; empty, where it is. Each
 /// refusal takes a time that the task could have noticed.
 fn lack(end: &TaskEnd) -> String {
-    match end.reason {
-        TaskRunReason::Succeeded if end.usage.denials == 0 => String::new(),
-        TaskRunReason::Succeeded => "it tried what it is not granted".to_owned(),
-        reason => format!("it did not succeed: {}", reason.as_str()),
+    if end.reason != TaskRunReason::Succeeded {
+        return format!("it did not succeed: {}", end.reason.as_str());
     }
+    if end.usage.denials > 0 { "it tried what it is not granted".to_owned() } else { String::new() }
 }
 
 impl<'a> Run<'a> {
