@@ -156,6 +156,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["lint"],
         &["graph"],
         &["gc"],
+        &["dev"],
         &["diff"],
         &["show"],
         &["logs"],

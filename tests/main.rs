@@ -13,6 +13,7 @@ mod bad_input;
 mod cache;
 mod completions;
 mod crash;
+mod dev;
 mod docs;
 mod fetch;
 mod gc;

@@ -8,6 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use cofferdam_manifest::{Identifier, InvalidName};
 
 use super::candidates;
+use super::dev::DevArgs;
 use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::graph::GraphArgs;
@@ -73,6 +74,11 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Check pipelines, task.yaml and trust.yaml; run nothing.
     Lint(LintArgs),
+    /// Run a pipeline again whenever something it is made from changes.
+    #[command(after_help = "Examples:\n  cofferdam dev .cofferdam/build.yaml\n  \
+        cofferdam dev build.yaml --source . --param level=strict --restart\n\n\
+        Ctrl-C ends it; a run that is under way is cancelled in order first.")]
+    Dev(DevArgs),
     /// Tell what changed from one run to another.
     Diff(DiffArgs),
     /// Remove old runs, and what nothing refers to any more.
@@ -113,7 +119,8 @@ impl Command {
     pub(crate) fn log_format(&self) -> Option<Option<LogFormat>> {
         if let Self::Run(RunArgs { log_format, .. })
         | Self::Resume(ResumeArgs { follow: FollowArgs { log_format, .. }, .. })
-        | Self::Rebuild(RebuildArgs { follow: FollowArgs { log_format, .. } }) = self
+        | Self::Rebuild(RebuildArgs { follow: FollowArgs { log_format, .. } })
+        | Self::Dev(DevArgs { run: RunArgs { log_format, .. }, .. }) = self
         {
             Some(*log_format)
         } else {

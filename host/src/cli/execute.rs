@@ -41,7 +41,13 @@ pub(crate) struct Order {
     pub(crate) cache: CacheWish,
     pub(crate) jobs: Option<u32>,
     pub(crate) quiet: bool,
+    /// What outlives the run: the sandbox, and who may cancel it. Without, the
+    /// run has its own, and signals cancel it.
+    pub(crate) kept: Kept,
 }
+
+/// A sandbox and a token that outlive a run.
+pub(crate) type Kept = (Option<Arc<Sandbox>>, Option<CancelToken>);
 
 /// What is wanted of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,27 +85,32 @@ pub(crate) fn execute(
     more: impl FnOnce(&Attestor<'_>) -> Result<(), Failure>,
 ) -> Result<Ran, Failure> {
     // Whatever can be found wrong is found before the run begins.
-    let Order { plan, draft, origin, finished, cache, jobs, quiet } = order;
+    let Order { plan, draft, origin, finished, cache, jobs, quiet, kept: (sandbox, token) } = order;
     let key = home.signing_key()?;
     let jobs = jobs.unwrap_or_else(processors);
     let credentials = credentials::unlock(&plan, home)?;
-    let network = Network::new(home.configuration()?.network(&home.configuration_directory()));
-    let sandbox = Sandbox::new(jobs, &home.compiled(), &home.cache_key(), network)?;
+    let sandbox = match sandbox {
+        Some(sandbox) => sandbox,
+        None => Arc::new(open_sandbox(Some(jobs), home)?),
+    };
     let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, &plan))?;
     let given = printer.busy("reading the source", || acquire(&plan))?;
     let journal = home.journal()?;
     let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
     let root = home.work_root();
     let work = RunDirectory::create(&root, id.as_str()).map_err(|error| Failure::io("use", &root, &error))?;
-    let cancel = CancelToken::default();
+    let signals = token.is_none();
+    let cancel = token.unwrap_or_default();
     let (sinks, remarks) = if quiet {
         (Vec::new(), Remarks::on_stderr())
     } else {
         let (sink, remarks) = printer.live(hex::encode(random::<16>()?));
         (vec![sink], remarks)
     };
-    interrupt::cancel_on_signal(&cancel, remarks)
-        .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
+    if signals {
+        interrupt::cancel_on_signal(&cancel, remarks)
+            .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
+    }
     let recorder = Arc::new(Recorder::new(id, journal.writer()?, sinks, Timestamp::now));
     let start = RunStart {
         uid: hex::encode(random::<16>()?),
@@ -165,6 +176,13 @@ pub(crate) fn execute(
     })?;
     let record = recorder.take().ok_or_else(no_events)?;
     Ok(Ran { record, findings: reuses.findings() })
+}
+
+/// A sandbox for so many tasks at once.
+pub(crate) fn open_sandbox(jobs: Option<u32>, home: &Home) -> Result<Sandbox, Failure> {
+    let network = Network::new(home.configuration()?.network(&home.configuration_directory()));
+    let jobs = jobs.unwrap_or_else(processors);
+    Ok(Sandbox::new(jobs, &home.compiled(), &home.cache_key(), network)?)
 }
 
 impl CacheWish {

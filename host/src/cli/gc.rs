@@ -19,7 +19,7 @@ use super::since::Since;
 use crate::event::{Fact, Journal, Origin, RunSummary};
 use crate::model::RunId;
 use crate::report::{Palette, bytes};
-use crate::store::{Swept, age, remove_tree};
+use crate::store::{Store, Swept, age, remove_tree};
 
 /// Compiled code that was not used for so long goes: it can be compiled again.
 const CODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &GcArgs, home: &Home, printer: &Printer) -> Result<u8, F
     if let Some(error) = unreadable.into_iter().next() {
         return Err(error.into());
     }
-    let settled = settle(&journal, &runs, args, busy)?;
+    let settled = settle(&journal, &store, &runs, (args, busy))?;
     removed.runs_untouched = busy.then_some("a run is under way, and may refer to any other");
     removed.kept_runs = settled.kept.len();
     for run in runs.iter().filter(|run| !settled.kept.contains(&run.id)) {
@@ -134,7 +134,12 @@ struct Settled {
     blobs: HashSet<Digest>,
 }
 
-fn settle(journal: &Journal, runs: &[RunSummary], args: &GcArgs, busy: bool) -> Result<Settled, Failure> {
+fn settle(
+    journal: &Journal,
+    store: &Store,
+    runs: &[RunSummary],
+    (args, busy): (&GcArgs, bool),
+) -> Result<Settled, Failure> {
     let oldest = args.older_than.moment(Timestamp::now());
     let stays =
         |(place, run): &(usize, &RunSummary)| busy || *place < args.keep_last || run.started >= oldest;
@@ -146,12 +151,19 @@ fn settle(journal: &Journal, runs: &[RunSummary], args: &GcArgs, busy: bool) -> 
         if !there.contains(&run) || !settled.kept.insert(run.clone()) {
             continue;
         }
+        let mut plan = None;
         journal.replay(&run, |event| {
+            if let Fact::RunStarted(start) = &event.fact {
+                plan = start.plan;
+            }
             open.extend(named_run(&event.fact));
             if !matches!(event.fact, Fact::TaskLogged { .. }) {
                 settled.refer(&serde_json::to_value(&event.fact).unwrap_or(Value::Null));
             }
         })?;
+        // What it was planned from names components that may not have run.
+        let record = plan.and_then(|plan| store.read(plan).ok());
+        settled.refer(&record.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null));
     }
     Ok(settled)
 }

@@ -103,6 +103,12 @@ impl Home {
         run_directory::is_alive(&self.work_root(), run)
     }
 
+    /// All of them.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        let all = [&self.config, &self.data, &self.cache].into_iter();
+        all.map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect()
+    }
+
     /// Held by whoever removes old runs.
     pub(crate) fn gc_lock(&self) -> PathBuf {
         self.data.join("gc.lock")

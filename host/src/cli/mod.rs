@@ -7,6 +7,7 @@ mod commands;
 mod completions;
 mod configuration;
 mod credentials;
+mod dev;
 mod diagnostics;
 mod diff;
 mod execute;
@@ -44,6 +45,7 @@ mod task_diff;
 mod task_inspect;
 mod task_publish;
 mod verify;
+mod watch;
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -118,6 +120,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Show(args) => show::run(&args, &Home::open()?, printer),
         Command::Logs(args) => logs::run(&args, &Home::open()?, printer),
         Command::Lint(args) => lint::run(&args, &Home::find()?, printer),
+        Command::Dev(args) => dev::run(&args, &Home::open()?, printer),
         Command::Diff(args) => diff::run(&args, &Home::open()?, printer),
         Command::Gc(args) => gc::run(&args, &Home::open()?, printer),
         Command::Graph(args) => graph::run(&args, &Home::open()?, printer),

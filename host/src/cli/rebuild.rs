@@ -36,6 +36,7 @@ pub(crate) fn run(args: &RebuildArgs, home: &Home, printer: &Printer) -> Result<
         cache: CacheWish::Nothing,
         jobs: follow.jobs,
         quiet: follow.quiet,
+        kept: (None, None),
     };
     let attest = |attestor: &crate::provenance::Attestor<'_>| Ok(attestor.rebuild(&old.record)?);
     let Ran { record, .. } = execute(order, home, &store, printer, |_| Ok(old.given()), attest)?;

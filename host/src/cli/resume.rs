@@ -39,6 +39,7 @@ pub(crate) fn run(args: &ResumeArgs, home: &Home, printer: &Printer) -> Result<u
         cache: if *no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } },
         jobs: follow.jobs,
         quiet: follow.quiet,
+        kept: (None, None),
     };
     let ran = execute(order, home, &store, printer, |_| Ok(old.given()), |_| Ok(()))?;
     tell(ran, wanted, home, &store, printer)

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::commands::RunArgs;
-use super::execute::{CacheWish, Given, Order, Ran, execute};
+use super::execute::{CacheWish, Given, Kept, Order, Ran, execute};
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::{exit, export, plan, source};
 use crate::model::Status;
-use crate::plan::Plan;
+use crate::plan::{Draft, Plan};
 use crate::report::{Detail, RunView, run_text};
 use crate::source::Checkout;
 use crate::store::Store;
@@ -20,13 +20,24 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     wanted.make()?;
     let (plan, draft) = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
+    let acquire = |plan: &Plan| acquire(args, plan, &store);
+    let ran = once(args, (plan, draft), acquire, (None, None), (home, &store, printer))?;
+    tell(ran, wanted, home, &store, printer)
+}
+
+/// Runs a plan as it was asked for.
+pub(crate) fn once(
+    args: &RunArgs,
+    (plan, draft): (Plan, Draft),
+    acquire: impl FnOnce(&Plan) -> Result<Given, Failure>,
+    kept: Kept,
+    (home, store, printer): (&Home, &Store, &Printer),
+) -> Result<Ran, Failure> {
     let explain = args.explain_cache;
     let cache = if args.no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } };
     let (origin, finished) = (None, HashMap::new());
-    let order = Order { plan, draft, origin, finished, cache, jobs: args.jobs, quiet: args.quiet };
-    let acquire = |plan: &Plan| acquire(args, plan, &store);
-    let ran = execute(order, home, &store, printer, acquire, |_| Ok(()))?;
-    tell(ran, wanted, home, &store, printer)
+    let order = Order { plan, draft, origin, finished, cache, jobs: args.jobs, quiet: args.quiet, kept };
+    execute(order, home, store, printer, acquire, |_| Ok(()))
 }
 
 /// Directories that a run's artifacts and attestations are written to.
@@ -72,7 +83,7 @@ pub(crate) fn tell(
 }
 
 /// Takes the source into the store, if the plan reads it.
-fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
+pub(crate) fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
     let root = match source::root(args.source.as_deref(), &args.pipeline.file) {
         // Only a source that is read must be known.
         Err(_) if !plan.uses_source => PathBuf::from("."),

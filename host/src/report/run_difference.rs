@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::event::{AfterFailure, RunRecord, TaskEnd, TaskRecord, TaskStart};
+use crate::event::{AfterFailure, RunRecord, Source, TaskEnd, TaskRecord, TaskStart};
 use crate::store::{Tree, TreeDifference};
 
 /// A task that took this many times as long, in halves: one and a half times.
@@ -172,9 +172,6 @@ impl Changes {
     }
 }
 
-/// One thing that is known of a source.
-type OfSource = fn(&crate::event::Source) -> Value;
-
 fn run(old: &RunRecord, new: &RunRecord) -> Vec<Changed> {
     let mut changes = Changes::default();
     changes.compare("status", json(&outcome(old)), json(&outcome(new)));
@@ -186,16 +183,14 @@ fn run(old: &RunRecord, new: &RunRecord) -> Vec<Changed> {
     }
     changes.entries("param", &old.start.params, &new.start.params);
     changes.compare("overrides", json(&old.start.overrides), json(&new.start.overrides));
-    let source = |record: &RunRecord, of: OfSource| record.source.as_ref().map(of);
-    let parts: [(&str, OfSource); 4] = [
-        ("source commit", |source| json(&source.commit)),
-        ("source branch", |source| json(&source.branch)),
-        ("source remote", |source| json(&source.remote)),
-        ("source dirty", |source| json(&source.dirty)),
-    ];
-    for (what, of) in parts {
-        changes.compare(what, json(&source(old, of)), json(&source(new, of)));
-    }
+    let (before, after) = (old.source.as_ref(), new.source.as_ref());
+    let mut compare = |what: &str, of: fn(&Source) -> Value| {
+        changes.compare(what, json(&before.map(of)), json(&after.map(of)));
+    };
+    compare("source commit", |source| json(&source.commit));
+    compare("source branch", |source| json(&source.branch));
+    compare("source remote", |source| json(&source.remote));
+    compare("source dirty", |source| json(&source.dirty));
     changes.compare("fixed time", json(&old.start.source_date_epoch), json(&new.start.source_date_epoch));
     changes.compare("builder", json(&old.start.builder), json(&new.start.builder));
     changes.entries("result", &old.results, &new.results);

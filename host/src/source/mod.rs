@@ -5,6 +5,7 @@
 //! time stamps. A working copy with changes is taken as it is and marked dirty.
 
 mod commit;
+mod ignored;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use gix::bstr::ByteSlice as _;
 
 use crate::event::Source;
 use crate::store::{Store, StoreError};
+
+pub use ignored::Ignored;
 
 /// Why the source tree cannot be had.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
