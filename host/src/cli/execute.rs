@@ -17,11 +17,11 @@ use super::{credentials, interrupt};
 use crate::engine::{
     self, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, TaskRunCache,
 };
-use crate::event::{Builder, Fact, Origin, Recorder, RunRecord, RunStart, Source};
+use crate::event::{Builder, Fact, Origin, Recorder, Reuse, RunRecord, RunStart, Source, TaskEnd, TaskStart};
 use crate::model::RunId;
 use crate::network::Network;
 use crate::plan::{Draft, Plan};
-use crate::provenance::{Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
+use crate::provenance::{self, Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
 use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::store::Store;
@@ -138,8 +138,14 @@ pub(crate) fn execute(
     let source = given.source.clone();
     let attestor = Attestor::new(&key, &recorder, start.clone(), source);
     let run = (plan.pipeline.as_str(), given.epoch);
-    let reuses = Reuses::new(journal, PREDICATE_TYPE, Platform::here(), run, cache.open(home));
-    let reuses = reuses.with_finished(finished);
+    let reuses =
+        Reuses::new(journal, PREDICATE_TYPE, Platform::here(&key.public().id()), run, cache.open(home));
+    let (journal, public) = (std::sync::Mutex::new(home.journal()?), key.public());
+    let vouched = move |start: &TaskStart, end: &TaskEnd, reuse: &Reuse| {
+        let journal = journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        matches!(provenance::reused(&journal, &public, (start, end), reuse), Ok(Ok(_)))
+    };
+    let reuses = reuses.with_finished(finished, Box::new(vouched));
     let engine = Engine {
         sandbox: &sandbox,
         store,

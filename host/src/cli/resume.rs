@@ -35,7 +35,11 @@ pub(crate) fn run(args: &ResumeArgs, home: &Home, printer: &Printer) -> Result<u
         plan,
         draft: old.plan_record.clone().into(),
         origin: Some(Origin::Resume(old.record.id.clone())),
-        finished: Finished::of(&old.record, PREDICATE_TYPE, &Platform::here()),
+        finished: Finished::of(
+            &old.record,
+            PREDICATE_TYPE,
+            &Platform::here(&home.signing_key()?.public().id()),
+        ),
         cache: if *no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } },
         jobs: follow.jobs,
         quiet: follow.quiet,

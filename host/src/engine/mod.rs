@@ -138,6 +138,7 @@ impl Engine<'_> {
             redactor: Redactor::new(self.credentials.values().map(|credential| credential.value.clone())),
             hermetic: AtomicBool::new(true),
             directories: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
             wrong: Mutex::default(),
             reason: Mutex::default(),
         };
@@ -177,6 +178,8 @@ struct Run<'a> {
     hermetic: AtomicBool,
     /// Counts the directories of TaskRuns.
     directories: AtomicUsize,
+    /// Counts the TaskRuns and pipelines that were begun.
+    begun: AtomicUsize,
     /// Why a pipeline was wrong, by its number.
     wrong: Mutex<HashMap<FlowId, String>>,
     reason: Mutex<Option<RunReason>>,

@@ -43,7 +43,9 @@ impl<'a> Run<'a> {
         let Fact::TaskStarted(start) = &started.fact else { return Ok(None) };
         let engine = self.engine;
         if refusal.is_none()
+            && !self.is_stopped(turn)
             && let Some(taken) = engine.reuses.find(&started, start, engine.store)
+            && !taken.would_be_masked(&self.redactor)
         {
             return self.end_reused(turn, taken);
         }
@@ -68,6 +70,13 @@ impl<'a> Run<'a> {
             }
         };
         self.end(turn, &started, exit, (outputs, reads)).map(Some).map(Option::flatten)
+    }
+
+    /// Whether nothing more may be had in a pipeline, not even what is known.
+    fn is_stopped(&self, turn: &TaskTurn<'_, 'a>) -> bool {
+        let (until, cleans_up) = self.schedule.bounds(turn.leaf.node.flow);
+        let asked = self.engine.cancel.asked();
+        asked > u8::from(cleans_up) || until.is_some_and(|until| until <= Instant::now())
     }
 
     /// Records that a task could not be given what it needs.
@@ -109,7 +118,7 @@ impl<'a> Run<'a> {
     ) -> Result<Option<Outcome>, EngineError> {
         let succeeded = exit.reason == TaskRunReason::Succeeded;
         let (outputs, reads) = made;
-        let saw_time = exit.saw_time;
+        let (saw_time, masked) = (exit.saw_time, exit.masked);
         let mut end = TaskEnd {
             task: turn.name.clone(),
             attempt: turn.leaf.attempt,
@@ -133,7 +142,10 @@ impl<'a> Run<'a> {
         let finished = self.engine.recorder.record(Fact::TaskFinished(end.into()))?;
         if after != AfterFailure::ToBeRetried {
             let attestation = (self.on_finished)(started, &finished)?;
-            if let Fact::TaskStarted(start) = &started.fact {
+            // What depends on a secret is for this run alone.
+            if let Fact::TaskStarted(start) = &started.fact
+                && !masked
+            {
                 self.engine.reuses.note(start, &finished, attestation, saw_time);
             }
         }
@@ -285,6 +297,7 @@ fn refuse(reason: TaskRunReason, message: String) -> Exit {
         results,
         opened,
         saw_time: false,
+        masked: false,
         usage: crate::event::Usage::default(),
     }
 }

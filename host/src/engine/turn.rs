@@ -2,6 +2,7 @@
 //! begins a nested pipeline, says what is skipped.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +14,9 @@ use super::{EngineError, Run, deadlines};
 use crate::event::{AfterFailure, Fact, InputArtifact, NestedStart, TaskEnd};
 use crate::model::{ErrorMode, RetryCause, SkipReason, Status, TaskRunReason};
 use crate::plan::{Combination, Flow, PlannedTask, Work};
+
+/// A matrix in a matrix, tried again and again, has no end that anyone waits for.
+const MAX_BEGUN: usize = 100_000;
 
 /// Everything one run of a task is given.
 pub(super) struct Given {
@@ -174,6 +178,16 @@ impl<'a> Run<'a> {
     }
 
     async fn run(&self, turn: TaskTurn<'_, 'a>, given: Given) -> Result<(), EngineError> {
+        if self.begun.fetch_add(1, Ordering::Relaxed) >= MAX_BEGUN {
+            let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+            let why = format!("a run begins at most {MAX_BEGUN} TaskRuns and pipelines");
+            wrong.entry(turn.leaf.node.flow).or_insert(why);
+            drop(wrong);
+            let skipped = SkipReason::PipelineRunWasStopping;
+            self.engine.recorder.record(Fact::TaskSkipped { task: turn.name, reason: skipped })?;
+            self.schedule.finish(turn.leaf, Outcome::Failed, self.wish());
+            return Ok(());
+        }
         match &turn.task.work {
             Work::Task(work) => {
                 let outcome = self.run_task(&turn, work, given).await?;
@@ -224,7 +238,8 @@ impl<'a> Run<'a> {
     ) -> AfterFailure {
         let policy = &task.retry;
         let matching = policy.on.is_empty() || policy.on.iter().any(|cause| causes.contains(cause));
-        if leaf.attempt <= policy.max && matching && self.engine.cancel.asked() == 0 {
+        let late = || self.schedule.bounds(leaf.node.flow).0.is_some_and(|until| until <= Instant::now());
+        if leaf.attempt <= policy.max && matching && self.engine.cancel.asked() == 0 && !late() {
             return AfterFailure::ToBeRetried;
         }
         match task.on_error {

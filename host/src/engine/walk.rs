@@ -209,6 +209,13 @@ impl Walk {
     /// Begins a pipeline as one run of a task.
     pub(super) fn enter(&mut self, graph: Arc<Graph>, parent: Option<Leaf>, deadlines: Deadlines) -> FlowId {
         let id = self.flows.len();
+        // What stands in another has no more time than that.
+        let around = parent.and_then(|leaf| self.bounds(leaf.node.flow).0);
+        let pipeline = match (deadlines.pipeline, around) {
+            (Some(own), Some(around)) => Some(own.min(around)),
+            (own, around) => own.or(around),
+        };
+        let deadlines = Deadlines { pipeline, ..deadlines };
         let in_finally = parent.is_some_and(|leaf| {
             self.flows.get(leaf.node.flow).is_some_and(|flow| flow.in_finally || flow.phase == Phase::Finally)
         });

@@ -301,6 +301,8 @@ pub struct JournalWriter {
 
 impl JournalWriter {
     fn start(path: &Path) -> Result<Self, JournalError> {
+        // SQLite's own files stand beside what a link leads to.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let connection = connect(path)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed("open", path))?;
         let (sender, receiver) = sync_channel(MAX_WAITING);

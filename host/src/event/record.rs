@@ -30,8 +30,6 @@ pub struct Attempt {
     pub start: (Timestamp, Shared<TaskStart>),
     /// When it ended, and how.
     pub end: (Timestamp, Shared<TaskEnd>),
-    /// What it had to do with the world outside.
-    pub contacts: Contacts,
 }
 
 /// A pipeline that is nested in another.
@@ -52,7 +50,8 @@ pub struct TaskRecord {
     pub start: Option<(Timestamp, Shared<TaskStart>)>,
     /// When it ended, and how.
     pub end: Option<(Timestamp, Shared<TaskEnd>)>,
-    /// What it had to do with the world outside.
+    /// What all its attempts had to do with the world outside: what the last one
+    /// made may come from what an earlier one did there.
     pub contacts: Contacts,
     /// Why it was not run.
     pub skipped: Option<SkipReason>,
@@ -149,8 +148,7 @@ impl RunRecord {
             Fact::TaskStarted(start) => {
                 let task = self.tasks.entry(start.task.clone()).or_default();
                 if let (Some(start), Some(end)) = (task.start.take(), task.end.take()) {
-                    let contacts = std::mem::take(&mut task.contacts);
-                    task.earlier.push(Attempt { start, end, contacts });
+                    task.earlier.push(Attempt { start, end });
                 }
                 task.start = Some((event.at, Shared::clone(start)));
             }

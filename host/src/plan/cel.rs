@@ -19,8 +19,11 @@ use crate::plan::template::Piece;
 
 /// Longer expressions are not read.
 const MAX_LENGTH: usize = 4096;
-/// Loops within loops take more time than a condition is worth.
+/// Loops within loops, or one after another, take more time and memory than a
+/// condition is worth.
 const MAX_LOOPS: usize = 2;
+/// More items than this are not looped over.
+const MAX_ITEMS: usize = 1000;
 /// The functions there are; macros are gone when an expression has been read.
 /// Source: cel-spec, "Standard Definitions", without time.
 const FUNCTIONS: &[&str] = &[
@@ -51,6 +54,8 @@ pub struct CelGuard {
     spliced: Vec<Reference>,
     /// What it names by itself: values of any type.
     named: Vec<Reference>,
+    /// Whether it loops over anything.
+    loops: bool,
 }
 
 impl std::fmt::Debug for CelGuard {
@@ -72,7 +77,8 @@ impl CelGuard {
         let program = Program::compile(&translated).map_err(|error| first_line(&error.to_string()))?;
         let mut walk = Walk::default();
         walk.visit(&program.expression().expr)?;
-        Ok(Self { source: source.to_owned(), program, spliced, named: walk.named })
+        let loops = walk.loops > 0;
+        Ok(Self { source: source.to_owned(), program, spliced, named: walk.named, loops })
     }
 
     /// The expression as it was written.
@@ -123,7 +129,17 @@ impl CelGuard {
         for reference in &self.named {
             let path = reference.to_string();
             let path = path.strip_suffix("[*]").unwrap_or(&path);
-            roots.insert(path.split('.'), cel_value(&value_of(reference)?));
+            let value = value_of(reference)?;
+            let items = match &value {
+                Value::Text(_) => 0,
+                Value::Texts(texts) => texts.len(),
+                Value::Fields(fields) => fields.len(),
+            };
+            if self.loops && items > MAX_ITEMS {
+                let why = format!("`{reference}` has {items} items; loops go over {MAX_ITEMS} at most");
+                return Err(CelFailure(why).into());
+            }
+            roots.insert(path.split('.'), cel_value(&value));
         }
         for (name, tree) in roots.branches {
             context.add_variable_from_value(name, tree.value());
@@ -310,11 +326,11 @@ impl Walk {
     }
 
     fn comprehension(&mut self, part: &ComprehensionExpr) -> Result<(), String> {
+        self.loops += 1;
         self.visit(&part.iter_range.expr)?;
         self.visit(&part.accu_init.expr)?;
-        self.loops += 1;
         if self.loops > MAX_LOOPS {
-            return Err(format!("at most {MAX_LOOPS} loops can stand in each other"));
+            return Err(format!("there can be at most {MAX_LOOPS} loops"));
         }
         let names = [Some(&part.iter_var), part.iter_var2.as_ref(), Some(&part.accu_var)];
         let new: Vec<&String> =
@@ -325,7 +341,6 @@ impl Walk {
         for name in new {
             self.bound.remove(name);
         }
-        self.loops -= 1;
         Ok(())
     }
 
@@ -464,6 +479,7 @@ mod tests {
             "itn(params.n) > 2",
             "params.x.startswith('a')",
             "params.list.all(a, params.list.all(b, params.list.all(c, true)))",
+            "['a'].map(a, a + a).map(a, a + a).map(a, a + a) == []",
         ] {
             assert!(CelGuard::parse(source).is_err(), "{source}");
         }

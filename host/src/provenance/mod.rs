@@ -24,6 +24,7 @@ use crate::event::{
 };
 
 pub use rebuild::{Comparison, Difference, Different, TEST_RESULT_TYPE, TestResult, rebuild_statement};
+pub use reused::reused;
 pub use slsa::{PREDICATE_TYPE, Provenance, ResourceDescriptor};
 pub use statement::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, run_statement,
@@ -84,7 +85,10 @@ impl<'a> Attestor<'a> {
         };
         let run = RunFacts { id: self.recorder.run(), start: &self.start, source: self.source.as_ref() };
         // Most tasks reach nothing, and looking has its cost.
-        let quiet = end.usage.requests == 0 && end.usage.denials == 0 && start.grants.tcp.is_empty();
+        let quiet = start.attempt == 1
+            && end.usage.requests == 0
+            && end.usage.denials == 0
+            && start.grants.tcp.is_empty();
         let contacts = if quiet { Contacts::default() } else { self.recorder.contacts(&start.task) };
         let facts = TaskFacts { started: started.at, start, finished: finished.at, end, contacts: &contacts };
         let statement = task_statement(run, facts);

@@ -14,7 +14,10 @@ use crate::event::{Journal, JournalError, Reuse, ReusedBy, TaskEnd, TaskStart};
 use crate::model::Status;
 
 /// Checks the outcome of one TaskRun that was taken for that of another.
-pub(super) fn reused(
+///
+/// # Errors
+/// [`JournalError`] where the journal cannot be read.
+pub fn reused(
     journal: &Journal,
     key: &PublicKey,
     taken: (&TaskStart, &TaskEnd),

@@ -10,7 +10,7 @@ use super::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, is_written_as,
     run_statement, task_statement,
 };
-use crate::event::{Event, Fact, Journal, JournalError, Origin, RunRecord, RunState};
+use crate::event::{Event, Fact, Journal, JournalError, Origin, ReusedBy, RunRecord, RunState};
 use crate::model::RunId;
 use crate::store::{Store, StoreError};
 
@@ -92,7 +92,14 @@ pub fn verify_run(
     for facts in record.task_facts() {
         let name = &facts.start.task;
         if let Some(reuse) = &facts.end.reused {
-            let found = reused(journal, key, (facts.start, facts.end), reuse)?;
+            let found = match (reuse.by, &record.start.origin) {
+                (ReusedBy::Cache, _) | (ReusedBy::Resume, Some(Origin::Resume(_))) => {
+                    reused(journal, key, (facts.start, facts.end), reuse)?
+                }
+                (ReusedBy::Resume, Some(Origin::Rebuild(_)) | None) => {
+                    Err("only a run that goes on from another can have taken it so".to_owned())
+                }
+            };
             report.add(format!("provenance of task {name}"), found);
             continue;
         }

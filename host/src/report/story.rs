@@ -151,8 +151,7 @@ impl TimeSplit {
 fn grants(name: &str, task: &TaskRecord) -> Vec<GrantUse> {
     let Some((_, start)) = &task.start else { return Vec::new() };
     let granted = &start.grants;
-    let contacts: Vec<&Contacts> =
-        task.earlier.iter().map(|attempt| &attempt.contacts).chain([&task.contacts]).collect();
+    let contacts = [&task.contacts];
     let requests = used_rules(&granted.network, &contacts);
     let entry = |grant: String, uses: Option<usize>| GrantUse { task: name.to_owned(), grant, uses };
     let mut found: Vec<GrantUse> = Vec::new();

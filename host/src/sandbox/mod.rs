@@ -135,6 +135,8 @@ pub struct Exit {
     /// Whether it looked at the fixed wall clock: only then can the run's time
     /// have decided anything.
     pub saw_time: bool,
+    /// Whether anything it said was masked: then it depends on a secret.
+    pub masked: bool,
     /// What it used.
     pub usage: Usage,
 }
@@ -282,12 +284,13 @@ impl Sandbox {
                 let mut store = self.store(state, job, cpu);
                 let call = call(&prepared.pre, &mut store, job);
                 let ended = tokio::select! {
+                    // What is stopped already does not begin.
                     biased;
+                    () = job.cancel.cancelled() => Err(TaskRunReason::TaskRunCancelled),
+                    () = until(job.deadline) => Err(TaskRunReason::TaskRunCancelled),
                     ended = tokio::time::timeout(job.limits.timeout.duration(), call) => {
                         ended.map_err(|_| TaskRunReason::TaskRunTimeout)
                     }
-                    () = job.cancel.cancelled() => Err(TaskRunReason::TaskRunCancelled),
-                    () = until(job.deadline) => Err(TaskRunReason::TaskRunCancelled),
                 };
                 opened = store.data_mut().inputs.take();
                 saw_time = store.data().clock.as_ref().is_some_and(|clock| clock.fixed.was_looked_at());
@@ -317,7 +320,7 @@ impl Sandbox {
             (None, Ok(Ok(Err(failure)))) => failed(failure),
             (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, handles, job),
         };
-        results::mask(&mut exit, &redactor);
+        exit.masked = results::mask(&mut exit, &redactor);
         exit.usage = usage;
         (exit.opened, exit.saw_time) = (opened, saw_time);
         exit
@@ -461,6 +464,10 @@ fn configuration(jobs: u32) -> Config {
         .epoch_interruption(true)
         .allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool))
         .memory_init_cow(true)
+        // The same bits on every processor: what a task makes follows from what
+        // it was given.
+        .relaxed_simd_deterministic(true)
+        .cranelift_nan_canonicalization(true)
         .wasm_backtrace_max_frames(None);
     config
 }

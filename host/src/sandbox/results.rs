@@ -1,5 +1,6 @@
 //! How a TaskRun ended, from what the guest returned or what stopped it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use cofferdam_manifest::Value;
@@ -15,7 +16,7 @@ use crate::model::TaskRunReason;
 fn exit(reason: TaskRunReason) -> Exit {
     let (results, opened) = (BTreeMap::new(), BTreeMap::new());
     let usage = Usage::default();
-    Exit { reason, message: None, failure: None, results, opened, saw_time: false, usage }
+    Exit { reason, message: None, failure: None, results, opened, saw_time: false, masked: false, usage }
 }
 
 pub(super) fn succeeded(outcome: types::Outcome) -> Exit {
@@ -103,12 +104,19 @@ pub(super) fn early(reason: TaskRunReason, job: &Job) -> Exit {
     Exit { message, ..exit(reason) }
 }
 
-/// Masks secrets in everything that a task says of itself.
-pub(super) fn mask(exit: &mut Exit, redactor: &Redactor) {
+/// Masks secrets in everything that a task says of itself; whether there were
+/// any.
+pub(super) fn mask(exit: &mut Exit, redactor: &Redactor) -> bool {
     if redactor.is_empty() {
-        return;
+        return false;
     }
-    let mask = |text: &mut String| *text = redactor.text(text).into_owned();
+    let changed = Cell::new(false);
+    let masked = |text: &str| {
+        let masked = redactor.text(text);
+        changed.set(changed.get() || masked != text);
+        masked.into_owned()
+    };
+    let mask = |text: &mut String| *text = masked(text);
     if let Some(message) = &mut exit.message {
         mask(message);
     }
@@ -117,7 +125,6 @@ pub(super) fn mask(exit: &mut Exit, redactor: &Redactor) {
         mask(&mut failure.message);
         failure.remedy.iter_mut().for_each(mask);
     }
-    let masked = |text: String| redactor.text(&text).into_owned();
     for value in exit.results.values_mut() {
         match value {
             Value::Text(text) => mask(text),
@@ -125,11 +132,12 @@ pub(super) fn mask(exit: &mut Exit, redactor: &Redactor) {
             Value::Fields(fields) => {
                 *fields = std::mem::take(fields)
                     .into_iter()
-                    .map(|(key, text)| (masked(key), masked(text)))
+                    .map(|(key, text)| (masked(&key), masked(&text)))
                     .collect();
             }
         }
     }
     let results = std::mem::take(&mut exit.results);
-    exit.results = results.into_iter().map(|(name, value)| (masked(name), value)).collect();
+    exit.results = results.into_iter().map(|(name, value)| (masked(&name), value)).collect();
+    changed.get()
 }

@@ -22,16 +22,17 @@ const MAX_PARAM: usize = 256;
 pub struct Platform {
     /// Operating system and processor: `linux/x86_64`.
     pub name: String,
-    /// The version of this program.
+    /// The version of this program, and the key it signs with: what another key
+    /// attested is not taken for what this one does.
     pub version: String,
 }
 
 impl Platform {
-    /// The one this program runs on.
+    /// The one this program runs on, signing with a key.
     #[must_use]
-    pub fn here() -> Self {
+    pub fn here(key: &str) -> Self {
         let name = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
-        Self { name, version: env!("CARGO_PKG_VERSION").to_owned() }
+        Self { name, version: format!("{} with key {key}", env!("CARGO_PKG_VERSION")) }
     }
 }
 

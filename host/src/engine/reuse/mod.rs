@@ -12,11 +12,13 @@ mod finding;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 
 use super::turn::TaskTurn;
 use super::walk::Outcome;
 use super::{EngineError, Run};
+use crate::capability::Redactor;
 use crate::event::{
     AfterFailure, Event, Fact, Journal, Reuse, ReusedBy, RunRecord, TaskEnd, TaskStart, Usage,
 };
@@ -68,8 +70,17 @@ impl Finished {
     }
 }
 
+/// Says whether what is signed of a TaskRun tells the outcome that is to be
+/// taken, for one that would be given the same.
+pub type Vouched = Box<dyn Fn(&TaskStart, &TaskEnd, &Reuse) -> bool + Send + Sync>;
+
+impl std::fmt::Debug for Reuses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reuses").field("pipeline", &self.pipeline).finish_non_exhaustive()
+    }
+}
+
 /// What may be reused, and what becomes of it in one run.
-#[derive(Debug)]
 pub struct Reuses {
     journal: Mutex<Journal>,
     /// The type of what is attested of a TaskRun.
@@ -81,6 +92,7 @@ pub struct Reuses {
     read: bool,
     explain: bool,
     finished: HashMap<String, Finished>,
+    vouched: Vouched,
     fresh: Mutex<Fresh>,
     findings: Mutex<BTreeMap<String, CacheFinding>>,
 }
@@ -109,6 +121,22 @@ pub(super) struct Taken {
     reuse: Reuse,
 }
 
+impl Taken {
+    /// Whether something in it is a secret of the run that would have it.
+    pub(super) fn would_be_masked(&self, redactor: &Redactor) -> bool {
+        let secret = |text: &String| redactor.text(text) != text.as_str();
+        !redactor.is_empty()
+            && self.made.results.iter().any(|(name, value)| {
+                secret(name)
+                    || match value {
+                        Value::Text(text) => secret(text),
+                        Value::Texts(texts) => texts.iter().any(secret),
+                        Value::Fields(fields) => fields.iter().any(|(key, text)| secret(key) || secret(text)),
+                    }
+            })
+    }
+}
+
 impl Reuses {
     /// For one run of a pipeline at a time; `journal` holds earlier runs, and
     /// `predicate_type` is the type of what is attested of each TaskRun.
@@ -134,21 +162,24 @@ impl Reuses {
             read,
             explain,
             finished,
+            vouched: Box::new(|_, _, _| false),
             fresh,
             findings,
         }
     }
 
-    /// Adds the TaskRuns that an earlier run had done, by name.
+    /// Adds the TaskRuns that an earlier run had done, by name. A journal can be
+    /// written by others: only what `vouched` finds signed is taken.
     #[must_use]
-    pub fn with_finished(self, finished: HashMap<String, Finished>) -> Self {
-        Self { finished, ..self }
+    pub fn with_finished(self, finished: HashMap<String, Finished>, vouched: Vouched) -> Self {
+        Self { finished, vouched, ..self }
     }
 
     /// The outcome that a TaskRun need not be run for.
     pub(super) fn find(&self, started: &Event, start: &TaskStart, store: &Store) -> Option<Taken> {
         if let Some(done) = self.finished.get(&start.task)
             && same(&done.start, start)
+            && (self.vouched)(start, &done.end, &done.origin)
         {
             let TaskEnd { results, outputs, reads, .. } = &*done.end;
             let made = Made { results: results.clone(), outputs: outputs.clone(), reads: reads.clone() };

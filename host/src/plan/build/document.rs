@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use cofferdam_manifest::{Document, Node, NodeKind, Value, decode};
 
-use super::{Builder, Site, Text};
+use super::{Builder, MAX_TEXT, Site, Text};
 use crate::model::{Pipeline, PipelineRef, PipelineRun, PipelineSpec, TimeoutSpec};
 use crate::plan::error::PlanFile;
 use crate::plan::{PlanError, ResolveError, unsupported};
@@ -96,6 +96,17 @@ impl Builder<'_> {
     /// Parses a text and keeps it for messages.
     fn text(&mut self, name: String, text: String, base: PathBuf) -> Option<Rc<Text>> {
         let file = self.faults.files.len();
+        let Some(left) = self.text_left.checked_sub(text.len()) else {
+            // Said once, in the file that was named.
+            if self.text_left > 0 {
+                self.text_left = 0;
+                let message = format!("all pipeline files together have more than {MAX_TEXT} bytes");
+                let place = cofferdam_manifest::Place { line: 1, column: 1 };
+                self.faults.errors.push((0, PlanError::InvalidValue { message, place }));
+            }
+            return None;
+        };
+        self.text_left = left;
         let parsed = Document::parse(&text);
         self.faults.files.push(PlanFile { name, text });
         let document = match parsed {

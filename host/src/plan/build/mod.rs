@@ -32,6 +32,9 @@ const MAX_DEPTH: usize = 8;
 /// More tasks than this, all pipelines together, are a mistake.
 const MAX_TASKS: usize = 100_000;
 
+/// All files of a plan together; what is read of them takes many times that.
+const MAX_TEXT: usize = 16 << 20;
+
 /// What is being read, and what was found wrong so far.
 pub(in crate::plan) struct Builder<'a> {
     request: &'a PlanRequest<'a>,
@@ -39,6 +42,8 @@ pub(in crate::plan) struct Builder<'a> {
     faults: PlanErrors,
     /// The files that are open, each inside the one before.
     open: Vec<PathBuf>,
+    /// Bytes that files may still have, one that is opened again counted again.
+    text_left: usize,
     /// Bytes that the values of params may still have.
     left: usize,
     leaves: usize,
@@ -141,7 +146,16 @@ impl Known {
 impl<'a> Builder<'a> {
     pub(super) fn new(request: &'a PlanRequest<'a>, resolver: &'a dyn Resolver) -> Self {
         let faults = PlanErrors { files: Vec::new(), errors: Vec::new() };
-        Self { request, resolver, faults, open: Vec::new(), left: MAX_PLAN_BYTES, leaves: 0, no_tasks: false }
+        Self {
+            request,
+            resolver,
+            faults,
+            open: Vec::new(),
+            text_left: MAX_TEXT,
+            left: MAX_PLAN_BYTES,
+            leaves: 0,
+            no_tasks: false,
+        }
     }
 
     /// The files that were read, and everything that is wrong with them in the
