@@ -140,7 +140,7 @@ pub(crate) fn execute(
     let run = (plan.pipeline.as_str(), given.epoch);
     let reuses =
         Reuses::new(journal, PREDICATE_TYPE, Platform::here(&key.public().id()), run, cache.open(home));
-    let (journal, public) = (std::sync::Mutex::new(home.journal()?), key.public());
+    let (journal, public) = (std::sync::Mutex::new(home.journal()?), key.public().clone());
     let vouched = move |start: &TaskStart, end: &TaskEnd, reuse: &Reuse| {
         let journal = journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         matches!(provenance::reused(&journal, &public, (start, end), reuse), Ok(Ok(_)))

@@ -31,7 +31,7 @@ use schedule::Schedule;
 use walk::{Deadlines, FlowId, Graph, Node, Wish};
 use work::WorkDirectory;
 
-pub use reuse::{CacheFinding, CacheUse, Finished, Platform, Reuses, TaskRunCache};
+pub use reuse::{CacheFinding, CacheUse, Finished, Platform, Reuses, TaskRunCache, Vouched};
 
 /// Why a run could not go on. A task that fails is no error: it is the outcome.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
