@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cofferdam_manifest::{Value, ValueType};
 
-use super::walk::{Graph, Leaf};
+use super::graph::Graph;
+use super::walk::Leaf;
 use crate::event::{Event, Fact, InputArtifact, TaskEnd};
 use crate::model::{MAX_PARAM_BYTES, RunReason};
 use crate::plan::{

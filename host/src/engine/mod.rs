@@ -4,6 +4,7 @@
 mod combine;
 mod ending;
 mod flow;
+mod graph;
 mod reuse;
 mod schedule;
 mod task;
@@ -27,8 +28,9 @@ use crate::plan::{Combination, Flow, Plan};
 use crate::sandbox::{CancelToken, Prepared, Sandbox, SandboxError};
 use crate::store::{Store, StoreError};
 use flow::{FlowRun, RunIdentity};
+use graph::Graph;
 use schedule::Schedule;
-use walk::{Deadlines, FlowId, Graph, Node, Wish};
+use walk::{Deadlines, FlowId, Node, Wish};
 use work::WorkDirectory;
 
 pub use reuse::{CacheFinding, CacheUse, Finished, Platform, Reuses, TaskRunCache, Vouched};

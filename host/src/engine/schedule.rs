@@ -3,7 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::walk::{Deadlines, FlowId, Graph, Leaf, Node, Outcome, Stop, Tally, Turn, Walk, Wish};
+use super::graph::Graph;
+use super::walk::{Deadlines, FlowId, Leaf, Node, Outcome, Stop, Tally, Turn, Walk, Wish};
 use crate::model::{RunReason, SkipReason};
 
 /// How often a waiting thread looks whether the run was cancelled.

@@ -8,8 +8,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::graph::Graph;
 use crate::model::{RunReason, SkipReason};
-use crate::plan::Flow;
 
 /// A pipeline that runs: the whole one is number 0.
 pub(super) type FlowId = usize;
@@ -111,15 +111,6 @@ enum State {
     Ended(Outcome),
 }
 
-/// The edges of a pipeline, the same for each time it runs.
-#[derive(Debug)]
-pub(super) struct Graph {
-    /// The tasks that wait for each task, and whether they use what it makes.
-    waiting: Vec<Vec<(usize, bool)>>,
-    open: Vec<usize>,
-    finally_from: usize,
-}
-
 /// Until when a pipeline may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Deadlines {
@@ -162,23 +153,6 @@ pub(super) struct Walk {
     later: BinaryHeap<Reverse<(Instant, Leaf)>>,
     /// Whether any pipeline has a deadline that may come.
     earliest: Option<Instant>,
-}
-
-impl Graph {
-    pub(super) fn new(flow: &Flow) -> Self {
-        let count = flow.tasks.len();
-        let mut waiting = vec![Vec::new(); count];
-        let mut open = Vec::with_capacity(count);
-        for (index, task) in flow.tasks.iter().enumerate() {
-            open.push(task.after.len());
-            for before in &task.after {
-                if let Some(list) = waiting.get_mut(before.task) {
-                    list.push((index, before.needs));
-                }
-            }
-        }
-        Self { waiting, open, finally_from: flow.finally_from }
-    }
 }
 
 impl Deadlines {
