@@ -418,6 +418,17 @@ fn time_runs_out_for_a_task_for_tasks_for_finally_and_for_all() {
             &[("t reason", "TaskRunTimeout"), ("t earlier.0.reason", "TaskRunTimeout"), ("reason", "Failed")],
         ),
         row(
+            "a nested pipeline has no more time than what it stands in, however often it is tried",
+            format!("  timeouts: {{ pipeline: 400ms }}\n  tasks: [{{ name: n, retries: {{ max: 50, backoff: 10ms }}, pipelineSpec: {{ timeouts: {{ pipeline: '0' }}, tasks: [{slow}] }} }}]\n").leak(),
+            1,
+            &[
+                ("reason", "PipelineRunTimeout"),
+                ("@n reason", "PipelineRunTimeout"),
+                ("@n afterFailure", "null"),
+                ("n/slow reason", "TaskRunCancelled"),
+            ],
+        ),
+        row(
             "a nested pipeline",
             format!("  tasks: [{{ name: n, timeout: 300ms, pipelineSpec: {{ tasks: [{slow}] }} }}]\n").leak(),
             1,

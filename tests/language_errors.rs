@@ -442,6 +442,19 @@ fn nested_pipelines() {
     let file = world.pipeline_spec("  tasks: [{ name: a, pipelineRef: { file: broken.yaml } }]\n");
     // Told in the file it stands in, with its line.
     world.run(&["run", &file]).refused(3, "plan/unknown-name", "broken.yaml:5:").says("name: nope");
+    // One file that is read for each of many tasks.
+    let padding = "# padding\n".repeat(20_000);
+    let text = format!(
+        "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: {{ name: big }}\nspec: {{ tasks: [{{ name: x, taskRef: {{ name: echo }} }}] }}\n{padding}"
+    );
+    world.write(".cofferdam/big.yaml", text);
+    let many: String =
+        (0..200).map(|n| format!("    - {{ name: t{n}, pipelineRef: {{ file: big.yaml }} }}\n")).collect();
+    let file = world.pipeline_spec(&format!("  tasks:\n{many}"));
+    world
+        .run(&["run", &file])
+        .refused(3, "plan/invalid-value", "test.yaml:1:1")
+        .says("all pipeline files together");
     let deep = (0..12).fold("tasks: [{ name: x, taskRef: { name: echo } }]".to_owned(), |inner, _| {
         format!("tasks: [{{ name: n, pipelineSpec: {{ {inner} }} }}]")
     });

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::run::{Wanted, tell};
-use super::{exit, plan, show};
+use super::{exit, origin, plan, show};
 use crate::engine::{Finished, Platform};
 use crate::event::{Origin, RunRecord, RunState};
 use crate::model::Status;
@@ -82,9 +82,14 @@ impl Followed {
         Ok(Self { record, plan_record })
     }
 
-    /// The same plan again, under the trust rules of now.
+    /// The same plan again, under the trust rules of now; where it is built for
+    /// somebody else's change now, with no secrets, whatever was recorded.
     pub(crate) fn plan(&self, home: &Home, store: &Store) -> Result<Plan, Failure> {
-        plan::again(&self.plan_record, &self.record.start.overrides, home, store)
+        let mut overrides = self.record.start.overrides.clone();
+        if overrides.untrusted_source.is_none() {
+            overrides.untrusted_source = origin::foreign_change()?;
+        }
+        plan::again(&self.plan_record, &overrides, home, store)
     }
 
     /// The source of the run, as it was recorded.
