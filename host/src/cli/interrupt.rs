@@ -8,9 +8,9 @@ use super::exit;
 use crate::report::Remarks;
 use crate::sandbox::CancelToken;
 
-/// Cancels when the process is told to stop, for as long as it lives.
-pub(crate) fn cancel_on_signal(cancel: &CancelToken, remarks: Remarks) -> std::io::Result<()> {
-    let cancel = cancel.clone();
+/// Does something each time the process is told to stop, but for the third,
+/// which ends it; for as long as it lives.
+pub(crate) fn on_signal(mut each: impl FnMut(u32) + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hangup) = {
         // Registered here, so that no signal after this call is missed.
@@ -19,24 +19,32 @@ pub(crate) fn cancel_on_signal(cancel: &CancelToken, remarks: Remarks) -> std::i
     };
     let wait = move || {
         runtime.block_on(async {
-            for time in 0..3 {
+            for time in 1..=3 {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                     _ = hangup.recv() => {}
                 }
-                if time < 2 {
-                    remarks.say(if time == 0 {
-                        "\nstopping: running tasks are cancelled, `finally` runs; once more to stop at once"
-                    } else {
-                        "\nstopping at once"
-                    });
-                    cancel.cancel();
-                }
+                each(time);
             }
-            remarks.leave();
             std::process::exit(i32::from(exit::INTERRUPTED));
         });
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(|_| ())
+}
+
+/// Cancels when the process is told to stop, for as long as it lives.
+pub(crate) fn cancel_on_signal(cancel: &CancelToken, remarks: Remarks) -> std::io::Result<()> {
+    let cancel = cancel.clone();
+    on_signal(move |time| match time {
+        1 => {
+            remarks.say("\nstopping: running tasks are cancelled, `finally` runs; once more to stop at once");
+            cancel.cancel();
+        }
+        2 => {
+            remarks.say("\nstopping at once");
+            cancel.cancel();
+        }
+        _ => remarks.leave(),
+    })
 }

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit;
 use super::failure::Failure;
+use super::interrupt;
 use crate::sandbox::CancelToken;
 use crate::source::Ignored;
 
@@ -153,24 +152,8 @@ fn cannot(path: &Path, error: &notify::Error) -> Failure {
 /// Ctrl-C, `kill` and a lost terminal: each cancels what runs, a little more,
 /// and the third ends the process.
 fn listen(sender: Sender<Happened>, current: Current) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate, mut hangup) = {
-        let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
-    };
-    let wait = move || {
-        runtime.block_on(async {
-            for _ in 0..3 {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    _ = hangup.recv() => {}
-                }
-                current.cancel();
-                let _ = sender.send(Happened::Stop);
-            }
-            std::process::exit(i32::from(exit::INTERRUPTED));
-        });
-    };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(|_| ())
+    interrupt::on_signal(move |_| {
+        current.cancel();
+        let _ = sender.send(Happened::Stop);
+    })
 }

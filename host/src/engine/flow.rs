@@ -366,21 +366,9 @@ impl<'a> FlowRun<'a> {
     fn text(&self, template: &Template, asker: Asker<'_>, left: &mut usize) -> Result<String, Absence> {
         template.fill(|reference| {
             let value = self.value(reference, asker)?;
-            let (selector, reason) = match reference {
-                Reference::Param(_, selector) | Reference::Result(_, _, selector) => {
-                    (selector.clone(), reason_of(&value, selector))
-                }
-                Reference::Output(..)
-                | Reference::TaskStatus(_)
-                | Reference::TaskReason(_)
-                | Reference::AllStatus
-                | Reference::MatrixLength(_)
-                | Reference::MatrixResultLength(..)
-                | Reference::Input(_)
-                | Reference::Context(_)
-                | Reference::Source => (Selector::Whole, RunReason::InvalidTaskResultReference),
-            };
-            let text = pick(&value, &selector)
+            let selector = reference.selector();
+            let reason = reason_of(&value, selector);
+            let text = pick(&value, selector)
                 .map_err(|why| Absence::Wrong(reason, format!("`$({reference})`: {why}")))?;
             // Counted each time it is used: references multiply it.
             spend(text.len() + 3, left)?;

@@ -109,20 +109,7 @@ impl CelGuard {
         let mut context = Context::default();
         for (index, reference) in self.spliced.iter().enumerate() {
             let value = value_of(reference)?;
-            let value = match reference {
-                Reference::Param(_, selector) | Reference::Result(_, _, selector) => {
-                    pick(&value, selector).map_err(CelFailure).map(Value::Text)?
-                }
-                Reference::Output(..)
-                | Reference::TaskStatus(_)
-                | Reference::TaskReason(_)
-                | Reference::AllStatus
-                | Reference::MatrixLength(_)
-                | Reference::MatrixResultLength(..)
-                | Reference::Input(_)
-                | Reference::Context(_)
-                | Reference::Source => value,
-            };
+            let value = pick(&value, reference.selector()).map(Value::Text).map_err(CelFailure)?;
             context.add_variable_from_value(format!("{SPLICED}{index}"), cel_value(&value));
         }
         let mut roots = Tree::default();

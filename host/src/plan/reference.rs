@@ -119,6 +119,23 @@ impl Reference {
         }
     }
 
+    /// Which part of its value is meant: all of it, where there is no choice.
+    #[must_use]
+    pub fn selector(&self) -> &Selector {
+        match self {
+            Self::Param(_, selector) | Self::Result(_, _, selector) => selector,
+            Self::Output(..)
+            | Self::TaskStatus(_)
+            | Self::TaskReason(_)
+            | Self::AllStatus
+            | Self::MatrixLength(_)
+            | Self::MatrixResultLength(..)
+            | Self::Input(_)
+            | Self::Context(_)
+            | Self::Source => &Selector::Whole,
+        }
+    }
+
     /// The task it needs the results or artifacts of, if it does.
     pub(crate) fn task(&self) -> Option<&str> {
         match self {

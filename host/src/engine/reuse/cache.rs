@@ -195,7 +195,7 @@ impl TaskRunCache {
     pub(super) fn keep<'r>(
         &self,
         rows: impl Iterator<Item = &'r Row>,
-        latest: impl Iterator<Item = &'r Latest>,
+        latest: impl Iterator<Item = Latest>,
         durable: impl FnOnce() -> bool,
     ) {
         if let Err(error) = self.write(rows, latest, durable) {
@@ -209,7 +209,7 @@ impl TaskRunCache {
     fn write<'r>(
         &self,
         rows: impl Iterator<Item = &'r Row>,
-        latest: impl Iterator<Item = &'r Latest>,
+        latest: impl Iterator<Item = Latest>,
         durable: impl FnOnce() -> bool,
     ) -> rusqlite::Result<()> {
         let mut connection = self.lock();

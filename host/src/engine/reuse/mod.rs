@@ -101,7 +101,16 @@ pub struct Reuses {
 #[derive(Debug, Default)]
 struct Fresh {
     rows: HashMap<(Digest, Option<i64>), Row>,
-    latest: Vec<Latest>,
+    noted: Vec<Noted>,
+}
+
+/// A TaskRun that is to be the last of its name. What it was given is shared
+/// with the run's record, and taken apart only when it is written.
+#[derive(Debug)]
+struct Noted {
+    start: Shared<TaskStart>,
+    epoch: Option<i64>,
+    lack: String,
 }
 
 /// How the cache is used.
@@ -176,7 +185,7 @@ impl Reuses {
     }
 
     /// The outcome that a TaskRun need not be run for.
-    pub(super) fn find(&self, started: &Event, start: &TaskStart, store: &Store) -> Option<Taken> {
+    pub(super) fn find(&self, started: &Event, start: &Shared<TaskStart>, store: &Store) -> Option<Taken> {
         if let Some(done) = self.finished.get(&start.task)
             && same(&done.start, start)
             && (self.vouched)(start, &done.end, &done.origin)
@@ -282,7 +291,13 @@ impl Reuses {
     }
 
     /// Notes a TaskRun that ended and was attested, for whoever is given the same.
-    pub(super) fn note(&self, start: &TaskStart, finished: &Event, attestation: Digest, saw_time: bool) {
+    pub(super) fn note(
+        &self,
+        start: &Shared<TaskStart>,
+        finished: &Event,
+        attestation: Digest,
+        saw_time: bool,
+    ) {
         let Fact::TaskFinished(end) = &finished.fact else { return };
         if self.cache.is_none() || !start.hermetic {
             return;
@@ -300,10 +315,8 @@ impl Reuses {
         self.note_latest(start, epoch, lack);
     }
 
-    fn note_latest(&self, start: &TaskStart, epoch: Option<i64>, lack: String) {
-        let (pipeline, task) = (self.pipeline.clone(), start.task.clone());
-        let latest = Latest { pipeline, task, epoch, parts: Parts::of(start, &self.platform), lack };
-        self.fresh().latest.push(latest);
+    fn note_latest(&self, start: &Shared<TaskStart>, epoch: Option<i64>, lack: String) {
+        self.fresh().noted.push(Noted { start: Shared::clone(start), epoch, lack });
     }
 
     fn fresh(&self) -> std::sync::MutexGuard<'_, Fresh> {
@@ -315,9 +328,16 @@ impl Reuses {
     /// done before.
     pub fn keep(&self, durable: impl FnOnce() -> bool) {
         let Some(cache) = &self.cache else { return };
-        let Fresh { rows, latest } = std::mem::take(&mut *self.fresh());
-        if !latest.is_empty() {
-            cache.keep(rows.values(), latest.iter(), durable);
+        let Fresh { rows, noted } = std::mem::take(&mut *self.fresh());
+        let latest = |Noted { start, epoch, lack }: Noted| Latest {
+            pipeline: self.pipeline.clone(),
+            task: start.task.clone(),
+            epoch,
+            parts: Parts::of(&start, &self.platform),
+            lack,
+        };
+        if !noted.is_empty() {
+            cache.keep(rows.values(), noted.into_iter().map(latest), durable);
         }
     }
 
