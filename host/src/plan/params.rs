@@ -64,6 +64,7 @@ impl Builder<'_> {
         let typed = given.keys().map(|name| (name, site, site.place("params")));
         for (name, at, place) in typed.chain(of_run).filter(|(name, ..)| !names.contains(&name.as_str())) {
             let help = known_names(name, &names, "the pipeline takes no params");
+            let help = if given.contains_key(name) { format!("{help} (given with --param)") } else { help };
             self.report(at, PlanError::UnknownName { what: "param", name: name.clone(), help, place });
         }
         (values, known)

@@ -15,7 +15,7 @@ use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 use hmac::Mac;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::basis::Parts;
@@ -151,11 +151,15 @@ impl TaskRunCache {
     pub(super) fn find(&self, key: Digest, epoch: i64) -> Found {
         let query = || -> rusqlite::Result<Option<Stored>> {
             let connection = self.lock();
-            let sql = "SELECT epoch, at, run, task, attestation, made, mac FROM taskrun
-                       WHERE key = ?1 AND epoch IN ('', ?2) ORDER BY number DESC LIMIT 1";
+            // At most two; sorted by the database, they would cost more than to find.
+            let sql = "SELECT epoch, at, run, task, attestation, made, mac, number FROM taskrun
+                       WHERE key = ?1 AND epoch IN ('', ?2)";
             let mut statement = connection.prepare_cached(sql)?;
             let key = key.as_bytes().as_slice();
-            statement.query_row(params![key, epoch.to_string()], Stored::read).optional()
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(7)?, Stored::read(row)?));
+            let rows = statement.query_map(params![key, epoch.to_string()], row)?;
+            let rows: Vec<(i64, Stored)> = rows.collect::<rusqlite::Result<_>>()?;
+            Ok(rows.into_iter().max_by_key(|(number, _)| *number).map(|(_, newest)| newest))
         };
         match query() {
             Ok(None) => Found::Nothing,
