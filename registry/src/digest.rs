@@ -6,12 +6,14 @@ use std::io::{self, Read};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+const PREFIX: &str = "sha256:";
+
 /// The SHA-256 of some bytes, written `sha256:` and 64 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest([u8; 32]);
 
 /// A text that is not a SHA-256 digest.
@@ -65,7 +67,17 @@ impl Digest {
     /// The 64 hex digits, without the algorithm.
     #[must_use]
     pub fn to_hex(self) -> String {
-        hex::encode(self.0)
+        self.written(|text| text.strip_prefix(PREFIX).unwrap_or_default().to_owned())
+    }
+
+    /// The digest in writing, on the stack: a run writes some ten for each task.
+    fn written<T>(self, with: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; PREFIX.len() + 64];
+        let (prefix, digits) = text.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        // Two digits for each byte fit exactly, and hex is ASCII.
+        let _ = hex::encode_to_slice(self.0, digits);
+        with(std::str::from_utf8(&text).unwrap_or_default())
     }
 
     /// Reads 64 lower-case hex digits.
@@ -103,7 +115,7 @@ impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let hex = text.strip_prefix("sha256:");
+        let hex = text.strip_prefix(PREFIX);
         hex.and_then(Self::from_hex).ok_or_else(|| InvalidDigest(text.to_owned()))
     }
 }
@@ -118,13 +130,19 @@ impl TryFrom<String> for Digest {
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.to_string()
+        digest.written(str::to_owned)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.written(|text| serializer.serialize_str(text))
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.to_hex())
+        self.written(|text| f.write_str(text))
     }
 }
 

@@ -176,7 +176,7 @@ pub struct PipelineTask {
 
 /// Which task: by `name` from the embedded registry, by `bundle` from a
 /// registry, or by `component` from a file. Exactly one of the three.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskRef {
     /// A task of the embedded registry.
@@ -195,7 +195,7 @@ pub struct TaskRef {
 
 /// Which pipeline: a `file` beside the one that names it, or a `bundle` in a
 /// registry. Exactly one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineRef {
     /// A pipeline file, relative to the file that names it.

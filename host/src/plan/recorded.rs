@@ -79,17 +79,12 @@ pub struct RecordingResolver {
 
 #[derive(Debug, Default)]
 struct Seen {
-    keys: HashSet<String>,
+    known_pipelines: HashSet<(PipelineRef, PathBuf)>,
+    known_tasks: HashSet<(TaskRef, PathBuf)>,
     pipelines: Vec<PipelineRecord>,
     tasks: Vec<TaskRecord>,
     texts: Vec<String>,
     components: Vec<Arc<Component>>,
-}
-
-impl Seen {
-    fn is_new(&mut self, reference: &impl std::fmt::Debug, base: &Path) -> bool {
-        self.keys.insert(format!("{reference:?} {}", base.display()))
-    }
 }
 
 impl RecordingResolver {
@@ -122,7 +117,7 @@ impl Resolver for RecordingResolver {
     fn resolve(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
         let found = self.inner.resolve(task, base)?;
         let mut seen = self.seen.borrow_mut();
-        if seen.is_new(task, base) {
+        if seen.known_tasks.insert((task.clone(), base.to_owned())) {
             let (digest, component) = (found.identity.digest, found.identity.component);
             seen.tasks.push(TaskRecord { task: task.clone(), base: base.to_owned(), digest, component });
             // A registry keeps what was published; a file is gone with the next build.
@@ -136,7 +131,7 @@ impl Resolver for RecordingResolver {
     fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError> {
         let found = self.inner.pipeline(pipeline, base)?;
         let mut seen = self.seen.borrow_mut();
-        if seen.is_new(pipeline, base) {
+        if seen.known_pipelines.insert((pipeline.clone(), base.to_owned())) {
             seen.pipelines.push(PipelineRecord {
                 reference: pipeline.clone(),
                 base: base.to_owned(),

@@ -24,7 +24,7 @@ pub struct RegistryResolver {
     trust: Trust,
     now: Timestamp,
     require_trusted: bool,
-    known: RefCell<HashMap<String, ResolvedTask>>,
+    known: RefCell<HashMap<(TaskRef, PathBuf), ResolvedTask>>,
 }
 
 impl RegistryResolver {
@@ -159,7 +159,7 @@ impl RegistryResolver {
         base: &Path,
         find: impl FnOnce() -> Result<ResolvedTask, ResolveError>,
     ) -> Result<ResolvedTask, ResolveError> {
-        let key = format!("{:?} {}", task, base.display());
+        let key = (task.clone(), base.to_owned());
         if let Some(found) = self.known.borrow().get(&key) {
             return Ok(found.clone());
         }

@@ -4,6 +4,8 @@
 //! editor underlines and what a run refuses are the same. Every fault of the
 //! shape is found in one pass, each with its place.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,7 +26,7 @@ pub fn schema<T: JsonSchema>() -> Value {
 pub fn decode<T: JsonSchema + DeserializeOwned>(document: &Document) -> Result<T, Vec<Fault>> {
     let root = schema::<T>();
     let mut walk = Walk { definitions: root.get("$defs"), faults: Vec::new() };
-    walk.check(document.root(), &root, "the document");
+    walk.check(document.root(), &root, What::Document);
     if !walk.faults.is_empty() {
         return Err(walk.faults);
     }
@@ -42,6 +44,24 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
         Segment::Enum { .. } | Segment::Unknown => String::new(),
     };
     path.iter().map(step).collect()
+}
+
+/// What is being looked at: put into words only where something is wrong.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Document,
+    Key(&'a str),
+    Item(&'a What<'a>),
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Document => f.write_str("the document"),
+            Self::Key(key) => write!(f, "`{key}`"),
+            Self::Item(list) => write!(f, "an item of {list}"),
+        }
+    }
 }
 
 struct Walk<'a> {
@@ -76,7 +96,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check(&mut self, node: &Node, schema: &'a Value, what: &str) {
+    fn check(&mut self, node: &Node, schema: &'a Value, what: What<'_>) {
         let alternatives = self.alternatives(schema);
         let fits = |schema: &&Value| {
             let types = types_of(schema);
@@ -111,13 +131,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check_inside(&mut self, node: &Node, kind: &NodeKind, schema: &'a Value, what: &str) {
+    fn check_inside(&mut self, node: &Node, kind: &NodeKind, schema: &'a Value, what: What<'_>) {
         match kind {
             NodeKind::Map(entries) => self.check_map(node, entries, schema, what),
             NodeKind::List(items) => {
                 if let Some(item_schema) = schema.get("items") {
                     for item in items {
-                        self.check(item, item_schema, &format!("an item of {what}"));
+                        self.check(item, item_schema, What::Item(&what));
                     }
                 }
             }
@@ -132,19 +152,25 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check_map(&mut self, node: &Node, entries: &[(String, Place, Node)], schema: &'a Value, what: &str) {
+    fn check_map(
+        &mut self,
+        node: &Node,
+        entries: &[(String, Place, Node)],
+        schema: &'a Value,
+        what: What<'_>,
+    ) {
         let properties = schema.get("properties").and_then(Value::as_object);
         let additional = schema.get("additionalProperties");
         for (key, place, value) in entries {
             match (properties.and_then(|p| p.get(key)), additional) {
-                (Some(property), _) => self.check(value, property, &format!("`{key}`")),
+                (Some(property), _) => self.check(value, property, What::Key(key)),
                 (None, Some(Value::Bool(false))) => {
                     let known = properties.into_iter().flat_map(|p| p.keys().map(String::as_str));
                     let help = suggestion(key, known);
                     let message = format!("`{key}` means nothing in {what}");
                     self.report(FaultKind::UnknownKey, *place, message, help);
                 }
-                (None, Some(other)) => self.check(value, other, &format!("`{key}`")),
+                (None, Some(other)) => self.check(value, other, What::Key(key)),
                 (None, None) => {}
             }
         }
@@ -157,7 +183,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check_enum(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: &str) {
+    fn check_enum(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: What<'_>) {
         let mut allowed = Vec::new();
         for schema in schemas {
             let listed = schema.get("enum").and_then(Value::as_array);
