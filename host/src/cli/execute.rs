@@ -17,7 +17,7 @@ use super::{credentials, interrupt};
 use crate::engine::{
     self, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, TaskRunCache,
 };
-use crate::event::{Builder, Fact, Origin, Recorder, Reuse, RunRecord, RunStart, Source, TaskEnd, TaskStart};
+use crate::event::{Builder, Fact, Journal, Origin, Recorder, Reuse, RunRecord, RunStart, Source, TaskEnd, TaskStart};
 use crate::model::RunId;
 use crate::network::Network;
 use crate::plan::{Draft, Plan};
@@ -93,7 +93,7 @@ pub(crate) fn execute(
         Some(sandbox) => sandbox,
         None => Arc::new(open_sandbox(Some(jobs), home)?),
     };
-    let prepared = printer.busy("compiling tasks", || engine::prepare(&sandbox, &plan))?;
+    printer.busy("compiling tasks", || engine::compile(&sandbox, &plan))?;
     let given = printer.busy("reading the source", || acquire(&plan))?;
     let journal = home.journal()?;
     let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
@@ -140,10 +140,9 @@ pub(crate) fn execute(
     let run = (plan.pipeline.as_str(), given.epoch);
     let reuses =
         Reuses::new(journal, PREDICATE_TYPE, Platform::here(&key.public().id()), run, cache.open(home));
-    let (journal, public) = (std::sync::Mutex::new(home.journal()?), key.public().clone());
-    let vouched = move |start: &TaskStart, end: &TaskEnd, reuse: &Reuse| {
-        let journal = journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        matches!(provenance::reused(&journal, &public, (start, end), reuse), Ok(Ok(_)))
+    let public = key.public().clone();
+    let vouched = move |journal: &Journal, (start, end): (&TaskStart, &TaskEnd), reuse: &Reuse| {
+        matches!(provenance::reused(journal, &public, (start, end), reuse), Ok(Ok(_)))
     };
     let reuses = reuses.with_finished(finished, Box::new(vouched));
     let engine = Engine {
@@ -161,9 +160,9 @@ pub(crate) fn execute(
     let attest = |started: &_, finished: &_| {
         attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
     };
-    engine.run(&plan, &prepared, given.source.as_ref(), &attest)?;
+    engine.run(&plan, given.source.as_ref(), &attest)?;
     // Large where the run is, and of no use for what follows.
-    drop((prepared, plan, sandbox));
+    drop((plan, sandbox));
     more(&attestor)?;
     let file = tempfile::tempfile_in(work.path());
     let file = file.map_err(|error| Failure::io("write to", work.path(), &error))?;

@@ -12,7 +12,7 @@ mod turn;
 mod walk;
 mod work;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -25,7 +25,7 @@ use crate::event::{Event, JournalError, Recorder, Source};
 use crate::model::RunReason;
 use crate::network::Credential;
 use crate::plan::{Combination, Flow, Plan};
-use crate::sandbox::{CancelToken, Prepared, Sandbox, SandboxError};
+use crate::sandbox::{CancelToken, Sandbox, SandboxError};
 use crate::store::{Store, StoreError};
 use flow::{FlowRun, RunIdentity};
 use graph::Graph;
@@ -74,8 +74,11 @@ pub enum EngineError {
 ///
 /// # Errors
 /// [`SandboxError::Unfit`].
-pub fn prepare(sandbox: &Sandbox, plan: &Plan) -> Result<Vec<Prepared>, SandboxError> {
-    plan.flow.leaves().iter().map(|(.., work)| sandbox.prepare(&work.component)).collect()
+pub fn compile(sandbox: &Sandbox, plan: &Plan) -> Result<(), SandboxError> {
+    let mut seen = HashSet::new();
+    let leaves = plan.flow.leaves();
+    let mut new = leaves.iter().map(|(.., work)| &work.component).filter(|it| seen.insert(it.digest));
+    new.try_for_each(|component| sandbox.compile(component))
 }
 
 /// Called on the thread of a TaskRun when it has ended, with the events that
@@ -109,8 +112,7 @@ pub struct Engine<'a> {
 }
 
 impl Engine<'_> {
-    /// Runs a plan to its end and records how that was. `prepared` has the
-    /// component of each task, in the order of their leaves.
+    /// Runs a plan to its end and records how that was.
     ///
     /// # Errors
     /// [`EngineError`] when Cofferdam itself could not go on; the run is then
@@ -118,7 +120,6 @@ impl Engine<'_> {
     pub fn run(
         &self,
         plan: &Plan,
-        prepared: &[Prepared],
         source: Option<&Source>,
         on_finished: OnFinished<'_>,
     ) -> Result<RunReason, EngineError> {
@@ -131,7 +132,6 @@ impl Engine<'_> {
         let deadlines = deadlines(&plan.flow, Instant::now());
         let run = Run {
             engine: self,
-            prepared,
             work: WorkDirectory::new(self.work, self.store),
             schedule: Schedule::new(Graph::new(&plan.flow), deadlines),
             flows: RwLock::new(vec![Arc::new(root)]),
@@ -167,7 +167,6 @@ impl Engine<'_> {
 /// One run while it is under way.
 struct Run<'a> {
     engine: &'a Engine<'a>,
-    prepared: &'a [Prepared],
     work: WorkDirectory<'a>,
     schedule: Schedule,
     /// The pipelines that run or have run, by their number in the schedule.
@@ -194,10 +193,11 @@ impl<'a> Run<'a> {
             .map_err(|source| EngineError::Work { path: self.engine.work.display().to_string(), source })?;
         let mut worked = Ok(());
         while worked.is_ok()
-            && let Some(turn) = self.schedule.next(|| self.wish())
+            && let Some(turn) = self.schedule.next(|| self.wish(), || self.engine.reuses.let_go())
         {
             worked = runtime.block_on(self.take(turn));
         }
+        self.engine.reuses.let_go();
         // A resolver that does not answer must not hold up a run that has ended.
         runtime.shutdown_background();
         worked

@@ -48,9 +48,11 @@ impl Schedule {
         changed
     }
 
-    /// Waits for the next thing to do; nothing when there will be none.
-    pub(super) fn next(&self, wish: impl Fn() -> Wish) -> Option<Turn> {
+    /// Waits for the next thing to do; nothing when there will be none. Calls
+    /// `pause` once before it waits.
+    pub(super) fn next(&self, wish: impl Fn() -> Wish, pause: impl FnOnce()) -> Option<Turn> {
         let mut state = self.lock();
+        let mut pause = Some(pause);
         loop {
             if state.abandoned {
                 return None;
@@ -68,6 +70,9 @@ impl Schedule {
                 return None;
             }
             let next = state.walk.next_instant().map_or(LOOK, |at| at.saturating_duration_since(now));
+            if let Some(pause) = pause.take() {
+                pause();
+            }
             state.idle += 1;
             let waited = self.changed.wait_timeout(state, next.clamp(Duration::from_millis(1), LOOK));
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -38,7 +38,6 @@ impl<'a> Run<'a> {
             self.hermetic.store(false, Ordering::Relaxed);
         }
         let recorder = self.engine.recorder;
-        let seed = seed(&start);
         let started = recorder.record(Fact::TaskStarted(start.into()))?;
         let Fact::TaskStarted(start) = &started.fact else { return Ok(None) };
         let engine = self.engine;
@@ -51,10 +50,10 @@ impl<'a> Run<'a> {
         }
         let mut outputs = BTreeMap::new();
         let mut reads = BTreeMap::new();
-        let exit = match (refusal, self.prepared.get(work.leaf)) {
-            (Some(why), _) => refuse(TaskRunReason::InvalidParamValue, why),
-            (None, None) => return Ok(None),
-            (None, Some(prepared)) => {
+        let exit = match refusal {
+            Some(why) => refuse(TaskRunReason::InvalidParamValue, why),
+            None => {
+                let prepared = engine.sandbox.prepare(&work.component)?;
                 let specs = &work.component.manifest.spec.outputs;
                 let number = self.directories.fetch_add(1, Ordering::Relaxed);
                 let directory = self.work.task(
@@ -62,8 +61,8 @@ impl<'a> Run<'a> {
                     specs.iter().map(|output| output.name.as_str()),
                     work.component.uses_files(),
                 )?;
-                let job = self.job(turn, work, start, &directory, seed)?;
-                let exit = self.engine.sandbox.run(prepared, &job, recorder).await;
+                let job = self.job(turn, work, start, &directory, seed(start))?;
+                let exit = engine.sandbox.run(&prepared, &job, recorder).await;
                 let exit = explain(exit, job.deadline);
                 reads = self.keep_reads(&exit)?;
                 self.settle(work, exit, &directory, &mut outputs)?

@@ -1,23 +1,18 @@
 //! The durable log of all runs: one SQLite file in WAL mode.
 //!
-//! A writer thread commits what has gathered in a few milliseconds, so a busy
-//! run pays for few commits; whoever must know that all of it is on disk asks
-//! for that, and waits. Reading checks the chain again, event by event.
+//! Reading checks the chain again, event by event.
 
-use std::fs::File;
-use std::io::Seek as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rusqlite::blob::ZeroBlob;
+use cofferdam_registry::Digest;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Event;
 use super::query::Cursor;
 use super::record::RunRecord;
+use super::writer::JournalWriter;
 use crate::model::RunId;
 
 // With rowids: facts and bundles are larger than what an index page holds, and
@@ -91,36 +86,8 @@ pub enum JournalError {
     },
 }
 
-/// Events and bundles that wait to be written; who makes more waits with them,
-/// so that a slow disk costs time and not memory.
-const MAX_WAITING: usize = 512;
-/// How long the writer gathers what it commits at once.
-const GATHER: Duration = Duration::from_millis(4);
-
 /// `seq`, `at`, `fact` and `hash` as stored.
 pub(super) type Row = (u64, i64, String, Vec<u8>);
-
-/// A signed bundle and what it is about.
-#[derive(Debug)]
-pub struct StoredAttestation {
-    /// The run.
-    pub run: RunId,
-    /// The task, or nothing for the run itself.
-    pub task: Option<String>,
-    /// The predicate's type.
-    pub predicate_type: String,
-    /// The bundle's JSON.
-    pub bundle: Bundle,
-}
-
-/// The JSON of a bundle on its way into the journal.
-#[derive(Debug)]
-pub enum Bundle {
-    /// As text.
-    Text(String),
-    /// In a file, from its beginning: that of a run grows with its tasks.
-    File(File, u64),
-}
 
 /// Reads runs.
 #[derive(Debug)]
@@ -136,10 +103,15 @@ pub(super) fn failed<'a>(
     move |error| JournalError::Io { action, path: path.to_owned(), why: error.to_string() }
 }
 
-fn connect(path: &Path) -> Result<Connection, JournalError> {
+/// How long whoever else writes is waited for.
+pub(super) const BUSY: Duration = Duration::from_secs(30);
+
+pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
     let open = || -> rusqlite::Result<(Connection, i64)> {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(30))?;
+        connection.busy_timeout(BUSY)?;
+        // The writer says when: see there.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version == 0 {
             connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -153,6 +125,25 @@ fn connect(path: &Path) -> Result<Connection, JournalError> {
         return Err(JournalError::NewerFormat { path: path.to_owned(), found });
     }
     Ok(connection)
+}
+
+/// Begins to read from one state of a database, unless that was begun.
+pub(crate) fn hold(connection: &Connection) {
+    if connection.is_autocommit()
+        && let Ok(mut begin) = connection.prepare_cached("BEGIN")
+    {
+        // Without it, each query has its own.
+        let _ = begin.execute([]);
+    }
+}
+
+/// Ends what [`hold`] began.
+pub(crate) fn let_go(connection: &Connection) {
+    if !connection.is_autocommit()
+        && let Ok(mut end) = connection.prepare_cached("COMMIT")
+    {
+        let _ = end.execute([]);
+    }
 }
 
 impl Journal {
@@ -259,6 +250,38 @@ impl Journal {
         query().map_err(failed("read", &self.path))
     }
 
+    /// The digest of one bundle of a run, if there is such a one.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn bundle_digest(
+        &self,
+        run: &RunId,
+        task: &str,
+        predicate_type: &str,
+    ) -> Result<Option<Digest>, JournalError> {
+        let query = || -> rusqlite::Result<Option<Digest>> {
+            let sql = "SELECT bundle FROM attestation WHERE run = ?1 AND task = ?2 AND predicate_type = ?3";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            // Hashed where the database has it.
+            let digest = |row: &rusqlite::Row<'_>| Ok(Digest::of(row.get_ref(0)?.as_bytes()?));
+            statement.query_row(params![run.as_str(), task, predicate_type], digest).optional()
+        };
+        query().map_err(failed("read", &self.path))
+    }
+
+    /// Stays at what is there now: what is read until [`Journal::let_go`] costs
+    /// no lock of its own. Meanwhile what others write cannot be moved out of
+    /// the log, so this is for moments.
+    pub fn hold(&self) {
+        hold(&self.connection);
+    }
+
+    /// Ends [`Journal::hold`], if it was called.
+    pub fn let_go(&self) {
+        let_go(&self.connection);
+    }
+
     /// The JSON of one bundle of a run, if there is such a one.
     ///
     /// # Errors
@@ -282,189 +305,4 @@ impl Journal {
         };
         query().map_err(failed("read", &self.path))
     }
-}
-
-enum Message {
-    Event(Arc<Event>, String),
-    Attestation(Box<StoredAttestation>),
-    Flush(SyncSender<Result<(), JournalError>>),
-}
-
-/// Hands events to the thread that keeps them.
-#[derive(Debug)]
-pub struct JournalWriter {
-    sender: Option<SyncSender<Message>>,
-    thread: Option<JoinHandle<()>>,
-    failure: Arc<Mutex<Option<JournalError>>>,
-    path: PathBuf,
-}
-
-impl JournalWriter {
-    fn start(path: &Path) -> Result<Self, JournalError> {
-        // SQLite's own files stand beside what a link leads to.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let connection = connect(path)?;
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed("open", path))?;
-        let (sender, receiver) = sync_channel(MAX_WAITING);
-        let failure = Arc::new(Mutex::new(None));
-        let shared = Arc::clone(&failure);
-        let place = path.to_owned();
-        let work = move || write_all(&place, connection, &receiver, &shared);
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(work);
-        let thread = thread.map_err(|error| JournalError::Io {
-            action: "start writing",
-            path: path.to_owned(),
-            why: error.to_string(),
-        })?;
-        Ok(Self { sender: Some(sender), thread: Some(thread), failure, path: path.to_owned() })
-    }
-
-    fn send(&self, message: Message) -> Result<(), JournalError> {
-        if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            return Err(error);
-        }
-        let sent = self.sender.as_ref().map(|sender| sender.send(message));
-        if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(self.stopped()) }
-    }
-
-    fn stopped(&self) -> JournalError {
-        let why = "its thread has stopped".to_owned();
-        JournalError::Io { action: "write", path: self.path.clone(), why }
-    }
-
-    pub(crate) fn append(&self, event: Arc<Event>, text: String) -> Result<(), JournalError> {
-        self.send(Message::Event(event, text))
-    }
-
-    pub(crate) fn attest(&self, attestation: StoredAttestation) -> Result<(), JournalError> {
-        self.send(Message::Attestation(Box::new(attestation)))
-    }
-
-    pub(crate) fn flush(&self) -> Result<(), JournalError> {
-        let (done, waits) = sync_channel(1);
-        self.send(Message::Flush(done))?;
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
-        waits.recv().unwrap_or_else(|_| Err(self.stopped()))
-    }
-}
-
-impl Drop for JournalWriter {
-    fn drop(&mut self) {
-        // Closing the channel lets the thread write what is left and end.
-        self.sender = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn write_all(
-    path: &Path,
-    mut connection: Connection,
-    receiver: &Receiver<Message>,
-    failure: &Mutex<Option<JournalError>>,
-) {
-    while let Ok(first) = receiver.recv() {
-        let mut flushes = Vec::new();
-        // Before the transaction, which keeps other processes waiting.
-        let batch = gather(first, receiver);
-        let written = write_batch(&mut connection, batch, &mut flushes);
-        let written = written.and_then(|()| if flushes.is_empty() { Ok(()) } else { sync(path) });
-        let result = written.map_err(failed("write", path));
-        if let Err(error) = &result {
-            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-        }
-        for flush in flushes {
-            let _ = flush.send(result.clone());
-        }
-        if result.is_err() {
-            // Nothing after a lost event may be kept: answer and refuse.
-            for message in receiver.iter() {
-                if let Message::Flush(flush) = message {
-                    let _ = flush.send(result.clone());
-                }
-            }
-        }
-    }
-}
-
-/// What comes within [`GATHER`], or until someone waits for it.
-fn gather(first: Message, receiver: &Receiver<Message>) -> Vec<Message> {
-    let until = Instant::now() + GATHER;
-    let mut batch = vec![first];
-    loop {
-        batch.extend(receiver.try_iter().take(MAX_WAITING.saturating_sub(batch.len())));
-        let awaited = batch.iter().any(|message| matches!(message, Message::Flush(_)));
-        let left = until.saturating_duration_since(Instant::now());
-        if awaited || left.is_zero() || batch.len() >= MAX_WAITING {
-            return batch;
-        }
-        // Woken by whoever wants all of it to be on disk.
-        std::thread::park_timeout(left);
-    }
-}
-
-/// Puts everything that was committed on disk. In WAL mode with `synchronous`
-/// at `NORMAL` a commit is given to the system, where it survives this process;
-/// that it survives the machine, too, is asked for once. Source: SQLite,
-/// "Write-Ahead Logging", "Performance Considerations".
-fn sync(path: &Path) -> rusqlite::Result<()> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let synced = File::open(log).and_then(|file| file.sync_data());
-    synced.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-fn write_batch(
-    connection: &mut Connection,
-    batch: Vec<Message>,
-    flushes: &mut Vec<SyncSender<Result<(), JournalError>>>,
-) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    {
-        let sql = "INSERT INTO event (run, seq, at, fact, hash) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let mut event_row = transaction.prepare_cached(sql)?;
-        let sql = "INSERT INTO attestation (run, task, predicate_type, bundle) VALUES (?1, ?2, ?3, ?4)";
-        let mut attestation_row = transaction.prepare_cached(sql)?;
-        for message in batch {
-            match message {
-                Message::Event(event, text) => {
-                    let at = event.at.as_microsecond();
-                    let hash = event.hash.as_bytes();
-                    event_row.execute(params![event.run.as_str(), event.seq, at, text, hash.as_slice()])?;
-                }
-                Message::Attestation(a) => {
-                    let task = a.task.as_deref().unwrap_or_default();
-                    match a.bundle {
-                        Bundle::Text(text) => {
-                            attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, text])?;
-                        }
-                        Bundle::File(file, size) => {
-                            let room = ZeroBlob(size);
-                            let row = attestation_row.insert(params![
-                                a.run.as_str(),
-                                task,
-                                a.predicate_type,
-                                room
-                            ])?;
-                            fill(&transaction, row, file)?;
-                        }
-                    }
-                }
-                Message::Flush(done) => flushes.push(done),
-            }
-        }
-    }
-    transaction.commit()
-}
-
-/// Copies a bundle to where room for it was made: as a value the database would
-/// have it in memory twice. What is filled in later is a blob, never text.
-fn fill(connection: &Connection, row: i64, mut file: File) -> rusqlite::Result<()> {
-    let mut blob = connection.blob_open("main", "attestation", "bundle", row, false)?;
-    let copied = file.rewind().and_then(|()| std::io::copy(&mut file, &mut blob));
-    copied.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    blob.close()
 }

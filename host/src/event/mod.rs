@@ -7,6 +7,7 @@ mod query;
 mod record;
 mod recorder;
 mod remove;
+mod writer;
 
 use cofferdam_registry::{Digest, Hasher};
 use jiff::Timestamp;
@@ -19,11 +20,13 @@ pub use fact::{
     AfterFailure, Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart, Origin,
     Reuse, ReusedBy, RunStart, RunningFinally, Source, TaskEnd, TaskFailure, TaskIdentity, TaskStart, Usage,
 };
-pub use journal::{Bundle, Journal, JournalError, StoredAttestation};
+pub(crate) use journal::{hold, let_go};
+pub use journal::{Journal, JournalError};
 pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 pub use remove::JournalSize;
+pub use writer::{Bundle, StoredAttestation};
 
 /// A [`Fact`] with its place in the run. Only the recorder makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

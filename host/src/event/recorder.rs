@@ -8,8 +8,9 @@ use cofferdam_registry::Digest;
 use jiff::Timestamp;
 
 use super::contact::Contacts;
-use super::journal::{JournalError, JournalWriter, StoredAttestation};
+use super::journal::JournalError;
 use super::record::RunRecord;
+use super::writer::{JournalWriter, StoredAttestation};
 use super::{Event, Fact, chain, genesis};
 use crate::model::RunId;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The predicate's type.
 pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
@@ -10,9 +11,9 @@ pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// How an artifact came to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Provenance<D = Vec<ResourceDescriptor>> {
+pub struct Provenance<D = Vec<ResourceDescriptor>, E = Value, I = Value> {
     /// What went in.
-    pub build_definition: BuildDefinition<D>,
+    pub build_definition: BuildDefinition<D, E, I>,
     /// This one execution.
     pub run_details: RunDetails,
 }
@@ -20,13 +21,13 @@ pub struct Provenance<D = Vec<ResourceDescriptor>> {
 /// What went in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BuildDefinition<D = Vec<ResourceDescriptor>> {
+pub struct BuildDefinition<D = Vec<ResourceDescriptor>, E = Value, I = Value> {
     /// How to read the rest: a URI with documentation.
     pub build_type: String,
     /// Everything under the control of whoever started it, complete.
-    pub external_parameters: serde_json::Value,
+    pub external_parameters: E,
     /// What the builder decided.
-    pub internal_parameters: serde_json::Value,
+    pub internal_parameters: I,
     /// What was used, by digest.
     pub resolved_dependencies: D,
 }
@@ -85,7 +86,7 @@ pub struct ResourceDescriptor {
     pub content: Option<String>,
     /// Anything else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, serde_json::Value>,
+    pub annotations: BTreeMap<String, Value>,
 }
 
 impl ResourceDescriptor {
@@ -113,13 +114,13 @@ impl ResourceDescriptor {
     }
 
     /// What [`ResourceDescriptor::json`] put in.
-    pub(crate) fn decode_json(&self) -> Option<serde_json::Value> {
+    pub(crate) fn decode_json(&self) -> Option<Value> {
         use base64::Engine as _;
         let bytes = base64::engine::general_purpose::STANDARD.decode(self.content.as_ref()?).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
-    pub(crate) fn annotation(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    pub(crate) fn annotation(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.annotations.insert(name.to_owned(), value.into());
         self
     }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::iter;
 
-use cofferdam_registry::{Digest, Statement, Subject};
+use cofferdam_manifest::Value;
+use cofferdam_registry::{Digest, Statement, Subject, TrustDecision};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -14,9 +15,10 @@ use super::slsa::{
 };
 use super::{contacts, tekton};
 use crate::event::{
-    Contacts, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunStart, Source, TaskEnd, TaskStart,
+    Contacts, Grants, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunStart, Source, TaskEnd,
+    TaskFailure, TaskStart,
 };
-use crate::model::{RunId, Status};
+use crate::model::{EffectiveLimits, Overrides, RunId, Status, TaskRunReason};
 
 /// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
 pub const TASK_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/task-run/v1";
@@ -25,6 +27,8 @@ pub const PIPELINE_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/pipeline-r
 /// The `builder.id` of a run on somebody's own machine, which SLSA does not
 /// count as hosted.
 pub const LOCAL_BUILDER: &str = "https://cofferdam.dev/builder/local@v1";
+/// What keeps tasks apart.
+const ISOLATION: &str = "wasm-component";
 /// What the name of a byproduct about the files that were opened begins with.
 pub(super) const INPUT_READS: &str = "inputReads/";
 
@@ -54,9 +58,45 @@ pub struct TaskFacts<'a> {
     pub contacts: &'a Contacts,
 }
 
+/// What a TaskRun was started with. Like [`Settings`] written field by field, in
+/// this order: there is one for each task of a run, and a tree of JSON values
+/// costs more than its signature.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started<'a> {
+    pipeline_run: &'a RunId,
+    pipeline_task: &'a str,
+    params: &'a BTreeMap<String, Value>,
+    overrides: &'a Overrides,
+}
+
+/// What the host decided about a TaskRun.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings<'a> {
+    task: Component<'a>,
+    trust: &'a TrustDecision,
+    attempt: u32,
+    grants: &'a Grants,
+    limits: EffectiveLimits,
+    hermetic: bool,
+    source_date_epoch: i64,
+    isolation: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Component<'a> {
+    name: &'a str,
+    version: &'a str,
+    component: Digest,
+}
+
+/// The provenance of one TaskRun.
+pub type TaskProvenance<'a> = Provenance<Vec<ResourceDescriptor>, Started<'a>, Settings<'a>>;
+
 /// The Statement about one TaskRun.
 #[must_use]
-pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Provenance> {
+pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<TaskProvenance<'a>> {
     let TaskFacts { start, end, .. } = task;
     let identity = &start.identity;
     let mut dependencies = vec![task_dependency("task", start)];
@@ -76,22 +116,26 @@ pub fn task_statement(run: RunFacts<'_>, task: TaskFacts<'_>) -> Statement<Prove
     let provenance = Provenance {
         build_definition: BuildDefinition {
             build_type: TASK_RUN_TYPE.to_owned(),
-            external_parameters: json!({
-                "pipelineRun": run.id,
-                "pipelineTask": start.task,
-                "params": start.params,
-                "overrides": run.start.overrides,
-            }),
-            internal_parameters: json!({
-                "task": { "name": identity.name, "version": identity.version, "component": identity.component },
-                "trust": identity.trust,
-                "attempt": start.attempt,
-                "grants": start.grants,
-                "limits": start.limits,
-                "hermetic": start.grants.hermetic(),
-                "sourceDateEpoch": run.start.source_date_epoch,
-                "isolation": "wasm-component",
-            }),
+            external_parameters: Started {
+                pipeline_run: run.id,
+                pipeline_task: &start.task,
+                params: &start.params,
+                overrides: &run.start.overrides,
+            },
+            internal_parameters: Settings {
+                task: Component {
+                    name: &identity.name,
+                    version: &identity.version,
+                    component: identity.component,
+                },
+                trust: &identity.trust,
+                attempt: start.attempt,
+                grants: &start.grants,
+                limits: start.limits,
+                hermetic: start.grants.hermetic(),
+                source_date_epoch: run.start.source_date_epoch,
+                isolation: ISOLATION,
+            },
             resolved_dependencies: dependencies,
         },
         run_details: RunDetails {
@@ -165,7 +209,7 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
                 "hermetic": hermetic,
                 "untrustedTasks": untrusted,
                 "sourceDateEpoch": start.source_date_epoch,
-                "isolation": "wasm-component",
+                "isolation": ISOLATION,
             }),
             resolved_dependencies: RunDependencies(record),
         },
@@ -210,8 +254,16 @@ impl RunRecord {
     }
 }
 
-fn outcome(end: &TaskEnd) -> serde_json::Value {
-    json!({ "reason": end.reason, "message": end.message, "failure": end.failure })
+/// How a TaskRun ended.
+#[derive(Serialize)]
+struct TaskOutcome<'a> {
+    reason: TaskRunReason,
+    message: &'a Option<String>,
+    failure: &'a Option<TaskFailure>,
+}
+
+fn outcome(end: &TaskEnd) -> TaskOutcome<'_> {
+    TaskOutcome { reason: end.reason, message: &end.message, failure: &end.failure }
 }
 
 /// A task's outputs; for one without, the record of its outcome.
@@ -220,16 +272,21 @@ pub(super) fn task_subjects(run: &RunId, end: &TaskEnd) -> Vec<Subject> {
     if !subjects.is_empty() {
         return subjects;
     }
-    let results = end.results.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    vec![Subject::new(format!("{run}/{}", end.task), outcome_digest(&outcome(end), &results))]
+    vec![Subject::new(format!("{run}/{}", end.task), outcome_digest(&outcome(end), &end.results))]
 }
 
 /// The digest of a TaskRun that made no artifacts: of its outcome and results.
-pub(super) fn outcome_digest(
-    outcome: &serde_json::Value,
-    results: &BTreeMap<String, serde_json::Value>,
+pub(super) fn outcome_digest<V: Serialize>(
+    outcome: &impl Serialize,
+    results: &BTreeMap<String, V>,
 ) -> Digest {
-    Digest::of(json!({ "outcome": outcome, "results": results }).to_string().as_bytes())
+    #[derive(Serialize)]
+    struct Ended<'a, O, V> {
+        outcome: &'a O,
+        results: &'a BTreeMap<String, V>,
+    }
+    // Strings, numbers and maps with string keys always serialise.
+    Digest::of(&serde_json::to_vec(&Ended { outcome, results }).unwrap_or_default())
 }
 
 fn output_subjects(end: &TaskEnd) -> impl Iterator<Item = Subject> {

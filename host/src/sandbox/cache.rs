@@ -47,6 +47,12 @@ impl CodeCache {
         self.key.mac([self.compatibility.as_bytes(), digest.as_bytes(), code])
     }
 
+    /// Whether there is a compiled form of a component. It may turn out not to
+    /// be sound.
+    pub(crate) fn has(&self, digest: Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
     /// The compiled form of a component, if a sound one is there.
     pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<Compiled> {
         let path = self.path(digest);

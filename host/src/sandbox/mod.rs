@@ -199,6 +199,18 @@ impl Sandbox {
         Ok(Self { engine, linker, network, cache, prepared: Mutex::default(), ticking, handles })
     }
 
+    /// Compiles a component, unless that was done before. One whose outcome is
+    /// known is not even loaded.
+    ///
+    /// # Errors
+    /// As [`Sandbox::prepare`].
+    pub fn compile(&self, component: &Component) -> Result<(), SandboxError> {
+        match &self.cache {
+            Some(cache) if cache.has(component.digest) => Ok(()),
+            Some(_) | None => self.prepare(component).map(|_| ()),
+        }
+    }
+
     /// Compiles a component, or finds it compiled, and links it.
     ///
     /// # Errors
@@ -206,21 +218,17 @@ impl Sandbox {
     /// has other types than the contract.
     pub fn prepare(&self, component: &Component) -> Result<Prepared, SandboxError> {
         let digest = component.digest;
-        if let Some(found) = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(&digest) {
+        // Until it is there: several tasks may wait for the same.
+        let mut known = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&digest) {
             return Ok(found.clone());
         }
         let refuse = |why| SandboxError::Unfit { name: component.manifest.metadata.name.to_string(), why };
         let unfit = |error: wasmtime::Error| refuse(format!("{error:#}"));
         let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
-        let compiled = match cached {
-            Some(compiled) => compiled,
-            None => {
-                let compiled = compile(&self.engine, &component.bytes, MAX_COMPILE).map_err(refuse)?;
-                if let Some(cache) = &self.cache {
-                    cache.save(digest, &compiled);
-                }
-                compiled
-            }
+        let (compiled, fresh) = match cached {
+            Some(compiled) => (compiled, false),
+            None => (compile(&self.engine, &component.bytes, MAX_COMPILE).map_err(refuse)?, true),
         };
         let http = component.imports.iter().any(|import| Import::of(import) == Import::Network);
         let tcp = component.imports.iter().any(|import| Import::of(import) == Import::Sockets);
@@ -235,8 +243,12 @@ impl Sandbox {
             self.linker.instantiate_pre(&compiled)
         };
         let pre = linked.and_then(bindings::TaskPre::new).map_err(unfit)?;
+        // What is kept is not only compiled but fit.
+        if let Some(cache) = self.cache.as_ref().filter(|_| fresh) {
+            cache.save(digest, &compiled);
+        }
         let prepared = Prepared { pre: Arc::new(pre), reaches_out };
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, prepared.clone());
+        known.insert(digest, prepared.clone());
         Ok(prepared)
     }
 

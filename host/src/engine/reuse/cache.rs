@@ -15,11 +15,12 @@ use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 use hmac::Mac;
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::basis::Parts;
-use crate::event::InputReads;
+use crate::event::{InputReads, hold, let_go};
 use crate::model::RunId;
 use crate::store::{CacheKey, Tree};
 
@@ -28,7 +29,7 @@ const PURPOSE: &[u8] = b"cofferdam taskrun row 1\n";
 /// Of more rows the oldest go.
 const MAX_ROWS: i64 = 200_000;
 /// The format of the file; one of another format is begun anew.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 const SCHEMA: &str = "
 DROP TABLE IF EXISTS taskrun;
 DROP TABLE IF EXISTS latest;
@@ -40,11 +41,11 @@ CREATE TABLE taskrun (
     UNIQUE (key, epoch)
 );
 CREATE TABLE latest (
-    pipeline TEXT NOT NULL, task TEXT NOT NULL, epoch TEXT NOT NULL,
+    pipeline TEXT NOT NULL, task TEXT NOT NULL, key BLOB NOT NULL, epoch TEXT NOT NULL,
     parts TEXT NOT NULL, lack TEXT NOT NULL,
     PRIMARY KEY (pipeline, task)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// What a TaskRun made: payload and trees, as its end tells them.
@@ -73,6 +74,7 @@ pub(super) struct Row {
 pub(super) struct Latest {
     pub(super) pipeline: String,
     pub(super) task: String,
+    pub(super) key: Digest,
     pub(super) epoch: Option<i64>,
     pub(super) parts: Parts,
     /// Why its outcome was not kept, where it was not.
@@ -99,13 +101,15 @@ pub struct TaskRunCache {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // What is in the log stays there until it is long: closing costs nothing.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Losing the newest rows in a power cut costs time, and never the truth.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let format = |connection: &Connection| -> rusqlite::Result<i64> {
         connection.query_row("PRAGMA user_version", [], |row| row.get(0))
     };
     if format(&connection)? != FORMAT {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have been first.
         if format(&transaction)? != FORMAT {
@@ -151,6 +155,7 @@ impl TaskRunCache {
     pub(super) fn find(&self, key: Digest, epoch: i64) -> Found {
         let query = || -> rusqlite::Result<Option<Stored>> {
             let connection = self.lock();
+            hold(&connection);
             // At most two; sorted by the database, they would cost more than to find.
             let sql = "SELECT epoch, at, run, task, attestation, made, mac, number FROM taskrun
                        WHERE key = ?1 AND epoch IN ('', ?2)";
@@ -180,18 +185,34 @@ impl TaskRunCache {
     /// The last TaskRun of a name.
     pub(super) fn latest(&self, pipeline: &str, task: &str) -> Option<Latest> {
         let connection = self.lock();
-        let sql = "SELECT epoch, parts, lack FROM latest WHERE pipeline = ?1 AND task = ?2";
+        let sql = "SELECT key, epoch, parts, lack FROM latest WHERE pipeline = ?1 AND task = ?2";
         let mut statement = connection.prepare_cached(sql).ok()?;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let (epoch, parts, lack): (String, String, String) =
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let (key, epoch, parts, lack): ([u8; 32], String, String, String) =
             statement.query_row(params![pipeline, task], row).ok()?;
         Some(Latest {
             pipeline: pipeline.to_owned(),
             task: task.to_owned(),
+            key: Digest::from_bytes(key),
             epoch: epoch.parse().ok(),
             parts: serde_json::from_str(&parts).ok()?,
             lack,
         })
+    }
+
+    /// The key of the last TaskRun of a name, if its outcome was kept.
+    pub(super) fn latest_key(&self, pipeline: &str, task: &str) -> Option<Digest> {
+        let connection = self.lock();
+        hold(&connection);
+        let sql = "SELECT key FROM latest WHERE pipeline = ?1 AND task = ?2 AND lack = ''";
+        let mut statement = connection.prepare_cached(sql).ok()?;
+        let key = statement.query_row(params![pipeline, task], |row| row.get(0)).ok()?;
+        Some(Digest::from_bytes(key))
+    }
+
+    /// Ends what the first [`TaskRunCache::find`] began: to read from one state.
+    pub(super) fn let_go(&self) {
+        let_go(&self.lock());
     }
 
     /// Keeps outcomes, once `durable` says that what they name is on disk. A
@@ -217,6 +238,7 @@ impl TaskRunCache {
         durable: impl FnOnce() -> bool,
     ) -> rusqlite::Result<()> {
         let mut connection = self.lock();
+        let_go(&connection);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let sql = "INSERT OR REPLACE INTO taskrun (key, epoch, at, run, task, attestation, made, mac)
@@ -228,14 +250,15 @@ impl TaskRunCache {
                 let Stored { epoch, at, run, task, attestation, made, mac } = stored;
                 statement.execute(params![key, epoch, at, run, task, attestation, made, mac])?;
             }
-            let sql = "INSERT OR REPLACE INTO latest (pipeline, task, epoch, parts, lack)
-                       VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql = "INSERT OR REPLACE INTO latest (pipeline, task, key, epoch, parts, lack)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let mut statement = transaction.prepare_cached(sql)?;
             for last in latest {
                 // Strings and digests always serialise.
                 let parts = serde_json::to_string(&last.parts).unwrap_or_default();
                 let epoch = written(last.epoch);
-                statement.execute(params![last.pipeline, last.task, epoch, parts, last.lack])?;
+                let key = last.key.as_bytes().as_slice();
+                statement.execute(params![last.pipeline, last.task, key, epoch, parts, last.lack])?;
             }
             let sql = "DELETE FROM taskrun WHERE number <= (SELECT max(number) FROM taskrun) - ?1";
             transaction.execute(sql, params![MAX_ROWS])?;

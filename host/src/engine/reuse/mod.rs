@@ -10,7 +10,7 @@ mod cache;
 mod finding;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
@@ -72,7 +72,7 @@ impl Finished {
 
 /// Says whether what is signed of a TaskRun tells the outcome that is to be
 /// taken, for one that would be given the same.
-pub type Vouched = Box<dyn Fn(&TaskStart, &TaskEnd, &Reuse) -> bool + Send + Sync>;
+pub type Vouched = Box<dyn Fn(&Journal, (&TaskStart, &TaskEnd), &Reuse) -> bool + Send + Sync>;
 
 impl std::fmt::Debug for Reuses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -109,8 +109,11 @@ struct Fresh {
 #[derive(Debug)]
 struct Noted {
     start: Shared<TaskStart>,
+    key: Digest,
     epoch: Option<i64>,
     lack: String,
+    /// Whether its outcome was taken from the cache.
+    hit: bool,
 }
 
 /// How the cache is used.
@@ -186,9 +189,18 @@ impl Reuses {
 
     /// The outcome that a TaskRun need not be run for.
     pub(super) fn find(&self, started: &Event, start: &Shared<TaskStart>, store: &Store) -> Option<Taken> {
+        let found = self.found(started, start, store);
+        if found.is_none() {
+            // It runs, for whatever time that takes.
+            self.let_go();
+        }
+        found
+    }
+
+    fn found(&self, started: &Event, start: &Shared<TaskStart>, store: &Store) -> Option<Taken> {
         if let Some(done) = self.finished.get(&start.task)
             && same(&done.start, start)
-            && (self.vouched)(start, &done.end, &done.origin)
+            && (self.vouched)(&self.journal(), (start, &done.end), &done.origin)
         {
             let TaskEnd { results, outputs, reads, .. } = &*done.end;
             let made = Made { results: results.clone(), outputs: outputs.clone(), reads: reads.clone() };
@@ -207,10 +219,23 @@ impl Reuses {
             let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
             findings.insert(start.task.clone(), finding);
         }
-        if taken.is_some() {
-            self.note_latest(start, None, String::new());
+        if let Some(taken) = &taken {
+            let (start, key) = (Shared::clone(start), taken.reuse.key);
+            self.note_latest(Noted { start, key, epoch: None, lack: String::new(), hit: true });
         }
         taken
+    }
+
+    /// Stops holding on to the state that was found: nothing is looked for now.
+    pub(super) fn let_go(&self) {
+        if let Some(cache) = &self.cache {
+            cache.let_go();
+        }
+        self.journal().let_go();
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look_up(
@@ -270,11 +295,12 @@ impl Reuses {
     fn sound(&self, made: Made, reuse: Reuse, store: &Store) -> Result<Taken, String> {
         let Reuse { run, task, attestation, .. } = &reuse;
         let bundle = {
-            let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            journal.bundle(run, Some(task), self.predicate_type).map_err(|error| error.to_string())?
+            let journal = self.journal();
+            journal.hold();
+            journal.bundle_digest(run, task, self.predicate_type).map_err(|error| error.to_string())?
         };
         let bundle = bundle.ok_or_else(|| format!("the attestation of {task} of {run} is gone"))?;
-        if Digest::of(&bundle) != *attestation {
+        if bundle != *attestation {
             return Err(format!("the attestation of {task} of {run} was changed"));
         }
         for (name, tree) in &made.outputs {
@@ -303,23 +329,22 @@ impl Reuses {
             return;
         }
         let epoch = saw_time.then_some(self.epoch);
-        let lack = lack(end);
+        let (lack, key) = (lack(end), key(start, &self.platform));
         if lack.is_empty() {
             let TaskEnd { results, outputs, reads, .. } = &**end;
             let made = Made { results: results.clone(), outputs: outputs.clone(), reads: reads.clone() };
-            let (key, task) = (key(start, &self.platform), start.task.clone());
-            let (at, run) = (finished.at, finished.run.clone());
+            let (at, run, task) = (finished.at, finished.run.clone(), start.task.clone());
             let row = Row { key, epoch, at, run, task, attestation, made };
             self.fresh().rows.insert((key, epoch), row);
         }
-        self.note_latest(start, epoch, lack);
+        self.note_latest(Noted { start: Shared::clone(start), key, epoch, lack, hit: false });
     }
 
-    fn note_latest(&self, start: &Shared<TaskStart>, epoch: Option<i64>, lack: String) {
-        self.fresh().noted.push(Noted { start: Shared::clone(start), epoch, lack });
+    fn note_latest(&self, noted: Noted) {
+        self.fresh().noted.push(noted);
     }
 
-    fn fresh(&self) -> std::sync::MutexGuard<'_, Fresh> {
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -328,10 +353,14 @@ impl Reuses {
     /// done before.
     pub fn keep(&self, durable: impl FnOnce() -> bool) {
         let Some(cache) = &self.cache else { return };
-        let Fresh { rows, noted } = std::mem::take(&mut *self.fresh());
-        let latest = |Noted { start, epoch, lack }: Noted| Latest {
+        let Fresh { rows, mut noted } = std::mem::take(&mut *self.fresh());
+        // Most often the last one was given the same, and that is noted.
+        let is_noted = |noted: &Noted| cache.latest_key(&self.pipeline, &noted.start.task) == Some(noted.key);
+        noted.retain(|noted| !noted.hit || !is_noted(noted));
+        let latest = |Noted { start, key, epoch, lack, .. }: Noted| Latest {
             pipeline: self.pipeline.clone(),
             task: start.task.clone(),
+            key,
             epoch,
             parts: Parts::of(&start, &self.platform),
             lack,
