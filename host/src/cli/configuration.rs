@@ -23,6 +23,14 @@ const MAX_CONFIGURATION: u64 = 1 << 20;
 pub(crate) struct Configuration {
     limits: Limits,
     network: NetworkTable,
+    registry: RegistryTable,
+}
+
+/// How registries are reached.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct RegistryTable {
+    plain_http: Vec<String>,
 }
 
 /// How this machine reaches others.
@@ -85,6 +93,11 @@ impl Configuration {
             retries: self.network.retries.unwrap_or(default.retries).min(10),
             ..default
         }
+    }
+
+    /// Registries that are spoken to without TLS, beside those of this machine.
+    pub(crate) fn plain_http(&self) -> Vec<String> {
+        self.registry.plain_http.clone()
     }
 
     /// The most that any task may use.
