@@ -45,6 +45,8 @@ mod parsers;
 mod reads;
 mod rebuild;
 mod registry_attacks;
+mod registry_faults;
+mod registry_http;
 mod resume;
 mod robustness;
 mod runs;
