@@ -17,7 +17,9 @@ use super::{credentials, interrupt};
 use crate::engine::{
     self, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, TaskRunCache,
 };
-use crate::event::{Builder, Fact, Journal, Origin, Recorder, Reuse, RunRecord, RunStart, Source, TaskEnd, TaskStart};
+use crate::event::{
+    Builder, Fact, Journal, Origin, Recorder, Reuse, RunRecord, RunStart, Source, TaskEnd, TaskStart,
+};
 use crate::model::RunId;
 use crate::network::Network;
 use crate::plan::{Draft, Plan};

@@ -20,8 +20,8 @@ pub use fact::{
     AfterFailure, Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart, Origin,
     Reuse, ReusedBy, RunStart, RunningFinally, Source, TaskEnd, TaskFailure, TaskIdentity, TaskStart, Usage,
 };
-pub(crate) use journal::{hold, let_go};
 pub use journal::{Journal, JournalError};
+pub(crate) use journal::{hold, let_go};
 pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};

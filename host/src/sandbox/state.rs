@@ -1,7 +1,6 @@
 //! What the host keeps for one TaskRun while it runs, and what ends it early.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
@@ -13,7 +12,7 @@ use super::http::Http;
 use crate::capability::{FileMeter, FileOverrun, InputFiles, LogMeter, Redactor, Trip};
 use crate::event::Recorder;
 use crate::model::{EffectiveLimits, TaskRunReason};
-use crate::network::Connections;
+use crate::network::{Connections, Open};
 
 /// What an element of a table costs the host, in bytes.
 const TABLE_ELEMENT: usize = size_of::<usize>();
@@ -48,8 +47,8 @@ pub(crate) struct TaskState {
     pub(crate) trip: Trip,
     pub(crate) http: Http,
     pub(crate) connections: Option<Arc<Connections>>,
-    /// Sockets that are connecting, by their number: to which host, where.
-    pub(crate) connecting: HashMap<u32, (String, SocketAddr)>,
+    /// Connections that were begun, by the number of their socket.
+    pub(crate) open: HashMap<u32, Arc<Open>>,
 }
 
 /// Where a TaskRun's lines go.
