@@ -334,6 +334,9 @@ impl Sandbox {
             (None, Ok(Ok(Err(failure)))) => failed(failure),
             (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, handles, job),
         };
+        if let (Some(why), Some(message)) = (trip.why(), &mut exit.message) {
+            *message = format!("{message}: {why}");
+        }
         exit.masked = results::mask(&mut exit, &redactor);
         exit.usage = usage;
         (exit.opened, exit.saw_time) = (opened, saw_time);

@@ -24,6 +24,12 @@ impl Trip {
         Error::msg(reason.as_str())
     }
 
+    /// Notes that the host's own disk failed, in words.
+    pub(crate) fn end_host(&self, why: String) -> Error {
+        self.note_with(TaskRunReason::HostFault, Some(why));
+        Error::msg(TaskRunReason::HostFault.as_str())
+    }
+
     pub(crate) fn end_files(&self, overrun: FileOverrun) -> Error {
         self.end(match overrun {
             FileOverrun::Bytes => TaskRunReason::OutputLimit,
