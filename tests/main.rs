@@ -19,6 +19,7 @@ mod fetch;
 mod gc;
 mod graph;
 mod harness;
+mod host_fault;
 mod hostile;
 mod hostile_files;
 mod hostile_imports;
