@@ -12,6 +12,7 @@ mod architecture;
 mod bad_input;
 mod cache;
 mod completions;
+mod concurrency;
 mod crash;
 mod dev;
 mod docs;

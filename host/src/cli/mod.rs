@@ -23,6 +23,7 @@ mod lint;
 mod lint_files;
 mod log_format;
 mod logs;
+mod machine;
 mod man;
 mod origin;
 mod params;

@@ -33,6 +33,8 @@ impl<'a> Run<'a> {
         given: Given,
     ) -> Result<Option<Outcome>, EngineError> {
         let refusal = refusal(work, &given.params);
+        // Until all is done for it: to seal and to sign takes a processor, too.
+        let _permit = self.engine.admission.enter(work.limits.memory.bytes(), || self.is_stopped(turn))?;
         let start = self.start(turn, work, given);
         if !start.hermetic {
             self.hermetic.store(false, Ordering::Relaxed);
