@@ -36,6 +36,7 @@ mod interruption;
 mod language;
 mod language_errors;
 mod language_nested;
+mod large_results;
 mod limits;
 mod lint;
 mod log_formats;

@@ -6,6 +6,7 @@ mod combine;
 mod ending;
 mod flow;
 mod graph;
+mod results;
 mod reuse;
 mod schedule;
 mod task;
@@ -142,7 +143,7 @@ impl Engine<'_> {
         let identity =
             RunIdentity { name: self.recorder.run().as_str().to_owned(), uid: self.uid.to_owned() };
         let tree = source.map(|source| source.tree);
-        let around = (&identity, tree);
+        let around = (&identity, tree, self.store);
         let root =
             FlowRun::new(&plan.flow, String::new(), None, plan.params.clone(), BTreeMap::new(), around);
         let deadlines = deadlines(&plan.flow, Instant::now());

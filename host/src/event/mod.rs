@@ -18,10 +18,11 @@ use crate::model::RunId;
 pub use contact::{Connection, Contacts, Denial, Exchange, Transfer};
 pub use fact::{
     AfterFailure, Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart, Origin,
-    Reuse, ReusedBy, RunStart, RunningFinally, Source, TaskEnd, TaskFailure, TaskIdentity, TaskStart, Usage,
+    Reuse, ReusedBy, RunStart, RunningFinally, Source, StoredResult, TaskEnd, TaskFailure, TaskIdentity,
+    TaskStart, Usage,
 };
-pub(crate) use journal::{hold, let_go};
 pub use journal::{Journal, JournalError};
+pub(crate) use journal::{hold, let_go};
 pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};

@@ -77,7 +77,8 @@ impl JournalWriter {
         // SQLite's own files stand beside what a link leads to.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let connection = connect(path)?;
-        let settings = [("synchronous", "NORMAL".to_owned()), ("wal_autocheckpoint", MAX_LOG_PAGES.to_string())];
+        let settings =
+            [("synchronous", "NORMAL".to_owned()), ("wal_autocheckpoint", MAX_LOG_PAGES.to_string())];
         for (name, value) in settings {
             connection.pragma_update(None, name, value).map_err(failed("open", path))?;
         }

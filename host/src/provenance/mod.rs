@@ -27,8 +27,8 @@ pub use rebuild::{Comparison, Difference, Different, TEST_RESULT_TYPE, TestResul
 pub use reused::reused;
 pub use slsa::{PREDICATE_TYPE, Provenance, ResourceDescriptor};
 pub use statement::{
-    LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, TaskProvenance, run_statement,
-    task_statement,
+    LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, TaskProvenance,
+    run_statement, task_statement,
 };
 pub use verify::{Check, Report, verify_bundle, verify_run};
 
