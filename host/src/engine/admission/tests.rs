@@ -1,3 +1,5 @@
+//! Several processes that share processors and memory: who goes first, who waits, and what a dead one leaves.
+
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
