@@ -55,3 +55,4 @@ mod secrets;
 mod source;
 mod story;
 mod tampering;
+mod task_list;

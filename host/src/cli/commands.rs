@@ -395,6 +395,8 @@ pub(crate) struct SetupArgs {
 pub(crate) enum TaskCommand {
     /// Make a task from a Rust crate or a ready component.
     Build(TaskBuildArgs),
+    /// List the tasks of a registry, and whether they are trusted.
+    List(TaskListArgs),
     /// Show a task's contract, imports, size, digest and signatures.
     Inspect(TaskInspectArgs),
     /// Show what a version of a task asks for that another does not.
@@ -416,6 +418,14 @@ pub(crate) struct TaskBuildArgs {
     /// Where to write the task; left out, NAME.wasm in the current directory.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task list\n  cofferdam task list oci:vendor/registry")]
+pub(crate) struct TaskListArgs {
+    /// A layout; left out, the embedded registry.
+    #[arg(value_name = "oci:PATH")]
+    pub(crate) layout: Option<String>,
 }
 
 #[derive(Debug, Args)]
