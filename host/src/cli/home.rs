@@ -129,6 +129,11 @@ impl Home {
         self.data.join("work")
     }
 
+    /// Where runs under way say what they use of the machine.
+    pub(crate) fn admission(&self) -> PathBuf {
+        self.data.join("admission")
+    }
+
     /// The user's secrets.
     pub(crate) fn secrets(&self) -> Result<SecretStore, Failure> {
         const VARIABLE: &str = "COFFERDAM_SECRET_STORE";

@@ -26,6 +26,7 @@ mod log_format;
 mod login;
 mod logins;
 mod logs;
+mod machine;
 mod man;
 mod origin;
 mod params;
@@ -47,6 +48,7 @@ mod source;
 mod task_build;
 mod task_diff;
 mod task_inspect;
+mod task_list;
 mod task_publish;
 mod verify;
 mod watch;
@@ -137,6 +139,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Logout(args) => login::logout(&args, &Home::open()?, printer),
         Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
+        Command::Task(TaskCommand::List(args)) => task_list::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Diff(args)) => task_diff::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::open()?, printer),

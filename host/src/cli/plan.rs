@@ -11,16 +11,32 @@ use super::{exit, origin, params, registries};
 use crate::model::{MAX_PIPELINE, Overrides};
 use crate::plan::{
     Draft, Pinning, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver, RegistryResolver,
-    ResolveError,
+    ResolveError, TaskWork,
 };
 use crate::report::{PlanView, plan_text};
+use crate::secret::Listed;
 use crate::store::Store;
 
 pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let (plan, _) = build(&args.pipeline, home)?;
-    let view = PlanView::new(&plan);
+    let view = PlanView::new(&plan, &secrets(&plan, home)?);
     printer.result(&view, |palette| plan_text(&view, palette));
     Ok(exit::OK)
+}
+
+/// The secrets that are set, by name, with the hosts they are bound to. Nothing
+/// is unlocked, and no list is read for a plan that asks for none.
+fn secrets(plan: &Plan, home: &Home) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let asks = |work: &TaskWork| {
+        let mut rules = work.component.manifest.spec.capabilities.network.iter();
+        rules.any(|rule| rule.secret.is_some())
+    };
+    if !plan.flow.leaves().iter().any(|(_, _, work)| asks(work)) {
+        return Ok(BTreeMap::new());
+    }
+    let listed = home.secrets()?.list()?.into_iter();
+    let hosts = |listed: Listed| listed.hosts.iter().map(ToString::to_string).collect();
+    Ok(listed.map(|(name, listed)| (name.to_string(), hosts(listed))).collect())
 }
 
 /// The text of a pipeline file, and the directory that names in it begin at.
