@@ -66,7 +66,7 @@ fn tags(written: &str, home: &Home, printer: &Printer) -> Result<u8, Failure> {
         let help = "write oci:PATH, HOST/PATH/NAME, or nothing for the tasks of this installation";
         return Err(Failure::usage(format!("`{written}` is no layout, and no task of a registry"), help));
     };
-    let remote = Remote::new(&host, &registries::settings(home)?)?;
+    let remote = registries::wait(Remote::open(&host, &registries::settings(home)?))??;
     let mut tags = registries::wait(remote.tags(&name))??;
     tags.retain(|tag| !tag.starts_with("sha256-"));
     let view = TagsView { reference: format!("{host}/{name}"), tags };
