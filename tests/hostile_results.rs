@@ -18,6 +18,7 @@ fn results_that_the_manifest_does_not_name_or_type_so_are_refused() {
         ("hostile-name", "\\u{1b}[2J"),
         ("no-name", "it returned ``"),
         ("twice", "it returned `digest` twice"),
+        ("many", "which its manifest does not name"),
         ("missing", "it returned no result `list`"),
         ("wrong-type", "its result `list` is not of type array"),
     ] {
@@ -25,14 +26,36 @@ fn results_that_the_manifest_does_not_name_or_type_so_are_refused() {
         ended(&a, "InvalidTaskResults", message);
         assert_eq!(a["results"], json!({}));
     }
-    for claim in ["large", "empty-items", "many"] {
-        let a = attack(&world, "liar", &[("claim", claim)], "");
-        ended(&a, "TaskRunResultLargerThanAllowedLimit", "at most 1048576 are kept");
-        assert_eq!(a["results"], json!({}));
-    }
+    let a = attack(&world, "liar", &[("claim", "large")], "");
+    ended(&a, "TaskRunResultLargerThanAllowedLimit", "at most 67108864 are kept");
+    assert_eq!((&a["results"], &a["storedResults"]), (&json!({}), &Value::Null));
+    // Items count, even if there is nothing in them.
+    let a = attack(&world, "liar", &[("claim", "empty-items")], "");
+    ended(&a, "Succeeded", "");
+    assert_eq!((&a["results"]["list"], &a["storedResults"]["list"]["type"]), (&Value::Null, &json!("array")));
     // Too much even for the way to the host.
     let a = attack(&world, "liar", &[("claim", "larger")], "");
     ended(&a, "TaskTrapped", "too much data");
+}
+
+#[test]
+fn a_failure_is_told_whatever_is_wrong_with_its_results_and_those_are_not_kept() {
+    let world = world();
+    for (claim, message) in [
+        ("undeclared", "its results were not kept: it returned `IMAGE_DIGEST`, which its manifest"),
+        ("twice", "its results were not kept: it returned `digest` twice"),
+        ("wrong-type", "its results were not kept: its result `list` is not of type array"),
+        ("large", "its results were not kept: "),
+    ] {
+        let a = attack(&world, "liar", &[("claim", &format!("failing-{claim}"))], "");
+        ended(&a, "Failed", message);
+        assert_eq!(a["failure"]["reason"], "Liar");
+        assert_eq!(a["results"], json!({}));
+    }
+    let a = attack(&world, "liar", &[("claim", "failing-missing")], "");
+    ended(&a, "Failed", "");
+    assert_eq!(a["results"], json!({ "digest": format!("sha256:{FALSE}") }));
+    assert_eq!(a["outputs"], json!({}));
 }
 
 fn payload(bundle: &str) -> Value {

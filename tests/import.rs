@@ -50,6 +50,46 @@ fn what_was_left_out_is_told_with_its_line_and_the_file_is_written_all_the_same(
 }
 
 #[test]
+fn what_onboarding_to_konflux_gives_becomes_a_pipeline_without_a_warning_that_runs() {
+    let world = World::with(&[Task::Plugin("unicode-check"), Task::Plugin("sbom")]);
+    world.write("src/main.rs", "fn main() {}\n");
+    let schema = world.run(&["schema", "pipeline"]).ok();
+    world.write(".cofferdam/pipeline.schema.json", schema.out);
+    for (file, tasks) in [
+        ("docker-build-push", vec!["sast-unicode-check", "show-sbom"]),
+        ("docker-build-pull-request", vec!["sast-unicode-check", "show-sbom"]),
+        ("docker-build-multi-platform-push", vec!["sast-unicode-check"]),
+    ] {
+        let text = fixture(&format!("{file}.yaml"));
+        world.write(&format!(".tekton/{file}.yaml"), &text);
+        let (from, to) = (format!(".tekton/{file}.yaml"), format!(".cofferdam/{file}.yaml"));
+        let json = world.run(&["import", &from, "--output", &to, "--format", "json"]);
+        assert_eq!(json.status, 1, "{json:?}");
+        let json: Value = serde_json::from_str(&json.out).unwrap();
+        // Every task of the file has a row, and what became of it.
+        let rows = json["tasks"].as_array().unwrap();
+        assert_eq!(rows.len(), text.matches("resolver: bundles").count(), "{file}");
+        for row in rows.iter().filter(|row| row["became"] == "nothing") {
+            let left = json["leftOut"].as_array().unwrap();
+            let name = format!("the task `{}` (", row["task"].as_str().unwrap());
+            let told = left.iter().find(|left| left["what"].as_str().unwrap().starts_with(&name));
+            assert!(told.is_some_and(|told| told["instead"] != ""), "{file}: {name}");
+        }
+        let linted = world.run(&["lint", &to]).ok();
+        assert!(linted.out.contains("0 errors, 0 warnings"), "{linted:?}");
+        world.run(&["plan", &to]).ok();
+        let (status, run) = world.run_json(&[&to, "--source", "src"]);
+        assert_eq!(status, 0, "{run:#}");
+        let names: Vec<&str> =
+            run["tasks"].as_array().unwrap().iter().map(|task| task["task"].as_str().unwrap()).collect();
+        assert_eq!(names, tasks);
+        // `when` on a param is kept: nothing is checked that was not to be.
+        let (status, run) = world.run_json(&[&to, "--source", "src", "--param", "skip-checks=true"]);
+        assert_eq!((status, &run["tasks"][0]["status"]), (0, &"Skipped".into()));
+    }
+}
+
+#[test]
 fn no_file_is_replaced_unasked() {
     let world = World::empty();
     world.write("tekton.yaml", fixture("whole.yaml"));

@@ -4,7 +4,13 @@ use serde_json::Value;
 
 use crate::harness::{Task, World};
 
-const TASKS: &[Task] = &[Task::Test("echo"), Task::Test("fail"), Task::Test("picky"), Task::Test("stamp")];
+const TASKS: &[Task] = &[
+    Task::Test("echo"),
+    Task::Test("fail"),
+    Task::Test("partial"),
+    Task::Test("picky"),
+    Task::Test("stamp"),
+];
 
 /// A row of the language.
 pub(crate) struct Row {
@@ -305,6 +311,85 @@ fn failures_are_tried_again_or_passed_over() {
 ",
             1,
             &[("reason", "ParamArrayIndexingInvalid"), ("d status", "Skipped")],
+        ),
+    ];
+    check(&World::with(TASKS), &rows);
+}
+
+#[test]
+fn a_task_that_fails_hands_back_the_results_it_had_come_to() {
+    let rows = [
+        row(
+            "in finally and in the results of the pipeline; those of the last attempt",
+            "  results: [{ name: kept, value: $(tasks.a.results.found) }, { name: gone, value: $(tasks.a.results.rest) }]
+  tasks:
+    - { name: a, taskRef: { name: partial }, params: [{ name: found, value: 'half $(context.task.retry-count)' }], retries: { max: 1, backoff: 10ms } }
+    - { name: b, taskRef: { name: echo }, runAfter: [a] }
+  finally:
+    - { name: f, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.a.results.found) }] }
+    - { name: g, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.a.results.rest) }] }
+    - { name: h, taskRef: { name: stamp }, inputs: [{ name: source, from: $(tasks.a.outputs.copy) }] }
+",
+            1,
+            &[
+                ("a reason", "Failed"),
+                ("a results.found", "half 1"),
+                ("a results.rest", "null"),
+                ("b status", "Skipped"),
+                ("f results.text", "half 1"),
+                ("g reason", "Results were missing"),
+                ("h reason", "Results were missing"),
+                ("results.kept", "half 1"),
+                ("results.gone", "null"),
+            ],
+        ),
+        row(
+            "with onError: continue in the tasks after it, and of each combination",
+            "  tasks:
+    - { name: a, taskRef: { name: partial }, params: [{ name: found, value: half }], onError: continue }
+    - { name: b, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.a.results.found) }] }
+    - { name: m, taskRef: { name: partial }, matrix: { params: [{ name: found, value: [x, ''] }] }, onError: continue }
+    - { name: c, taskRef: { name: echo }, params: [{ name: list, value: '$(tasks.m.results.found[*])' }, { name: text, value: '$(tasks.m.matrix.rest.length)' }] }
+",
+            0,
+            &[
+                ("b results.text", "half"),
+                ("c results.list", r#"["x",""]"#),
+                ("c results.text", "1"),
+                ("reason", "Succeeded"),
+            ],
+        ),
+        row(
+            "one that it did not come to fails whoever needs it",
+            "  tasks:
+    - { name: a, taskRef: { name: partial }, params: [{ name: found, value: half }], onError: continue }
+    - { name: b, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.a.results.rest) }] }
+",
+            1,
+            &[("reason", "InvalidTaskResultReference"), ("b status", "Skipped")],
+        ),
+        row(
+            "of a nested pipeline that failed the results, and no artifact",
+            "  tasks:
+    - name: inner
+      onError: continue
+      pipelineSpec:
+        results: [{ name: r, value: $(tasks.a.results.found) }]
+        outputs: [{ name: o, from: $(tasks.s.outputs.copy) }]
+        tasks:
+          - { name: s, taskRef: { name: partial }, params: [{ name: found, value: '' }] }
+          - { name: a, taskRef: { name: partial }, params: [{ name: found, value: half }], runAfter: [s] }
+    - { name: b, taskRef: { name: echo }, params: [{ name: text, value: $(tasks.inner.results.r) }] }
+  finally:
+    - { name: f, taskRef: { name: stamp }, inputs: [{ name: source, from: $(tasks.inner.outputs.o) }] }
+",
+            0,
+            &[
+                ("@inner status", "Failed"),
+                ("@inner results.r", "half"),
+                ("b results.text", "half"),
+                ("f reason", "Results were missing"),
+            ],
         ),
     ];
     check(&World::with(TASKS), &rows);

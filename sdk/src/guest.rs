@@ -1,6 +1,6 @@
 //! The component's side of the contract: WIT values to the SDK's and back.
 
-use crate::{Context, Failure, Level, Request, Task, Value};
+use crate::{Bindings, Context, Failure, Level, Request, Task, Value};
 
 #[doc(hidden)]
 #[expect(clippy::too_many_arguments, reason = "generated")]
@@ -46,13 +46,15 @@ pub fn run<T: Task>(request: types::Request) -> Result<types::Outcome, types::Fa
         outputs: mounts(request.outputs),
     };
     match T::call(&context, request) {
-        Ok(bindings) => {
-            let results =
-                bindings.into_iter().map(|(name, value)| types::Binding { name, value: lower(value) });
-            Ok(types::Outcome { results: results.collect() })
+        Ok(results) => Ok(types::Outcome { results: bind(results) }),
+        Err(Failure { reason, message, remedy, results }) => {
+            Err(types::Failure { reason, message, remedy, results: bind(results) })
         }
-        Err(Failure { reason, message, remedy }) => Err(types::Failure { reason, message, remedy }),
     }
+}
+
+fn bind(results: Bindings) -> Vec<types::Binding> {
+    results.into_iter().map(|(name, value)| types::Binding { name, value: lower(value) }).collect()
 }
 
 fn lift(value: types::Value) -> Value {

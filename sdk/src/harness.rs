@@ -119,10 +119,13 @@ impl<T: Task> Harness<T> {
 }
 
 impl Run {
-    /// A result by name, when the task succeeded and gave it.
+    /// A result by name, when the task gave it, whether it succeeded or failed.
     #[must_use]
     pub fn result(&self, name: &str) -> Option<&Value> {
-        let bindings = self.outcome.as_ref().ok()?;
+        let bindings = match &self.outcome {
+            Ok(bindings) => bindings,
+            Err(failure) => &failure.results,
+        };
         bindings.iter().find(|(found, _)| found == name).map(|(_, value)| value)
     }
 

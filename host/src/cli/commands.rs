@@ -12,9 +12,13 @@ use super::dev::DevArgs;
 use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::graph::GraphArgs;
+use super::import::ImportArgs;
 use super::lint::LintArgs;
+use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
+use super::login::{LoginArgs, LogoutArgs};
 use super::since::Since;
+use super::task_list::TaskListArgs;
 use crate::event::LogLevel;
 use crate::model::{Override, SecretHost};
 
@@ -95,6 +99,14 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Make what is missing to run signed tasks: a key, trust in it, the tasks.
     Setup(SetupArgs),
+    /// Pin what the tags of registries stand for, in lock.yaml.
+    Lock(LockArgs),
+    /// Copy what a repository needs of registries into it.
+    Vendor(VendorArgs),
+    /// Log in to a registry.
+    Login(LoginArgs),
+    /// Forget the login for a registry.
+    Logout(LogoutArgs),
     /// Write, look at and publish tasks.
     #[command(subcommand)]
     Task(TaskCommand),
@@ -141,6 +153,9 @@ pub(crate) struct PipelineArgs {
     /// Refuse to run a task that is not trusted.
     #[arg(long)]
     pub(crate) require_trusted: bool,
+    /// Ask no registry what a tag stands for: lock.yaml says it, or it is refused.
+    #[arg(long)]
+    pub(crate) locked: bool,
     /// Grant nothing that sees more than its inputs, to any task.
     #[arg(long)]
     pub(crate) hermetic: bool,
@@ -395,6 +410,8 @@ pub(crate) struct SetupArgs {
 pub(crate) enum TaskCommand {
     /// Make a task from a Rust crate or a ready component.
     Build(TaskBuildArgs),
+    /// List the tasks of a registry, and whether they are trusted.
+    List(TaskListArgs),
     /// Show a task's contract, imports, size, digest and signatures.
     Inspect(TaskInspectArgs),
     /// Show what a version of a task asks for that another does not.
@@ -440,6 +457,7 @@ pub(crate) struct TaskDiffArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
+    cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
     cofferdam task publish sbom.wasm --to oci:vendor/registry")]
 pub(crate) struct TaskPublishArgs {
     /// The task.
@@ -448,8 +466,9 @@ pub(crate) struct TaskPublishArgs {
     /// Sign it with your key.
     #[arg(long)]
     pub(crate) sign: bool,
-    /// A layout, as oci:PATH; left out, the embedded registry.
-    #[arg(long, value_name = "oci:PATH")]
+    /// Below what the task's own name goes: HOST/PATH of a registry, or a layout,
+    /// as oci:PATH; left out, the embedded registry.
+    #[arg(long, value_name = "HOST/PATH|oci:PATH")]
     pub(crate) to: Option<String>,
 }
 
@@ -514,29 +533,6 @@ pub(crate) struct SecretRmArgs {
 
 fn identifier(text: &str) -> Result<Identifier, InvalidName> {
     text.to_owned().try_into()
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam import .tekton/app-push.yaml\n  \
-    cofferdam import .tekton/app-push.yaml --output .cofferdam/build.yaml\n  \
-    cofferdam import pipeline.yaml --task lint=lint:0.1.0 --format json\n\n\
-    Exit status 1 where something was left out; the file is written all the same.")]
-pub(crate) struct ImportArgs {
-    /// A file with a Pipeline or a PipelineRun of tekton.dev/v1 or v1beta1.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Where to write the pipeline; left out, standard output.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Replace the output where it exists.
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Which of several pipelines; left out, the first.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pipeline: Option<String>,
-    /// Take this task of ours for a task of the file; again for more.
-    #[arg(long = "task", value_name = "NAME=REFERENCE")]
-    pub(crate) tasks: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,13 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use cofferdam_manifest::{Limits, Place};
+use cofferdam_manifest::{Limits, Place, Quantity};
 use cofferdam_registry::read_named;
 use serde::Deserialize;
 
 use super::failure::Failure;
+use super::machine;
+use crate::engine::Budget;
 use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_TABLES};
 use crate::network::NetworkSettings;
 
@@ -22,7 +25,24 @@ const MAX_CONFIGURATION: u64 = 1 << 20;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Configuration {
     limits: Limits,
+    machine: MachineTable,
     network: NetworkTable,
+    registry: RegistryTable,
+}
+
+/// How registries are reached.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct RegistryTable {
+    plain_http: Vec<String>,
+}
+
+/// What all tasks on this machine may use together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct MachineTable {
+    processors: Option<NonZeroU32>,
+    memory: Option<Quantity>,
 }
 
 /// How this machine reaches others.
@@ -87,6 +107,17 @@ impl Configuration {
         }
     }
 
+    /// Registries that are spoken to without TLS, beside those of this machine.
+    pub(crate) fn plain_http(&self) -> Vec<String> {
+        self.registry.plain_http.clone()
+    }
+
+    /// What all tasks on this machine may use together.
+    pub(crate) fn budget(&self) -> Budget {
+        let MachineTable { processors, memory } = self.machine;
+        machine::budget(processors.map(NonZeroU32::get), memory.map(Quantity::bytes))
+    }
+
     /// The most that any task may use.
     pub(crate) fn ceiling(&self) -> EffectiveLimits {
         EffectiveLimits::ceiling(&self.limits)
@@ -115,6 +146,12 @@ mod tests {
     }
 
     #[test]
+    fn what_all_tasks_share_can_be_set() {
+        let set = Configuration::parse("c", "[machine]\nprocessors = 3\nmemory = \"2Gi\"\n").unwrap();
+        assert_eq!(set.budget(), Budget { processors: 3, memory: 2 << 30 });
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         for (text, line, part) in [
             ("[limits]\nmemory = \"much\"\n", 2, "much"),
@@ -123,6 +160,8 @@ mod tests {
             ("[limits]\nfiles = -1\n", 2, "-1"),
             ("[limits]\ninstances = 100000\n", 2, "at most"),
             ("[limits]\ncpu = \n", 2, ""),
+            ("[machine]\nprocessors = 0\n", 2, "0"),
+            ("[machine]\nprocesors = 1\n", 2, "procesors"),
         ] {
             let failure = Configuration::parse("c", text).unwrap_err();
             let problem = &failure.problems[0];

@@ -15,7 +15,7 @@ use super::printer::Printer;
 use super::run_directory::RunDirectory;
 use super::{credentials, interrupt};
 use crate::engine::{
-    self, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, TaskRunCache,
+    self, Admission, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, TaskRunCache,
 };
 use crate::event::{
     Builder, Fact, Journal, Origin, Recorder, Reuse, RunRecord, RunStart, Source, TaskEnd, TaskStart,
@@ -89,7 +89,9 @@ pub(crate) fn execute(
     // Whatever can be found wrong is found before the run begins.
     let Order { plan, draft, origin, finished, cache, jobs, quiet, kept: (sandbox, token) } = order;
     let key = home.signing_key()?;
-    let jobs = jobs.unwrap_or_else(processors);
+    let budget = home.configuration()?.budget();
+    let admission = Admission::join(&home.admission(), budget, jobs.unwrap_or(0))?;
+    let jobs = jobs.unwrap_or(budget.processors);
     let credentials = credentials::unlock(&plan, home)?;
     let sandbox = match sandbox {
         Some(sandbox) => sandbox,
@@ -151,6 +153,7 @@ pub(crate) fn execute(
         sandbox: &sandbox,
         store,
         recorder: &recorder,
+        admission: &admission,
         jobs,
         work: work.path(),
         uid: &start.uid,
@@ -165,6 +168,7 @@ pub(crate) fn execute(
     engine.run(&plan, given.source.as_ref(), &attest)?;
     // Large where the run is, and of no use for what follows.
     drop((plan, sandbox));
+    drop(admission);
     more(&attestor)?;
     let file = tempfile::tempfile_in(work.path());
     let file = file.map_err(|error| Failure::io("write to", work.path(), &error))?;
@@ -187,8 +191,9 @@ pub(crate) fn execute(
 
 /// A sandbox for so many tasks at once.
 pub(crate) fn open_sandbox(jobs: Option<u32>, home: &Home) -> Result<Sandbox, Failure> {
-    let network = Network::new(home.configuration()?.network(&home.configuration_directory()));
-    let jobs = jobs.unwrap_or_else(processors);
+    let configuration = home.configuration()?;
+    let network = Network::new(configuration.network(&home.configuration_directory()));
+    let jobs = jobs.unwrap_or(configuration.budget().processors);
     Ok(Sandbox::new(jobs, &home.compiled(), &home.cache_key(), network)?)
 }
 
@@ -221,10 +226,6 @@ fn keep_files(plan: &Plan, store: &Store) -> Result<BTreeMap<String, Digest>, Fa
 
 fn no_events() -> Failure {
     Failure::invalid("bug/no-events", "the run has no events", "report this as a bug")
-}
-
-fn processors() -> u32 {
-    std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok()).unwrap_or(1).min(1024)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Failure> {

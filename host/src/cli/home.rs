@@ -84,6 +84,16 @@ impl Home {
         self.data.join("registry")
     }
 
+    /// What was pulled from registries over HTTP.
+    pub(crate) fn pulled(&self) -> PathBuf {
+        self.data.join("pulled")
+    }
+
+    /// Logins for registries, as docker and podman write theirs.
+    pub(crate) fn logins(&self) -> PathBuf {
+        self.config.join("auth.json")
+    }
+
     pub(crate) fn compiled(&self) -> PathBuf {
         self.cache.join("compiled")
     }
@@ -117,6 +127,11 @@ impl Home {
     /// The directories of runs while they are under way.
     pub(crate) fn work_root(&self) -> PathBuf {
         self.data.join("work")
+    }
+
+    /// Where runs under way say what they use of the machine.
+    pub(crate) fn admission(&self) -> PathBuf {
+        self.data.join("admission")
     }
 
     /// The user's secrets.

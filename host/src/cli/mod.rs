@@ -21,14 +21,19 @@ mod interrupt;
 mod key;
 mod lint;
 mod lint_files;
+mod lock;
 mod log_format;
+mod login;
+mod logins;
 mod logs;
+mod machine;
 mod man;
 mod origin;
 mod params;
 mod plan;
 mod printer;
 mod rebuild;
+mod registries;
 mod resume;
 mod run;
 mod run_directory;
@@ -43,6 +48,7 @@ mod source;
 mod task_build;
 mod task_diff;
 mod task_inspect;
+mod task_list;
 mod task_publish;
 mod verify;
 mod watch;
@@ -127,8 +133,13 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
+        Command::Lock(args) => lock::lock(&args, &Home::open()?, printer),
+        Command::Vendor(args) => lock::vendor(&args, &Home::open()?, printer),
+        Command::Login(args) => login::login(&args, &Home::open()?, printer),
+        Command::Logout(args) => login::logout(&args, &Home::open()?, printer),
         Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
+        Command::Task(TaskCommand::List(args)) => task_list::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Diff(args)) => task_diff::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::open()?, printer),

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use cofferdam_manifest::{Span, Value};
 
-use super::flow::{Asker, FlowRun, Product};
+use super::flow::{Absence, Asker, FlowRun, Product};
 use super::walk::{FlowId, Stop, Tally};
 use super::{EngineError, Run};
 use crate::event::{Fact, NestedEnd, RunningFinally};
-use crate::model::{MAX_RESULT_BYTES, RetryCause, RunReason, Status};
+use crate::model::{MAX_PARAM_BYTES, RetryCause, RunReason, Status};
 
 /// So many tasks are named when there was no time left.
 const SLOWEST: usize = 3;
@@ -57,7 +57,8 @@ impl Run<'_> {
         let (tally, tasks, finally) = self.schedule.standing(id);
         let reason = reason(&tally, tasks, finally);
         let message = self.message(id, &flow, reason, (tally, tasks, finally));
-        let results = handed_back(&flow);
+        let (results, lost) = handed_back(&flow);
+        let message = message + &lost;
         if let Some((around, task, leaf)) = self.parent(id) {
             let status = reason.status();
             let after = match status {
@@ -74,7 +75,8 @@ impl Run<'_> {
             let name = flow.prefix.trim_end_matches('/').to_owned();
             let end = NestedEnd { task: name, reason, message, results: results.clone(), after };
             self.engine.recorder.record(Fact::PipelineFinished(Box::new(end)))?;
-            let wires = flow.plan.outputs.iter();
+            // Artifacts are handed on by what has succeeded alone.
+            let wires = flow.plan.outputs.iter().filter(|_| status == Status::Succeeded);
             let outputs = wires.filter_map(|(name, wire)| Some((name.clone(), flow.artifact(name, wire)?)));
             let product = Product::Pipeline { results, outputs: outputs.collect() };
             let key = self.name_of(leaf).and_then(|(_, key)| key);
@@ -151,13 +153,25 @@ impl Run<'_> {
     }
 }
 
-/// The values a pipeline hands back; one that was not made is left out.
-fn handed_back(flow: &FlowRun<'_>) -> BTreeMap<String, Value> {
+/// The values a pipeline hands back, and in words which of them are too large or
+/// cannot be read. One that was not made is left out without a word.
+fn handed_back(flow: &FlowRun<'_>) -> (BTreeMap<String, Value>, String) {
     let name = flow.prefix.trim_end_matches('/');
     let asker = Asker { task: "", name, retries: 0, attempt: 1 };
-    let left = &mut MAX_RESULT_BYTES.clone();
-    let mut value = |argument| flow.argument(argument, asker, left).ok();
-    flow.plan.results.iter().filter_map(|(name, argument)| Some((name.clone(), value(argument)?))).collect()
+    let left = &mut MAX_PARAM_BYTES.clone();
+    let (mut results, mut lost) = (BTreeMap::new(), String::new());
+    for (name, argument) in &flow.plan.results {
+        match flow.argument(argument, asker, left) {
+            Ok(value) => {
+                results.insert(name.clone(), value);
+            }
+            Err(Absence::Missing(_)) => {}
+            Err(Absence::Wrong(_, why)) => {
+                let _ = write!(lost, "; its result `{name}` is left out: {why}");
+            }
+        }
+    }
+    (results, lost)
 }
 
 fn reason(tally: &Tally, tasks: Option<Stop>, finally: Option<Stop>) -> RunReason {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cofferdam_manifest::{Value, ValueType};
 
 use super::graph::Graph;
+use super::results::{has_result, value_of};
 use super::walk::Leaf;
 use crate::event::{Event, Fact, InputArtifact, TaskEnd};
 use crate::model::{MAX_PARAM_BYTES, RunReason};
@@ -14,7 +15,7 @@ use crate::plan::{
     Argument, CelFailure, Context, Flow, Guard, PlannedTask, Reference, Selector, TaskKey, Template, Wire,
     pick,
 };
-use crate::store::Tree;
+use crate::store::{Store, Tree};
 
 /// One pipeline while it runs.
 pub(super) struct FlowRun<'a> {
@@ -27,6 +28,7 @@ pub(super) struct FlowRun<'a> {
     pub(super) inputs: BTreeMap<String, InputArtifact>,
     pub(super) identity: &'a RunIdentity,
     source: Option<Tree>,
+    store: &'a Store,
     made: Mutex<HashMap<usize, Made>>,
     /// How tasks ended, where `finally` may ask: the status and the reason.
     ended: Mutex<HashMap<usize, (&'static str, String)>>,
@@ -90,10 +92,17 @@ impl From<CelFailure> for Absence {
 }
 
 impl Product {
-    fn result(&self, name: &str) -> Option<&Value> {
+    fn result(&self, name: &str, store: &Store) -> Result<Option<Value>, Absence> {
         match self {
-            Self::Task(event) => end_of(event)?.results.get(name),
-            Self::Pipeline { results, .. } => results.get(name),
+            Self::Task(event) => end_of(event).map_or(Ok(None), |end| value_of(end, name, store)),
+            Self::Pipeline { results, .. } => Ok(results.get(name).cloned()),
+        }
+    }
+
+    fn has_result(&self, name: &str) -> bool {
+        match self {
+            Self::Task(event) => end_of(event).is_some_and(|end| has_result(end, name)),
+            Self::Pipeline { results, .. } => results.contains_key(name),
         }
     }
 
@@ -122,21 +131,21 @@ impl<'a> FlowRun<'a> {
         parent: Option<Leaf>,
         params: BTreeMap<String, Value>,
         inputs: BTreeMap<String, InputArtifact>,
-        around: (&'a RunIdentity, Option<Tree>),
+        around: (&'a RunIdentity, Option<Tree>, &'a Store),
     ) -> Self {
-        let (identity, source) = around;
+        let (identity, source, store) = around;
         let graph = Arc::new(Graph::new(plan));
         let (made, ended) = (Mutex::default(), Mutex::default());
-        Self { plan, graph, prefix, parent, params, inputs, identity, source, made, ended }
+        Self { plan, graph, prefix, parent, params, inputs, identity, source, store, made, ended }
     }
 
     fn made(&self) -> MutexGuard<'_, HashMap<usize, Made>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The source tree, for pipelines in it.
-    pub(super) fn source(&self) -> Option<Tree> {
-        self.source
+    /// What pipelines in it share with it.
+    pub(super) fn around(&self) -> (&'a RunIdentity, Option<Tree>, &'a Store) {
+        (self.identity, self.source, self.store)
     }
 
     /// Notes for how many combinations a task runs.
@@ -190,8 +199,8 @@ impl<'a> FlowRun<'a> {
             Reference::MatrixResultLength(task, result) => {
                 let made = self.made();
                 let found = self.index(task).and_then(|index| made.get(&index));
-                let count = found
-                    .map(|made| made.by_run.values().filter(|(_, p)| p.result(result).is_some()).count());
+                let count =
+                    found.map(|made| made.by_run.values().filter(|(_, p)| p.has_result(result)).count());
                 count
                     .map(|count| Value::Text(count.to_string()))
                     .ok_or_else(|| missing(format!("the task `{task}` did not run")))
@@ -242,16 +251,17 @@ impl<'a> FlowRun<'a> {
         match (&key.key, found.matrix) {
             (None, true) => {
                 // In the order of the combinations, whichever ended first.
-                let texts =
-                    found.by_run.values().filter_map(|(_, product)| match product.result(result)? {
-                        Value::Text(text) => Some(text.clone()),
-                        Value::Texts(_) | Value::Fields(_) => None,
-                    });
-                let texts: Vec<String> = texts.collect();
+                let mut texts = Vec::new();
+                for (_, product) in found.by_run.values() {
+                    if let Some(Value::Text(text)) = product.result(result, self.store)? {
+                        texts.push(text);
+                    }
+                }
                 if texts.is_empty() { Err(absent()) } else { Ok(Value::Texts(texts)) }
             }
             (key, _) => {
-                found.product(key.as_deref()).and_then(|p| p.result(result)).cloned().ok_or_else(absent)
+                let value = found.product(key.as_deref()).map(|product| product.result(result, self.store));
+                value.transpose()?.flatten().ok_or_else(absent)
             }
         }
     }
@@ -399,7 +409,10 @@ fn reason_of(value: &Value, selector: &Selector) -> RunReason {
 fn spend(bytes: usize, left: &mut usize) -> Result<(), Absence> {
     let rest = left.checked_sub(bytes);
     let too_much = || {
-        let why = format!("all params together have more than {MAX_PARAM_BYTES} bytes");
+        let why = format!(
+            "all params together have more than {MAX_PARAM_BYTES} bytes; \
+             what is as large is an output of a task, and an input of the next one"
+        );
         Absence::Wrong(RunReason::InvalidParamValue, why)
     };
     *left = rest.ok_or_else(too_much)?;

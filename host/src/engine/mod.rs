@@ -1,10 +1,12 @@
 //! Walks a plan: runs what is ready on a bounded number of threads, passes
 //! artifacts and results on, stops when a task fails, records everything.
 
+mod admission;
 mod combine;
 mod ending;
 mod flow;
 mod graph;
+mod results;
 mod reuse;
 mod schedule;
 mod task;
@@ -33,6 +35,7 @@ use schedule::Schedule;
 use walk::{Deadlines, FlowId, Node, Wish};
 use work::WorkDirectory;
 
+pub use admission::{Admission, Budget};
 pub use reuse::{CacheFinding, CacheUse, Finished, Platform, Reuses, TaskRunCache, Vouched};
 
 /// Why a run could not go on. A task that fails is no error: it is the outcome.
@@ -58,6 +61,18 @@ pub enum EngineError {
         help("check that the disk has room and the directory is writable")
     )]
     Work {
+        /// The directory.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It could not be told what other runs on this machine use.
+    #[error("cannot share the machine with other runs through {path}: {source}")]
+    #[diagnostic(
+        code("engine/admission"),
+        help("check that the directory is writable and on a file system with locks")
+    )]
+    Admission {
         /// The directory.
         path: String,
         /// What the system said.
@@ -95,6 +110,8 @@ pub struct Engine<'a> {
     pub store: &'a Store,
     /// Records what happens.
     pub recorder: &'a Arc<Recorder>,
+    /// Says which of them may run beside those of other processes.
+    pub admission: &'a Admission,
     /// How many TaskRuns run at once; at least one.
     pub jobs: u32,
     /// A directory of this run alone, on the store's file system.
@@ -126,7 +143,7 @@ impl Engine<'_> {
         let identity =
             RunIdentity { name: self.recorder.run().as_str().to_owned(), uid: self.uid.to_owned() };
         let tree = source.map(|source| source.tree);
-        let around = (&identity, tree);
+        let around = (&identity, tree, self.store);
         let root =
             FlowRun::new(&plan.flow, String::new(), None, plan.params.clone(), BTreeMap::new(), around);
         let deadlines = deadlines(&plan.flow, Instant::now());

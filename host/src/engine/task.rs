@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use cofferdam_manifest::{Manifest, Value};
+use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 
 use super::flow::Product;
+use super::results::{check_results, settle_failed, spill};
 use super::turn::{Given, TaskTurn, causes};
 use super::walk::Outcome;
 use super::work::TaskDirectory;
 use super::{EngineError, Run};
 use crate::capability::cut;
-use crate::event::{AfterFailure, Event, Fact, InputReads, TaskEnd, TaskFailure, TaskStart};
-use crate::model::{MAX_RESULT_BYTES, Shared, Status, TaskRunReason};
+use crate::event::{AfterFailure, Event, Fact, InputReads, StoredResult, TaskEnd, TaskFailure, TaskStart};
+use crate::model::{Shared, Status, TaskRunReason};
 use crate::network::Credential;
 use crate::plan::{Dependency, TaskWork};
 use crate::sandbox::{Exit, Job};
@@ -23,6 +24,14 @@ use crate::store::{SealLimits, StoreError, Tree};
 
 /// Bytes that are kept of each text in which a task accounts for itself.
 const MAX_MESSAGE: usize = 64 << 10;
+
+/// What the host keeps of what a TaskRun made.
+#[derive(Default)]
+struct Kept {
+    outputs: BTreeMap<String, Tree>,
+    reads: BTreeMap<String, InputReads>,
+    stored_results: BTreeMap<String, StoredResult>,
+}
 
 impl<'a> Run<'a> {
     /// Runs a task; gives how it ended, unless it is tried again.
@@ -33,6 +42,8 @@ impl<'a> Run<'a> {
         given: Given,
     ) -> Result<Option<Outcome>, EngineError> {
         let refusal = refusal(work, &given.params);
+        // Until all is done for it: to seal and to sign takes a processor, too.
+        let _permit = self.engine.admission.enter(work.limits.memory.bytes(), || self.is_stopped(turn))?;
         let start = self.start(turn, work, given);
         if !start.hermetic {
             self.hermetic.store(false, Ordering::Relaxed);
@@ -48,8 +59,7 @@ impl<'a> Run<'a> {
         {
             return self.end_reused(turn, taken);
         }
-        let mut outputs = BTreeMap::new();
-        let mut reads = BTreeMap::new();
+        let mut kept = Kept::default();
         let exit = match refusal {
             Some(why) => refuse(TaskRunReason::InvalidParamValue, why),
             None => {
@@ -64,11 +74,11 @@ impl<'a> Run<'a> {
                 let job = self.job(turn, work, start, &directory, seed(start))?;
                 let exit = engine.sandbox.run(&prepared, &job, recorder).await;
                 let exit = explain(exit, job.deadline);
-                reads = self.keep_reads(&exit)?;
-                self.settle(work, exit, &directory, &mut outputs)?
+                kept.reads = self.keep_reads(&exit)?;
+                self.settle(work, exit, &directory, &mut kept)?
             }
         };
-        self.end(turn, &started, exit, (outputs, reads)).map(Some).map(Option::flatten)
+        self.end(turn, &started, exit, kept).map(Some).map(Option::flatten)
     }
 
     /// Whether nothing more may be had in a pipeline, not even what is known.
@@ -85,7 +95,7 @@ impl<'a> Run<'a> {
         let start = self.start(turn, work, given);
         let started = self.engine.recorder.record(Fact::TaskStarted(start.into()))?;
         let exit = refuse(TaskRunReason::InvalidParamValue, why);
-        let outcome = self.end(turn, &started, exit, (BTreeMap::new(), BTreeMap::new()))?;
+        let outcome = self.end(turn, &started, exit, Kept::default())?;
         Ok(outcome.unwrap_or(Outcome::Failed))
     }
 
@@ -113,10 +123,9 @@ impl<'a> Run<'a> {
         turn: &TaskTurn<'_, 'a>,
         started: &Arc<Event>,
         exit: Exit,
-        made: (BTreeMap<String, Tree>, BTreeMap<String, InputReads>),
+        kept: Kept,
     ) -> Result<Option<Outcome>, EngineError> {
-        let succeeded = exit.reason == TaskRunReason::Succeeded;
-        let (outputs, reads) = made;
+        let Kept { outputs, reads, stored_results } = kept;
         let (saw_time, masked) = (exit.saw_time, exit.masked);
         let mut end = TaskEnd {
             task: turn.name.clone(),
@@ -124,8 +133,8 @@ impl<'a> Run<'a> {
             reason: exit.reason,
             message: exit.message.map(bounded),
             failure: exit.failure.map(bounded_failure),
-            // What a task that failed says of its results is worth nothing.
-            results: if succeeded { exit.results } else { BTreeMap::new() },
+            results: exit.results,
+            stored_results,
             outputs,
             reads,
             usage: exit.usage,
@@ -210,14 +219,20 @@ impl<'a> Run<'a> {
         work: &TaskWork,
         exit: Exit,
         directory: &TaskDirectory,
-        outputs: &mut BTreeMap<String, Tree>,
+        kept: &mut Kept,
     ) -> Result<Exit, EngineError> {
+        if exit.reason == TaskRunReason::Failed {
+            let mut exit = settle_failed(work, exit);
+            kept.stored_results = spill(self.engine.store, &mut exit.results)?;
+            return Ok(exit);
+        }
         if exit.reason != TaskRunReason::Succeeded {
             return Ok(exit);
         }
-        if let Err((reason, message)) = check_results(&work.component.manifest, &exit.results) {
+        if let Err((reason, message)) = check_results(work, &exit.results) {
             return Ok(Exit { usage: exit.usage, ..refuse(reason, message) });
         }
+        let outputs = &mut kept.outputs;
         for (name, path) in &directory.outputs {
             match self.engine.store.seal(path, seal_limits(work, name)) {
                 Ok(tree) => {
@@ -239,6 +254,8 @@ impl<'a> Run<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
+        let mut exit = exit;
+        kept.stored_results = spill(self.engine.store, &mut exit.results)?;
         Ok(exit)
     }
 }
@@ -307,34 +324,4 @@ fn seed(start: &TaskStart) -> [u8; 32] {
     let given = (&start.identity.component, &start.params, inputs);
     // Strings, numbers and maps with string keys always serialise.
     *Digest::of(&serde_json::to_vec(&given).unwrap_or_default()).as_bytes()
-}
-
-/// Holds the results a task returned against its manifest.
-pub(super) fn check_results(
-    manifest: &Manifest,
-    results: &BTreeMap<String, Value>,
-) -> Result<(), (TaskRunReason, String)> {
-    let size: usize = results.iter().map(|(name, value)| name.len() + value.bytes()).sum();
-    if size > MAX_RESULT_BYTES {
-        let message = format!("its results have {size} bytes; at most {MAX_RESULT_BYTES} are kept");
-        return Err((TaskRunReason::TaskRunResultLargerThanAllowedLimit, message));
-    }
-    let specs = &manifest.spec.results;
-    let invalid = |message: String| Err((TaskRunReason::InvalidTaskResults, message));
-    for spec in specs {
-        match results.get(spec.name.as_str()) {
-            None => return invalid(format!("it returned no result `{}`", spec.name)),
-            Some(value) if value.value_type() != spec.value_type => {
-                let expected = spec.value_type.as_str();
-                return invalid(format!("its result `{}` is not of type {expected}", spec.name));
-            }
-            Some(_) => {}
-        }
-    }
-    match results.keys().find(|name| !specs.iter().any(|spec| spec.name.as_str() == *name)) {
-        Some(name) => {
-            invalid(format!("it returned `{}`, which its manifest does not name", name.escape_debug()))
-        }
-        None => Ok(()),
-    }
 }

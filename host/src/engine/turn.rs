@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
         let start = NestedStart { task: task.clone(), pipeline, params, tasks: names };
         self.engine.recorder.record(Fact::PipelineStarted(Box::new(start)))?;
         let inputs = given.inputs.into_iter().map(|input| (input.name.clone(), input)).collect();
-        let around = (turn.flow.identity, turn.flow.source());
+        let around = turn.flow.around();
         let flow = FlowRun::new(plan, prefix, Some(turn.leaf), given.params, inputs, around);
         let graph = Arc::clone(&flow.graph);
         let deadlines = deadlines(plan, Instant::now());
@@ -278,7 +278,9 @@ impl<'a> Run<'a> {
             Outcome::Skipped(_) => ("None", reason),
         };
         flow.note_end(leaf.node.task, word, reason);
-        if let Some(product) = product.filter(|_| task.awaited && outcome == Outcome::Succeeded) {
+        // A task that failed has no outputs, but may have come to results.
+        let ended = matches!(outcome, Outcome::Succeeded | Outcome::Ignored | Outcome::Failed);
+        if let Some(product) = product.filter(|_| task.awaited && ended) {
             flow.keep(leaf.node.task, leaf.run, key, product);
         }
         Some(outcome)

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use cofferdam_manifest::{NetworkRule, TcpRule, Value};
+use cofferdam_manifest::{NetworkRule, TcpRule, Value, ValueType};
 use cofferdam_registry::{Digest, TrustDecision};
 use serde::{Deserialize, Serialize};
 
@@ -340,6 +340,9 @@ pub struct TaskEnd {
     /// Its results. Payload, checked against the manifest's types.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, Value>,
+    /// Its results that are too large to be carried along.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stored_results: BTreeMap<String, StoredResult>,
     /// Its outputs, as the host found and sealed them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Tree>,
@@ -355,6 +358,42 @@ pub struct TaskEnd {
     /// The TaskRun that all of this was taken from, where it did not run itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused: Option<Box<Reuse>>,
+}
+
+/// A result that is kept as a blob in the store: its JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredResult {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub value_type: ValueType,
+    /// The digest of the blob.
+    pub digest: Digest,
+    /// How many bytes that has.
+    pub bytes: u64,
+}
+
+impl StoredResult {
+    /// What is known of it, as a value to be compared and shown.
+    #[must_use]
+    pub fn described(&self) -> Value {
+        let fields = [
+            ("type", self.value_type.as_str().to_owned()),
+            ("digest", self.digest.to_string()),
+            ("bytes", self.bytes.to_string()),
+        ];
+        Value::Fields(fields.into_iter().map(|(key, text)| (key.to_owned(), text)).collect())
+    }
+}
+
+impl TaskEnd {
+    /// Every result, to be compared and shown: of one that is kept in the store
+    /// what is known of it.
+    #[must_use]
+    pub fn described_results(&self) -> BTreeMap<String, Value> {
+        let stored = self.stored_results.iter().map(|(name, stored)| (name.clone(), stored.described()));
+        self.results.clone().into_iter().chain(stored).collect()
+    }
 }
 
 /// A TaskRun whose outcome was taken for that of another.

@@ -68,8 +68,14 @@ impl Default for EffectiveLimits {
     }
 }
 
+/// Bytes of one TaskResult that is carried along; a larger one is kept in the
+/// store.
+pub(crate) const MAX_CARRIED_RESULT: usize = 1 << 20;
+/// Bytes of all TaskResults of one TaskRun that are carried along: events and
+/// Statements hold them.
+pub(crate) const MAX_CARRIED_RESULTS: usize = 4 << 20;
 /// Bytes of all TaskResults of one TaskRun together.
-pub(crate) const MAX_RESULT_BYTES: usize = 1 << 20;
+pub(crate) const MAX_RESULT_BYTES: usize = 64 << 20;
 
 /// Bytes of all params of one TaskRun together.
 pub(crate) const MAX_PARAM_BYTES: usize = 4 << 20;

@@ -21,8 +21,8 @@ pub use control::{
 };
 pub use limits::{DEFAULT_LIMITS, EffectiveLimits};
 pub(crate) use limits::{
-    MAX_COMBINATIONS, MAX_INSTANCES, MAX_PARAM_BYTES, MAX_PIPELINE, MAX_PLAN_BYTES, MAX_RESULT_BYTES,
-    MAX_TABLES,
+    MAX_CARRIED_RESULT, MAX_CARRIED_RESULTS, MAX_COMBINATIONS, MAX_INSTANCES, MAX_PARAM_BYTES, MAX_PIPELINE,
+    MAX_PLAN_BYTES, MAX_RESULT_BYTES, MAX_TABLES,
 };
 pub use overrides::{CapabilityKind, InvalidOverride, Override, Overrides};
 pub use pipeline::{

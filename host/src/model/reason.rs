@@ -49,7 +49,7 @@ pub enum TaskRunReason {
     EgressLimit,
     /// It received more bytes over the network than its limit.
     IngressLimit,
-    /// Its results together are larger than one mebibyte.
+    /// Its results together are larger than 64 MiB, or its memory limit.
     TaskRunResultLargerThanAllowedLimit,
     /// Its results are not those of its manifest.
     InvalidTaskResults,

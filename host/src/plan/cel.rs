@@ -346,7 +346,11 @@ impl Walk {
             [root @ ("params" | "tasks" | "context"), ..] => {
                 return Err(format!("`{root}` alone is no value: name what of it"));
             }
-            [root, ..] => return Err(format!("there is no `{root}`: use params, tasks or context")),
+            [root, ..] => {
+                let meant = nearest(root, ["params", "tasks", "context"]);
+                let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+                return Err(format!("there is no `{root}`: use params, tasks or context{meant}"));
+            }
             [] => return Ok(()),
         };
         let text = words.get(..taken).unwrap_or_default().join(".");

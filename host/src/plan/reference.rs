@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use cofferdam_manifest::Value;
+use cofferdam_manifest::{Value, nearest};
 
 /// What stands between `$(` and `)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,11 @@ const CONTEXTS: [(&str, &str, Context); 7] = [
     ("pipelineTask", "retries", Context::Retries),
 ];
 
+/// What a reference can begin with.
+const ROOTS: [&str; 6] = ["params", "tasks", "finally", "inputs", "context", "source"];
+const FORMS: &str = "write params.NAME, tasks.NAME.results.NAME, tasks.NAME.outputs.NAME, \
+                     context.pipelineRun.name or source";
+
 /// Longer references are not read.
 const MAX_STEPS: usize = 16;
 
@@ -110,12 +115,11 @@ impl Reference {
             }
             [Step::Name("tasks"), Step::Name("status")] => Ok(Self::AllStatus),
             [Step::Name("tasks"), Step::Name(task), rest @ ..] => of_task(task, rest),
-            [Step::Name("workspaces"), ..] => {
+            [Step::Name("workspaces" | "workspace"), ..] => {
                 Err("there are no workspaces: pass artifacts with `inputs` and `outputs`".to_owned())
             }
-            _ => Err("write params.NAME, tasks.NAME.results.NAME, tasks.NAME.outputs.NAME, \
-                 context.pipelineRun.name or source"
-                .to_owned()),
+            [Step::Name(root), ..] if !ROOTS.contains(root) => Err(unknown_root(root, text)),
+            _ => Err(FORMS.to_owned()),
         }
     }
 
@@ -149,6 +153,19 @@ impl Reference {
     }
 }
 
+/// What to write for a reference that begins with no known word: all of it, with
+/// the word that was meant.
+fn unknown_root(root: &str, text: &str) -> String {
+    match nearest(root, ROOTS) {
+        Some(meant) => {
+            // Written in brackets and quotes, the word is not at the beginning.
+            let rest = text.strip_prefix(root).unwrap_or_default();
+            format!("there is no `{root}`; did you mean `{meant}{rest}`?")
+        }
+        None => format!("there is no `{root}`: {FORMS}"),
+    }
+}
+
 fn of_task(task: &str, rest: &[Step<'_>]) -> Result<Reference, String> {
     let (key, rest) = match rest {
         [Step::Key(key), rest @ ..] => (Some((*key).to_owned()), rest),
@@ -169,9 +186,17 @@ fn of_task(task: &str, rest: &[Step<'_>]) -> Result<Reference, String> {
         ([Step::Name("matrix"), Step::Name(result), Step::Name("length")], None) => {
             Ok(Reference::MatrixResultLength(task, (*result).to_owned()))
         }
-        _ => Err(format!(
-            "after `tasks.{task}` comes results.NAME, outputs.NAME, status, reason or matrix.length"
-        )),
+        (rest, key) => {
+            const PARTS: [&str; 5] = ["results", "outputs", "status", "reason", "matrix"];
+            let what = match rest {
+                [Step::Name(what), ..] if !PARTS.contains(what) => nearest(what, PARTS),
+                _ => None,
+            };
+            let meant = what.map(|what| format!("; did you mean `{what}`?")).unwrap_or_default();
+            let named = TaskKey { task, key };
+            let forms = "results.NAME, outputs.NAME, status, reason or matrix.length";
+            Err(format!("after `tasks.{named}` comes {forms}{meant}"))
+        }
     }
 }
 
@@ -369,6 +394,27 @@ mod tests {
             "workspaces.w.path",
         ] {
             assert!(Reference::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_nearly_right_is_said_as_it_was_meant() {
+        for (text, meant) in [
+            ("sourse", "there is no `sourse`; did you mean `source`?"),
+            ("task.a.results.r", "did you mean `tasks.a.results.r`?"),
+            ("param.x[*]", "did you mean `params.x[*]`?"),
+            ("parms['x']", "did you mean `params['x']`?"),
+            ("input.x", "did you mean `inputs.x`?"),
+            ("contxt.pipeline.name", "did you mean `context.pipeline.name`?"),
+            ("finaly.f.results.r", "did you mean `finally.f.results.r`?"),
+            ("steps.x", "there is no `steps`: write params.NAME, "),
+            ("tasks.a.result.r", "; did you mean `results`?"),
+            ("tasks.a.output.o", "; did you mean `outputs`?"),
+            ("params", "write params.NAME, "),
+            ("workspace.w.path", "there are no workspaces"),
+        ] {
+            let why = Reference::parse(text).unwrap_err();
+            assert!(why.contains(meant), "{text}: {why}");
         }
     }
 }

@@ -61,7 +61,7 @@ pub enum Different {
         /// The tree now, if it was made.
         after: Option<Tree>,
     },
-    /// A result.
+    /// A result; of one that is kept in the store, type, digest and bytes.
     Result {
         /// The value before.
         before: Option<Value>,
@@ -141,8 +141,8 @@ impl Comparison {
                 self.differs(full, task, what, causes.clone());
             }
         }
-        let empty = BTreeMap::new();
-        for (name, before, after) in pairs(&end.results, now.map_or(&empty, |now| &now.results)) {
+        let now = now.map(TaskEnd::described_results).unwrap_or_default();
+        for (name, before, after) in pairs(&end.described_results(), &now) {
             let full = format!("{task}.results.{name}");
             if before == after {
                 self.same.push(full);

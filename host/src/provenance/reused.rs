@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use cofferdam_registry::{Digest, PublicKey, Statement, verify_statement};
 use serde_json::{Value as Json, json};
 
-use super::statement::{INPUT_READS, input_reads, task_subjects};
+use super::statement::{INPUT_READS, input_reads, signed_results, task_subjects};
 use super::verify::outcome;
 use super::{LOCAL_BUILDER, PREDICATE_TYPE, Provenance, ResourceDescriptor, TASK_RUN_TYPE};
 use crate::event::{Journal, JournalError, Reuse, ReusedBy, TaskEnd, TaskStart};
@@ -70,7 +70,10 @@ fn agrees(
         ("the limits", internal.get("limits") == Some(&json!(start.limits))),
         ("the inputs", signed_inputs(definition.resolved_dependencies.as_slice()) == Some(inputs)),
         ("the outputs", statement.subject == task_subjects(&reuse.run, &own)),
-        ("the results", signed_results(&details.byproducts) == results.collect()),
+        (
+            "the results",
+            signed_results(&details.byproducts) == Some((results.collect(), end.stored_results.clone())),
+        ),
         ("the files it read", signed_reads(&details.byproducts).eq(reads)),
     ] {
         if !same {
@@ -85,13 +88,6 @@ fn agrees(
 fn signed_inputs(dependencies: &[ResourceDescriptor]) -> Option<BTreeMap<String, Digest>> {
     let trees = dependencies.iter().filter(|found| found.annotations.contains_key("from"));
     trees.map(|found| Some((found.name.clone(), Digest::from_hex(found.digest.get("sha256")?)?))).collect()
-}
-
-fn signed_results(byproducts: &[ResourceDescriptor]) -> BTreeMap<String, Json> {
-    let results = byproducts.iter().filter_map(|found| {
-        Some((found.name.strip_prefix("taskRunResults/")?.to_owned(), found.decode_json()?))
-    });
-    results.collect()
 }
 
 fn signed_reads(byproducts: &[ResourceDescriptor]) -> impl Iterator<Item = ResourceDescriptor> {

@@ -15,8 +15,8 @@ use super::slsa::{
 };
 use super::{contacts, tekton};
 use crate::event::{
-    Contacts, Grants, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunStart, Source, TaskEnd,
-    TaskFailure, TaskStart,
+    Contacts, Grants, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunStart, Source, StoredResult,
+    TaskEnd, TaskFailure, TaskStart,
 };
 use crate::model::{EffectiveLimits, Overrides, RunId, Status, TaskRunReason};
 
@@ -31,6 +31,9 @@ pub const LOCAL_BUILDER: &str = "https://cofferdam.dev/builder/local@v1";
 const ISOLATION: &str = "wasm-component";
 /// What the name of a byproduct about the files that were opened begins with.
 pub(super) const INPUT_READS: &str = "inputReads/";
+
+/// What the name of a byproduct about a result begins with.
+pub(super) const RESULTS: &str = "taskRunResults/";
 
 /// What every Statement of a run says of the run.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +113,9 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
     byproducts.extend(
         end.results
             .iter()
-            .map(|(name, value)| ResourceDescriptor::named(format!("taskRunResults/{name}")).json(value)),
+            .map(|(name, value)| ResourceDescriptor::named(format!("{RESULTS}{name}")).json(value)),
     );
+    byproducts.extend(end.stored_results.iter().map(|(name, stored)| stored_result(name, stored)));
     byproducts.extend(end.reads.iter().map(|(input, reads)| input_reads(input, reads)));
     let provenance = Provenance {
         build_definition: BuildDefinition {
@@ -272,21 +276,27 @@ pub(super) fn task_subjects(run: &RunId, end: &TaskEnd) -> Vec<Subject> {
     if !subjects.is_empty() {
         return subjects;
     }
-    vec![Subject::new(format!("{run}/{}", end.task), outcome_digest(&outcome(end), &end.results))]
+    vec![Subject::new(
+        format!("{run}/{}", end.task),
+        outcome_digest(&outcome(end), &end.results, &end.stored_results),
+    )]
 }
 
 /// The digest of a TaskRun that made no artifacts: of its outcome and results.
 pub(super) fn outcome_digest<V: Serialize>(
     outcome: &impl Serialize,
     results: &BTreeMap<String, V>,
+    stored: &BTreeMap<String, StoredResult>,
 ) -> Digest {
     #[derive(Serialize)]
     struct Ended<'a, O, V> {
         outcome: &'a O,
         results: &'a BTreeMap<String, V>,
+        #[serde(rename = "storedResults", skip_serializing_if = "BTreeMap::is_empty")]
+        stored: &'a BTreeMap<String, StoredResult>,
     }
     // Strings, numbers and maps with string keys always serialise.
-    Digest::of(&serde_json::to_vec(&Ended { outcome, results }).unwrap_or_default())
+    Digest::of(&serde_json::to_vec(&Ended { outcome, results, stored }).unwrap_or_default())
 }
 
 fn output_subjects(end: &TaskEnd) -> impl Iterator<Item = Subject> {
@@ -328,6 +338,34 @@ fn input_dependency(input: &InputArtifact) -> ResourceDescriptor {
         .digest("sha256", input.tree.digest.to_hex())
         .annotation("from", from)
 }
+
+/// A result that is kept in the store: the digest of its JSON.
+fn stored_result(name: &str, stored: &StoredResult) -> ResourceDescriptor {
+    let described = ResourceDescriptor::named(format!("{RESULTS}{name}"));
+    let described = described.digest("sha256", stored.digest.to_hex());
+    described.annotation("type", stored.value_type.as_str()).annotation("bytes", stored.bytes)
+}
+
+/// The results that are signed of a TaskRun: those the Statement carries, and
+/// those that are kept in the store. Nothing where one is neither.
+pub(super) fn signed_results(byproducts: &[ResourceDescriptor]) -> Option<SignedResults> {
+    let (mut carried, mut stored) = (BTreeMap::new(), BTreeMap::new());
+    for byproduct in byproducts {
+        let Some(name) = byproduct.name.strip_prefix(RESULTS) else { continue };
+        if let Some(value) = byproduct.decode_json() {
+            carried.insert(name.to_owned(), value);
+            continue;
+        }
+        let digest = Digest::from_hex(byproduct.digest.get("sha256")?)?;
+        let value_type = serde_json::from_value(byproduct.annotations.get("type")?.clone()).ok()?;
+        let bytes = byproduct.annotations.get("bytes")?.as_u64()?;
+        stored.insert(name.to_owned(), StoredResult { value_type, digest, bytes });
+    }
+    Some((carried, stored))
+}
+
+/// Values that are carried along, and what is known of those in the store.
+pub(super) type SignedResults = (BTreeMap<String, serde_json::Value>, BTreeMap<String, StoredResult>);
 
 /// The files of an input that were opened: how many, and the digest of the list.
 pub(super) fn input_reads(input: &str, reads: &InputReads) -> ResourceDescriptor {

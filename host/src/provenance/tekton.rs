@@ -6,10 +6,11 @@
 //! time that the Statement takes.
 
 use cofferdam_manifest::Value;
+use cofferdam_registry::Digest;
 use serde::Serialize;
 
 use super::TaskFacts;
-use crate::event::RunRecord;
+use crate::event::{RunRecord, StoredResult};
 use crate::model::{RunId, Status};
 
 /// The Tekton-shaped TaskRun.
@@ -89,7 +90,11 @@ struct TaskResult<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     value_type: &'static str,
-    value: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a Value>,
+    /// Of a result that is kept in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
 }
 
 impl<'a> TaskRun<'a> {
@@ -101,7 +106,14 @@ impl<'a> TaskRun<'a> {
         let result = |(name, value): (&'a String, &'a Value)| TaskResult {
             name,
             value_type: value.value_type().as_str(),
-            value,
+            value: Some(value),
+            digest: None,
+        };
+        let stored = |(name, stored): (&'a String, &StoredResult)| TaskResult {
+            name,
+            value_type: stored.value_type.as_str(),
+            value: None,
+            digest: Some(stored.digest),
         };
         let succeeded = end.reason.status() == Status::Succeeded;
         Self {
@@ -135,7 +147,12 @@ impl<'a> TaskRun<'a> {
                     status: if succeeded { "True" } else { "False" },
                     reason: end.reason.as_str(),
                 }],
-                results: end.results.iter().map(result).collect(),
+                results: end
+                    .results
+                    .iter()
+                    .map(result)
+                    .chain(end.stored_results.iter().map(stored))
+                    .collect(),
             },
         }
     }

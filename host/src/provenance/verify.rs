@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use super::rebuild::{TEST_RESULT_TYPE, TestResult, rebuild_statement};
 use super::reused::reused;
-use super::statement::{INPUT_READS, outcome_digest};
+use super::statement::{INPUT_READS, outcome_digest, signed_results};
 use super::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, is_written_as,
     run_statement, task_statement,
 };
-use crate::event::{Event, Fact, Journal, JournalError, Origin, ReusedBy, RunRecord, RunState};
+use crate::event::{Event, Fact, Journal, JournalError, Origin, ReusedBy, RunRecord, RunState, StoredResult};
 use crate::model::RunId;
 use crate::store::{Store, StoreError};
 
@@ -118,6 +118,9 @@ pub fn verify_run(
     for facts in record.task_facts() {
         for (name, tree) in &facts.end.outputs {
             report.add(format!("artifact {}/{name}", facts.start.task), artifact(store, tree.digest));
+        }
+        for (name, stored) in &facts.end.stored_results {
+            report.add(format!("result {}.{name}", facts.start.task), result(store, stored));
         }
         for (name, reads) in facts.end.reads.iter().filter(|(_, reads)| reads.list.is_some()) {
             let subject = format!("files read by {} of {name}", facts.start.task);
@@ -256,6 +259,17 @@ fn reading(store: &Store, list: Option<Digest>, files: Option<u64>) -> Result<St
     }
 }
 
+/// Checks a result that is kept in the store.
+fn result(store: &Store, stored: &StoredResult) -> Result<String, String> {
+    let StoredResult { digest, bytes, .. } = *stored;
+    match store.check(digest) {
+        Ok(found) if found == bytes => Ok(format!("{digest}: {bytes} bytes, every byte as attested")),
+        Ok(found) => Err(format!("{digest} has {found} bytes, and was attested with {bytes}")),
+        Err(error @ StoreError::Missing { .. }) => Err(format!("{error}; it cannot be checked")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn artifact(store: &Store, digest: Digest) -> Result<String, String> {
     match store.check_tree(digest) {
         Ok(report) => {
@@ -275,11 +289,8 @@ fn own_record(statement: &Statement<Provenance>) -> Option<Digest> {
     match build_definition.build_type.as_str() {
         TASK_RUN_TYPE => {
             let outcome = byproduct("taskRun/outcome")?.decode_json()?;
-            let results = run_details
-                .byproducts
-                .iter()
-                .filter_map(|b| Some((b.name.strip_prefix("taskRunResults/")?.to_owned(), b.decode_json()?)));
-            Some(outcome_digest(&outcome, &results.collect()))
+            let (results, stored) = signed_results(&run_details.byproducts)?;
+            Some(outcome_digest(&outcome, &results, &stored))
         }
         PIPELINE_RUN_TYPE => Digest::from_hex(byproduct("pipelineRun/journal")?.digest.get("sha256")?),
         _ => None,
@@ -351,6 +362,14 @@ pub fn verify_bundle(bundle: &[u8], store: &Store, key: &PublicKey) -> Report {
             let list = byproduct.digest.get("sha256").and_then(|hex| Digest::from_hex(hex));
             report.add(format!("files read of {input}"), reading(store, list, files));
         }
+    }
+    match signed_results(&details.byproducts) {
+        Some((_, stored)) => {
+            for (name, stored) in &stored {
+                report.add(format!("result {name}"), result(store, stored));
+            }
+        }
+        None => report.add("results", Err("one of them has neither a value nor a digest".to_owned())),
     }
     if statement.subject.is_empty() {
         report.add("subject", Err("it names none".to_owned()));

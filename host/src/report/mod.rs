@@ -24,6 +24,7 @@ mod runs;
 mod story;
 mod story_text;
 mod task;
+mod task_list;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -37,7 +38,7 @@ pub use live::{
     inert_text,
 };
 pub use log::{Heading, LogLine, log_text};
-pub use plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
+pub use plan::{ControlView, NestedPlanView, PlanView, SecretPlanView, TaskPlanView};
 pub use plan_text::plan_text;
 pub use problem::{Gravity, ProblemWords, problem_text};
 pub use rebuild::{RebuildView, rebuild_text};
@@ -48,4 +49,5 @@ pub use run_text::{Detail, Surroundings, run_text};
 pub use runs::{RunLine, runs_text};
 pub use story::{GrantUse, Step, Story, TimeSplit};
 pub use task::{TaskDescription, task_text};
+pub use task_list::{TaskLine, TaskList, TaskTold, task_list_text};
 pub use words::{Palette, bytes, duration, escaped_json, shell_word, visible};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cofferdam_manifest::Value;
+use cofferdam_manifest::{NetworkRule, Value};
 use serde::Serialize;
 
+use super::words::shell_word;
 use crate::capability::GrantLine;
 use crate::event::TaskIdentity;
 use crate::model::{EffectiveLimits, ErrorMode, Shared, WhenOperator};
@@ -57,10 +58,74 @@ pub struct TaskPlanView {
     pub imports: Vec<String>,
     /// Each capability it asks for.
     pub grants: Vec<GrantLine>,
+    /// Each secret it asks for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretPlanView>,
     /// Whether nothing but inputs, params and the component decide its outcome.
     pub hermetic: bool,
     /// How much it may use.
     pub limits: EffectiveLimits,
+}
+
+/// A secret that a task asks for, as it is shown: never its value.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretPlanView {
+    /// Its name.
+    pub name: String,
+    /// Whether there is one of that name.
+    pub set: bool,
+    /// The hosts it is bound to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Whether the task is granted to have it sent.
+    pub granted: bool,
+    /// What to type to set it, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+impl SecretPlanView {
+    /// The secrets that a task asks for; `set` says of those that there are to
+    /// which hosts they are bound.
+    fn of(work: &TaskWork, set: &BTreeMap<String, Vec<String>>) -> Vec<Self> {
+        let asked = &work.component.manifest.spec.capabilities.network;
+        let named = |rules: &[NetworkRule], name: &str| {
+            rules.iter().any(|rule| rule.secret.as_ref().is_some_and(|ask| ask.name.as_str() == name))
+        };
+        let mut found: Vec<Self> = Vec::new();
+        for ask in asked.iter().filter_map(|rule| rule.secret.as_ref()) {
+            let name = ask.name.as_str();
+            if found.iter().any(|known| known.name == name) {
+                continue;
+            }
+            let mut hosts: Vec<String> = Vec::new();
+            for rule in asked.iter().filter(|rule| named(std::slice::from_ref(*rule), name)) {
+                let host = bound_host(rule);
+                if !hosts.contains(&host) {
+                    hosts.push(host);
+                }
+            }
+            let bound = set.get(name);
+            let hosts: Vec<String> =
+                hosts.iter().map(|host| format!(" --host {}", shell_word(host))).collect();
+            let command = bound.is_none().then(|| format!("cofferdam secret set {name}{}", hosts.concat()));
+            found.push(Self {
+                name: name.to_owned(),
+                set: bound.is_some(),
+                hosts: bound.cloned().unwrap_or_default(),
+                granted: named(&work.grants.network, name),
+                command,
+            });
+        }
+        found
+    }
+}
+
+/// The host of a rule as `secret set --host` takes it: without a port, that of
+/// `https`, over which alone a secret is sent.
+fn bound_host(rule: &NetworkRule) -> String {
+    rule.port.map_or_else(|| rule.host.to_string(), |port| format!("{}:{port}", rule.host))
 }
 
 /// A nested pipeline as it is shown.
@@ -110,9 +175,10 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl PlanView {
-    /// The view of a plan.
+    /// The view of a plan; `secrets` has the secrets that are set, by name, with
+    /// the hosts they are bound to.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan, secrets: &BTreeMap<String, Vec<String>>) -> Self {
         let mut view = Self {
             pipeline: plan.pipeline.clone(),
             file: plan.file.clone(),
@@ -122,23 +188,24 @@ impl PlanView {
             pipelines: Vec::new(),
             results: plan.flow.results.iter().map(|(name, value)| (name.clone(), value_of(value))).collect(),
         };
-        view.add(&plan.flow, "");
+        view.add(&plan.flow, "", secrets);
         view
     }
 
-    fn add(&mut self, flow: &Flow, prefix: &str) {
+    fn add(&mut self, flow: &Flow, prefix: &str, secrets: &BTreeMap<String, Vec<String>>) {
         for (index, task) in flow.tasks.iter().enumerate() {
             let name = format!("{prefix}{}", task.name);
             let control = ControlView::new(flow, index, task, prefix);
             match &task.work {
                 Work::Task(work) => {
-                    self.tasks.push(TaskPlanView::new(flow, task, work, (name, control, prefix)));
+                    let view = TaskPlanView::new(flow, task, work, (name, control, prefix));
+                    self.tasks.push(TaskPlanView { secrets: SecretPlanView::of(work, secrets), ..view });
                 }
                 Work::Pipeline(nested) => {
                     let prefix = format!("{name}/");
                     let (pipeline, params) = (nested.name.clone(), values_of(&task.params));
                     self.pipelines.push(NestedPlanView { task: name, pipeline, control, params });
-                    self.add(nested, &prefix);
+                    self.add(nested, &prefix, secrets);
                 }
             }
         }
@@ -197,6 +264,7 @@ impl TaskPlanView {
             outputs: outputs.iter().map(|output| output.name.to_string()).collect(),
             imports: work.component.imports.clone(),
             grants: work.grant_lines.clone(),
+            secrets: Vec::new(),
             hermetic: work.grants.hermetic(),
             limits: work.limits,
         }

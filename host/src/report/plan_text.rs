@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use cofferdam_manifest::Value;
 
-use super::plan::{ControlView, NestedPlanView, PlanView, TaskPlanView};
+use super::plan::{ControlView, NestedPlanView, PlanView, SecretPlanView, TaskPlanView};
 use super::run::trust_words;
 use super::words::{Palette, visible};
 use crate::capability::GrantLine;
@@ -99,6 +99,9 @@ fn task_text(out: &mut String, task: &TaskPlanView, palette: &Palette) {
     for line in grant_table(&task.grants) {
         row("", &line);
     }
+    for secret in &task.secrets {
+        row("secret", &visible(&secret_words(secret)));
+    }
     row("hermetic", if task.hermetic { "yes" } else { "no" });
     let limits = &task.limits;
     let words = format!(
@@ -122,6 +125,16 @@ fn task_text(out: &mut String, task: &TaskPlanView, palette: &Palette) {
         );
         row("", &words);
     }
+}
+
+/// Whether a secret is there, and what to type where it is not.
+fn secret_words(secret: &SecretPlanView) -> String {
+    let SecretPlanView { name, hosts, granted, command, .. } = secret;
+    let state = match command {
+        None => format!("{name}: set, for {}", hosts.join(", ")),
+        Some(command) => format!("{name}: not set; to set it: {command}"),
+    };
+    if *granted { state } else { format!("{state}; the task is not granted to have it sent") }
 }
 
 /// What is asked for, what is granted of it, and why, in columns.

@@ -12,7 +12,8 @@ use super::story::Story;
 use crate::engine::CacheFinding;
 use crate::event::{
     AfterFailure, Attempt, Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads,
-    NestedRecord, Origin, Reuse, RunRecord, RunState, Source, TaskFailure, TaskIdentity, TaskRecord, Usage,
+    NestedRecord, Origin, Reuse, RunRecord, RunState, Source, StoredResult, TaskFailure, TaskIdentity,
+    TaskRecord, Usage,
 };
 use crate::model::{EffectiveLimits, Shared};
 use crate::store::Tree;
@@ -152,6 +153,9 @@ pub struct TaskView {
     pub outputs: BTreeMap<String, Tree>,
     /// What it returned.
     pub results: BTreeMap<String, Value>,
+    /// Its results that are kept in the store.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stored_results: BTreeMap<String, StoredResult>,
     /// Its HTTP requests, each attempt for itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Exchange>,
@@ -376,6 +380,7 @@ impl TaskView {
             reads: end.map(|end| reads(&end.reads)).unwrap_or_default(),
             outputs: end.map(|end| end.outputs.clone()).unwrap_or_default(),
             results: end.map(|end| end.results.clone()).unwrap_or_default(),
+            stored_results: end.map(|end| end.stored_results.clone()).unwrap_or_default(),
             exchanges: task.contacts.exchanges.clone(),
             connections: task.contacts.connections.clone(),
             denials: task.contacts.denials.clone(),

@@ -222,7 +222,10 @@ fn ends_alike(old: Option<&TaskRecord>, new: Option<&TaskRecord>) -> bool {
     match (end(old), end(new)) {
         (None, None) => old.skipped == new.skipped,
         (Some(old), Some(new)) => {
-            old.reason == new.reason && old.outputs == new.outputs && old.results == new.results
+            old.reason == new.reason
+                && old.outputs == new.outputs
+                && old.results == new.results
+                && old.stored_results == new.stored_results
         }
         (None, Some(_)) | (Some(_), None) => false,
     }
@@ -297,6 +300,6 @@ fn ends(changes: &mut Changes, old: &TaskEnd, new: &TaskEnd) {
     changes.compare("failure", json(&old.failure), json(&new.failure));
     let after = |after: AfterFailure| json(&after);
     changes.compare("after failure", after(old.after), after(new.after));
-    changes.entries("result", &old.results, &new.results);
+    changes.entries("result", &old.described_results(), &new.described_results());
     changes.compare("reused", json(&old.reused.is_some()), json(&new.reused.is_some()));
 }

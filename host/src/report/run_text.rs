@@ -11,7 +11,7 @@ use super::run::{RunView, TaskState, TaskView};
 use super::story_text::story_rows;
 use super::words::{Palette, bytes, duration, shell_word, visible};
 use crate::engine::CacheFinding;
-use crate::event::{AfterFailure, InputArtifact, Origin, Reuse, ReusedBy};
+use crate::event::{AfterFailure, InputArtifact, Origin, Reuse, ReusedBy, StoredResult};
 use crate::store::Tree;
 
 /// How much of a run is told.
@@ -257,6 +257,11 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
             let style = palette.verdict(&verdict);
             row(out, palette, "found", &style.apply_to(visible(&verdict)).to_string());
         }
+    }
+    for (name, stored) in &task.stored_results {
+        let StoredResult { digest, bytes: size, .. } = stored;
+        let words = format!("{name} = {digest}, {} in the store", bytes(*size));
+        row(out, palette, "result", &shortened(&words, detail));
     }
     if detail == Detail::Full {
         full(out, task, palette);

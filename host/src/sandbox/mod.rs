@@ -31,7 +31,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Redactor, Trip, Withheld};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
-use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_TABLES, TaskRunReason};
+use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_RESULT_BYTES, MAX_TABLES, TaskRunReason};
 use crate::network::{Connections, Credential, Network, Session, SessionRequest};
 use crate::store::LaidOut;
 use cache::CodeCache;
@@ -44,6 +44,7 @@ use speech::Spoken;
 use state::{MemoryLimiter, TaskState, Voice};
 
 pub use cancel::CancelToken;
+pub(crate) use results::not_kept;
 
 /// Generated from `wit/`.
 mod bindings {
@@ -59,8 +60,9 @@ use bindings::cofferdam::task::types;
 
 /// How often a running guest is made to look whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
-/// Bytes that one call between guest and host may carry to the host.
-const MAX_CALL: usize = 16 << 20;
+/// Bytes that one call between guest and host may carry to the host: all
+/// results, and what describes them.
+const MAX_CALL: usize = MAX_RESULT_BYTES + (16 << 20);
 /// Random bytes that one call may ask for: it cannot be stopped half way.
 const MAX_RANDOM: u64 = 1 << 20;
 

@@ -20,25 +20,43 @@ fn exit(reason: TaskRunReason) -> Exit {
 }
 
 pub(super) fn succeeded(outcome: types::Outcome) -> Exit {
+    match gather(outcome.results) {
+        Ok(results) => Exit { results, ..exit(TaskRunReason::Succeeded) },
+        Err(message) => Exit { message: Some(message), ..exit(TaskRunReason::InvalidTaskResults) },
+    }
+}
+
+pub(super) fn failed(failure: types::Failure) -> Exit {
+    let types::Failure { reason, message, remedy, results } = failure;
+    let failed =
+        Exit { failure: Some(TaskFailure { reason, message, remedy }), ..exit(TaskRunReason::Failed) };
+    match gather(results) {
+        Ok(results) => Exit { results, ..failed },
+        // Its own account of the failure matters more than what it got wrong.
+        Err(message) => Exit { message: Some(not_kept(&message)), ..failed },
+    }
+}
+
+/// Says of a task that failed why the results it came to are not kept.
+pub(crate) fn not_kept(why: &str) -> String {
+    format!("its results were not kept: {why}")
+}
+
+/// The results by name, or what is wrong with them.
+fn gather(bindings: Vec<types::Binding>) -> Result<BTreeMap<String, Value>, String> {
     let mut results = BTreeMap::new();
-    for types::Binding { name, value } in outcome.results {
+    for types::Binding { name, value } in bindings {
         let value = match value {
             types::Value::Text(text) => Value::Text(text),
             types::Value::Texts(texts) => Value::Texts(texts),
             types::Value::Fields(fields) => Value::Fields(fields.into_iter().collect()),
         };
         if results.contains_key(&name) {
-            let message = Some(format!("it returned `{}` twice", name.escape_debug()));
-            return Exit { message, ..exit(TaskRunReason::InvalidTaskResults) };
+            return Err(format!("it returned `{}` twice", name.escape_debug()));
         }
         results.insert(name, value);
     }
-    Exit { results, ..exit(TaskRunReason::Succeeded) }
-}
-
-pub(super) fn failed(failure: types::Failure) -> Exit {
-    let types::Failure { reason, message, remedy } = failure;
-    Exit { failure: Some(TaskFailure { reason, message, remedy }), ..exit(TaskRunReason::Failed) }
+    Ok(results)
 }
 
 pub(super) fn trapped(error: &wasmtime::Error, memory_refused: bool, handles: usize, job: &Job) -> Exit {

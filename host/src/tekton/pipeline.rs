@@ -198,7 +198,7 @@ impl<'r> Converter<'r> {
         for part in [&tasks, &finally, &results] {
             part.texts(&mut |text| used.extend(references(text).filter_map(param).map(str::to_owned)));
         }
-        let (params, param_comments) = self.params(spec, given, &used, &scope.markers());
+        let (params, param_comments) = self.params(spec, (given, outermost), &used, &scope.markers());
         let mut out = Yaml::Map(Vec::new());
         if let Some(description) = spec.text_of("description") {
             out.push("description", Yaml::text(description));
@@ -247,11 +247,12 @@ impl<'r> Converter<'r> {
         (Yaml::List(list), self.comments(before))
     }
 
-    /// The params that are still used, or never were; with what the run gave.
+    /// The params that are still used, with what the run gave; in a pipeline
+    /// within another all that are handed to it.
     fn params(
         &mut self,
         spec: &At<'_>,
-        given: &[At<'_>],
+        (given, outermost): (&[At<'_>], bool),
         used: &BTreeSet<String>,
         markers: &BTreeMap<String, String>,
     ) -> (Vec<Yaml>, Vec<String>) {
@@ -261,7 +262,7 @@ impl<'r> Converter<'r> {
             texts(part.node, &mut |text, _| once_used.extend(references(text).filter_map(param)));
         }
         let mut out = Vec::new();
-        let mut gone = Vec::new();
+        let (mut gone, mut unused) = (Vec::new(), Vec::new());
         let mut declared = BTreeSet::new();
         let values: HashMap<String, &At<'_>> =
             given.iter().map(|at| (at.text_of("name").unwrap_or_default().into_owned(), at)).collect();
@@ -273,7 +274,13 @@ impl<'r> Converter<'r> {
             } else if !is_new {
                 self.lose(at, format!("the param `{name}`, a second time"), "rename it");
             } else {
-                out.extend(self.param(at, values.get(name.as_ref()).copied()));
+                // What is wrong with it is told, used or not.
+                let written = self.param(at, values.get(name.as_ref()).copied());
+                if outermost && !used.contains(name.as_ref()) {
+                    unused.push(name.to_string());
+                } else {
+                    out.extend(written);
+                }
             }
         }
         // Tekton hands down what a run gives to a pipeline that is written in it.
@@ -299,6 +306,9 @@ impl<'r> Converter<'r> {
             ]));
         }
         let mut comments = self.comments(before);
+        if !unused.is_empty() {
+            comments.push(format!("not needed: params that nothing used: {}", unused.join(", ")));
+        }
         if !gone.is_empty() {
             comments.push(format!("not needed: params that only left out tasks used: {}", gone.join(", ")));
         }

@@ -48,6 +48,17 @@ fn a_build_of_konflux_becomes_what_can_be_run_and_a_list_of_the_rest() {
 }
 
 #[test]
+fn a_build_with_volumes_and_one_for_several_platforms_become_what_can_be_run() {
+    let import = imported(include_str!("../../../tests/fixtures/tekton/docker-build-pull-request.yaml"), &[]);
+    insta::assert_snapshot!("docker_build_pull_request_pipeline", import.pipeline);
+    insta::assert_snapshot!("docker_build_pull_request_left_out", left(&import));
+    let text = include_str!("../../../tests/fixtures/tekton/docker-build-multi-platform-push.yaml");
+    let import = imported(text, &[]);
+    insta::assert_snapshot!("docker_build_multi_platform_pipeline", import.pipeline);
+    insta::assert_snapshot!("docker_build_multi_platform_left_out", left(&import));
+}
+
+#[test]
 fn the_language_is_carried_over() {
     let tasks = [
         ("acme-lint", "lint:0.1.0"),

@@ -50,11 +50,12 @@ fn run(ctx: &Context, params: Params, inputs: Inputs, outputs: Outputs) -> Resul
         FailOn::Error => errors,
         FailOn::Warning => errors + warnings,
     };
+    let results = Results { test_output: verdict::render(&survey, seconds) };
     if failing > 0 {
         let remedy = "the log names each; remove it, or list what is meant under `allow`";
-        return Err(Failure::new("DeceptiveText", survey.summary()).remedy(remedy));
+        return Err(Failure::new("DeceptiveText", survey.summary()).remedy(remedy).results(results));
     }
-    Ok(Results { test_output: verdict::render(&survey, seconds) })
+    Ok(results)
 }
 
 fn look_through(ctx: &Context, tree: &Tree<'_>, allow: &Allow) -> Result<Survey, Failure> {

@@ -232,8 +232,14 @@ fn contract(spec: &cofferdam_manifest::Spec, function: &Ident) -> Result<TokenSt
                 let outputs = Outputs { #(#outputs),* };
                 request.finish()?;
                 let results: Results = #function(ctx, params, inputs, outputs)?;
+                ::std::result::Result::Ok(results.into())
+            }
+        }
+
+        impl ::std::convert::From<Results> for ::cofferdam_sdk::Bindings {
+            fn from(results: Results) -> Self {
                 let _ = &results;
-                ::std::result::Result::Ok(::std::vec![#(#results),*])
+                ::std::vec![#(#results),*]
             }
         }
 

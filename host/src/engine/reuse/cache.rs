@@ -20,7 +20,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::basis::Parts;
-use crate::event::{InputReads, hold, let_go};
+use crate::event::{InputReads, StoredResult, TaskEnd, hold, let_go};
 use crate::model::RunId;
 use crate::store::{CacheKey, Tree};
 
@@ -52,8 +52,18 @@ PRAGMA user_version = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Made {
     pub(super) results: BTreeMap<String, Value>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) stored_results: BTreeMap<String, StoredResult>,
     pub(super) outputs: BTreeMap<String, Tree>,
     pub(super) reads: BTreeMap<String, InputReads>,
+}
+
+impl Made {
+    /// What a TaskRun made that ended.
+    pub(super) fn of(end: &TaskEnd) -> Self {
+        let TaskEnd { results, stored_results, outputs, reads, .. } = end.clone();
+        Self { results, stored_results, outputs, reads }
+    }
 }
 
 /// The outcome of one TaskRun.
@@ -367,6 +377,7 @@ mod tests {
             attestation: Digest::from_bytes([7; 32]),
             made: Made {
                 results: [("a".to_owned(), Value::Text("b".to_owned()))].into(),
+                stored_results: BTreeMap::new(),
                 outputs: BTreeMap::new(),
                 reads: BTreeMap::new(),
             },
@@ -424,7 +435,10 @@ mod tests {
     fn a_row_from_another_home_is_none() {
         let (own, foreign) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         open(foreign.path()).keep([&row(1, None)].into_iter(), std::iter::empty(), || true);
-        std::fs::copy(foreign.path().join("taskruns.db"), own.path().join("taskruns.db")).unwrap();
+        // The row is in the log that lies beside it.
+        for file in ["taskruns.db", "taskruns.db-wal"] {
+            std::fs::copy(foreign.path().join(file), own.path().join(file)).unwrap();
+        }
         assert_eq!(open(own.path()).find(row(1, None).key, 0), Found::Changed);
     }
 

@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 
+use super::results::check_stored;
 use super::turn::TaskTurn;
 use super::walk::Outcome;
 use super::{EngineError, Run};
@@ -137,8 +138,12 @@ impl Taken {
     /// Whether something in it is a secret of the run that would have it.
     pub(super) fn would_be_masked(&self, redactor: &Redactor) -> bool {
         let secret = |text: &String| redactor.text(text) != text.as_str();
-        !redactor.is_empty()
-            && self.made.results.iter().any(|(name, value)| {
+        if redactor.is_empty() {
+            return false;
+        }
+        // What is in the store is not looked through: the task runs.
+        !self.made.stored_results.is_empty()
+            || self.made.results.iter().any(|(name, value)| {
                 secret(name)
                     || match value {
                         Value::Text(text) => secret(text),
@@ -202,8 +207,7 @@ impl Reuses {
             && same(&done.start, start)
             && (self.vouched)(&self.journal(), (start, &done.end), &done.origin)
         {
-            let TaskEnd { results, outputs, reads, .. } = &*done.end;
-            let made = Made { results: results.clone(), outputs: outputs.clone(), reads: reads.clone() };
+            let made = Made::of(&done.end);
             return self.sound(made, done.origin.clone(), store).ok();
         }
         let (taken, finding) = if start.hermetic {
@@ -310,6 +314,9 @@ impl Reuses {
                 return Err(format!("its output `{name}` has another size than it was given"));
             }
         }
+        for (name, stored) in &made.stored_results {
+            check_stored(stored, store).map_err(|why| format!("its result `{name}`: {why}"))?;
+        }
         for list in made.reads.values().filter_map(|reads| reads.list) {
             store.check(list).map_err(|error| format!("the list of what it read: {error}"))?;
         }
@@ -331,8 +338,7 @@ impl Reuses {
         let epoch = saw_time.then_some(self.epoch);
         let (lack, key) = (lack(end), key(start, &self.platform));
         if lack.is_empty() {
-            let TaskEnd { results, outputs, reads, .. } = &**end;
-            let made = Made { results: results.clone(), outputs: outputs.clone(), reads: reads.clone() };
+            let made = Made::of(end);
             let (at, run, task) = (finished.at, finished.run.clone(), start.task.clone());
             let row = Row { key, epoch, at, run, task, attestation, made };
             self.fresh().rows.insert((key, epoch), row);
@@ -400,7 +406,7 @@ impl<'a> Run<'a> {
         turn: &TaskTurn<'_, 'a>,
         taken: Taken,
     ) -> Result<Option<Outcome>, EngineError> {
-        let Taken { made: Made { results, outputs, reads }, reuse } = taken;
+        let Taken { made: Made { results, stored_results, outputs, reads }, reuse } = taken;
         let end = TaskEnd {
             task: turn.name.clone(),
             attempt: turn.leaf.attempt,
@@ -408,6 +414,7 @@ impl<'a> Run<'a> {
             message: None,
             failure: None,
             results,
+            stored_results,
             outputs,
             reads,
             usage: Usage::default(),
