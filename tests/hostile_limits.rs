@@ -73,6 +73,21 @@ fn time_that_is_not_granted_cannot_be_measured() {
 }
 
 #[test]
+fn a_refusal_takes_no_time_that_can_be_measured() {
+    let world = world();
+    let told = |work: &str| {
+        let a = attack(&world, "reflex", &[("work", work)], ", grants: {}");
+        ended(&a, "Succeeded", "");
+        assert_eq!((&a["hermetic"], &a["usage"]["denials"]), (&true.into(), &80.into()), "{a:#}");
+        a["results"]["told"].as_array().unwrap().clone()
+    };
+    let (quick, slow) = (told("1"), told("1000000"));
+    assert_eq!(quick, slow);
+    // The clock moves by the look that began it, and by nothing else.
+    assert!(quick.iter().all(|told| told == "0 looks in 1000 ns"), "{quick:#?}");
+}
+
+#[test]
 fn an_output_is_bounded_by_the_limits_of_its_own() {
     let world = exhausting();
     exhausted(

@@ -68,7 +68,7 @@ impl Courier {
 }
 
 /// The component with a manifest of the test's own.
-fn build(world: &World, name: &str, network: &str, limits: &str) -> PathBuf {
+pub(crate) fn build(world: &World, name: &str, network: &str, limits: &str) -> PathBuf {
     let directory = world.path(name);
     fs::create_dir_all(&directory).unwrap();
     let manifest = format!(

@@ -4,14 +4,16 @@
 use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
+use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::harness::{Authority, Received, Server, World, done, reply, reply_chunked};
-use crate::hostile::ended;
-use crate::hostile_network::{Courier, answered, get, loopback, refused, told};
+use crate::harness::{Authority, Received, Server, Task, World, done, reply, reply_chunked, task, task_file};
+use crate::hostile::{ended, run_whole};
+use crate::hostile_network::{Courier, answered, build, get, loopback, refused, told};
+use crate::network_evidence::provenance;
 
 const VALUE: &str = "horse/battery+staple&correct=1";
 
@@ -155,6 +157,63 @@ fn an_echo_that_could_not_be_masked_does_not_reach_the_task() {
 }
 
 #[test]
+fn what_one_task_had_stored_does_not_come_out_of_another() {
+    let stored = Mutex::new(String::new());
+    let server = Server::plain(move |received, out| {
+        let mut stored = stored.lock().unwrap();
+        if received.target == "/store" {
+            received.header("authorization").unwrap_or_default().clone_into(&mut stored);
+        }
+        reply(out, 200, &[], format!("stored {stored}"))
+    });
+    let courier = Courier::trusted(&loopback(server.port(), BEARER), "");
+    keep(&courier.world, &format!("127.0.0.1:{}", server.port()));
+    // The second task has no secret, and nobody trusts it.
+    let rule = loopback(server.port(), "");
+    let file = build(&courier.world, "other", &rule, "");
+    let fetch = json!([get(&server.url("/fetch")).to_string()]);
+    let other = format!(
+        "- {{ name: b, runAfter: [a], taskRef: {{ component: {} }}, grants: {{ network: [{rule}] }}, \
+         params: [{{ name: steps, value: {fetch} }}, {{ name: leak, value: 'yes' }}] }}",
+        file.display()
+    );
+    let pipeline = [courier.line("a", &[get(&server.url("/store"))], "yes"), other].join("\n");
+    let run = run_whole(&courier.world, &[&courier.world.pipeline(&pipeline)]);
+    let body = told(task(&run, "b"))[0]["body"].as_str().unwrap().to_owned();
+    assert!(body.starts_with("stored Bearer ") && body.len() > "stored Bearer ".len(), "{body}");
+    assert_eq!(server.received()[1].header("authorization"), None);
+    assert_eq!(task(&run, "b")["exchanges"][0]["masked"], true);
+    holds_nothing("the run", run.to_string().as_bytes());
+    courier.world.run(&["show", "--outputs", "out", "--logs"]).ok();
+    let written = fs::read(courier.world.project().join("out/b/out/told.txt")).unwrap();
+    assert!(String::from_utf8_lossy(&written).contains("stored Bearer "));
+    holds_nothing("its output", &written);
+    home_holds_nothing(&courier.world);
+}
+
+#[test]
+fn an_outcome_that_had_to_be_masked_is_not_kept() {
+    let (server, courier) = echoing();
+    courier.world.run(&["setup", task_file(Task::Test("echo")).to_str().unwrap()]).ok();
+    let lines = [
+        courier.line("a", &[get(&server.url("/raw"))], "no"),
+        format!("- {{ name: e, taskRef: {{ name: echo }}, params: [{{ name: text, value: {VALUE:?} }}] }}"),
+        "- { name: plain, taskRef: { name: echo }, params: [{ name: text, value: plain }] }".to_owned(),
+    ];
+    let pipeline = courier.world.pipeline(&lines.join("\n"));
+    for round in 0..2 {
+        let run = run_whole(&courier.world, &[&pipeline]);
+        let e = task(&run, "e");
+        assert_eq!(
+            (&e["status"], &e["hermetic"], &e["reused"]),
+            (&"Succeeded".into(), &true.into(), &Value::Null)
+        );
+        holds_nothing("its results", e["results"].to_string().as_bytes());
+        assert_eq!(task(&run, "plain")["reused"].is_object(), round == 1);
+    }
+}
+
+#[test]
 fn a_task_cannot_put_its_own_in_place_of_a_secret() {
     let (server, courier) = echoing();
     let own = [["authorization", "Bearer own"], ["Authorization", "Basic b3duOm93bg=="]];
@@ -233,6 +292,11 @@ fn a_task_or_a_change_that_is_not_trusted_gets_no_secret() {
         let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let sent = sent_in(&courier, &server, args, &environment);
         assert_eq!(sent.is_some(), with, "{args:?} {environment:?}");
+        // What made it somebody else's is signed with it.
+        let statement = provenance(&courier.world, &format!("att{}", server.received().len()));
+        let overrides = &statement["predicate"]["buildDefinition"]["externalParameters"]["overrides"];
+        let denied = args.contains(&"--deny");
+        assert_eq!(overrides["untrustedSource"].is_string(), !with && !denied, "{overrides}");
     }
     // A pull request that does not say whose it is, is nobody's.
     let pipeline = courier.world.pipeline(&courier.line("a", &[get(&server.url("/x"))], "no"));

@@ -2,23 +2,24 @@
 //! `plan` and `task diff`. All of it as it was on the wire.
 
 use std::fs;
+use std::net::TcpListener;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Server, Task, reply, task, task_file};
-use crate::hostile_network::{Courier, loopback};
+use crate::harness::{Server, Task, World, reply, task, task_file};
+use crate::hostile_network::{Courier, get, loopback};
 
 fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// The statement about the task, of the newest run.
-fn provenance(courier: &Courier, to: &str) -> Value {
-    courier.world.run(&["show", "--attestations", to]).ok();
-    let file = courier.world.project().join(to).join("task-a.sigstore.json");
+/// The statement about the task `a`, of the newest run.
+pub(crate) fn provenance(world: &World, to: &str) -> Value {
+    world.run(&["show", "--attestations", to]).ok();
+    let file = world.project().join(to).join("task-a.sigstore.json");
     let bundle: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let payload = STANDARD.decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
     serde_json::from_slice(&payload).unwrap()
@@ -55,7 +56,7 @@ fn a_request_is_recorded_as_it_was_on_the_wire() {
     let text = courier.world.run(&["show"]).ok().out;
     assert!(text.contains(&format!("GET {}", server.url("/get"))) && text.contains("hermetic  no"), "{text}");
 
-    let predicate = &provenance(&courier, "att")["predicate"]["buildDefinition"];
+    let predicate = &provenance(&courier.world, "att")["predicate"]["buildDefinition"];
     let found = predicate["resolvedDependencies"].as_array().unwrap();
     let fetched: Vec<&Value> = found.iter().filter(|one| one["name"] == "fetched").collect();
     assert_eq!(fetched.len(), 1, "{found:#?}");
@@ -69,8 +70,58 @@ fn a_request_is_recorded_as_it_was_on_the_wire() {
     assert_eq!((&a["hermetic"], a["denials"].as_array().unwrap().len()), (&true.into(), 1));
     let text = courier.world.run(&["show"]).ok().out;
     assert!(text.contains("denied") && text.contains("hermetic  yes"), "{text}");
-    let predicate = provenance(&courier, "denied")["predicate"]["buildDefinition"].to_string();
+    let predicate = provenance(&courier.world, "denied")["predicate"]["buildDefinition"].to_string();
     assert!(predicate.contains("hermetic") && !predicate.contains("\"fetched\""), "{predicate}");
+    courier.world.run(&["verify"]).ok();
+}
+
+/// What a statement says of everything the task reached.
+pub(crate) fn contacts(statement: &Value) -> &Value {
+    let byproducts = statement["predicate"]["runDetails"]["byproducts"].as_array().unwrap();
+    let found = byproducts.iter().find(|one| one["name"] == "taskRun/contacts");
+    &found.unwrap_or_else(|| panic!("{byproducts:#?}"))["annotations"]
+}
+
+/// A port of this machine that nobody listens at.
+pub(crate) fn silent_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn where_nobody_answers_is_recorded_shown_and_attested() {
+    let port = silent_port();
+    let courier = Courier::trusted(&loopback(port, ""), "");
+    fs::write(courier.world.home().join("config.toml"), "[network]\nretries = 1\n").unwrap();
+    let a = courier.run(&[get(&format!("http://127.0.0.1:{port}/"))]);
+    let address = format!("127.0.0.1:{port}");
+    let exchanges = a["exchanges"].as_array().unwrap();
+    assert_eq!(exchanges.len(), 2, "{a:#}");
+    for exchange in exchanges {
+        assert_eq!((&exchange["tried"], &exchange["address"]), (&json!([address]), &Value::Null));
+    }
+    let text = courier.world.run(&["show"]).ok().out;
+    assert!(text.contains(&format!("no answer from {address}")), "{text}");
+    assert_eq!(contacts(&provenance(&courier.world, "att"))["unanswered"], json!([address]));
+    courier.world.run(&["verify"]).ok();
+}
+
+#[test]
+fn what_an_attempt_fetched_is_attested_with_the_one_that_follows_it() {
+    let server = Server::plain(|received, out| reply(out, 200, &[], received.number.to_string()));
+    let mut courier = Courier::trusted(&loopback(server.port(), ""), "");
+    courier.more = ", retries: 1".to_owned();
+    let a = courier.run_with(&[get(&server.url("/"))], "fail", &[]);
+    assert_eq!(
+        (&a["earlier"][0]["attempt"], &a["exchanges"][1]["status"]),
+        (&1.into(), &200.into()),
+        "{a:#}"
+    );
+    let statement = provenance(&courier.world, "att");
+    assert_eq!(contacts(&statement)["requests"], 2);
+    let found = statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    let fetched = found.iter().filter(|one| one["name"] == "fetched");
+    let fetched: Vec<&str> = fetched.map(|one| one["digest"]["sha256"].as_str().unwrap()).collect();
+    assert_eq!(fetched, [digest(b"1"), digest(b"2")]);
     courier.world.run(&["verify"]).ok();
 }
 

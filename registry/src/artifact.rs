@@ -29,10 +29,10 @@ pub const SIGNATURE_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 pub const MAX_COMPONENT: u64 = 256 << 20;
 /// Larger signatures are not read, nor more of them for one task: together they
 /// are never more than 64 MiB in memory.
-const MAX_SIGNATURE: u64 = 1 << 20;
-const MAX_SIGNATURES: usize = 64;
+pub(crate) const MAX_SIGNATURE: u64 = 1 << 20;
+pub(crate) const MAX_SIGNATURES: usize = 64;
 /// The manifest of a signature names two small blobs.
-const MAX_SIGNATURE_MANIFEST: u64 = 64 << 10;
+pub(crate) const MAX_SIGNATURE_MANIFEST: u64 = 64 << 10;
 
 /// A task to publish.
 #[derive(Clone, Copy, Debug)]
@@ -229,23 +229,18 @@ impl Layout {
     pub fn bundles(&self, subject: Digest) -> Result<Bundles, LayoutError> {
         let mut found = Bundles::default();
         let mut seen = BTreeSet::new();
-        // With the size: a wrong one must not hide the entry that has the right.
-        let mut unseen = |d: &Descriptor| seen.insert((d.digest, d.size));
-        for descriptor in self.index()?.manifests {
-            if descriptor.artifact_type.as_deref() != Some(BUNDLE_TYPE) || !unseen(&descriptor) {
-                continue;
-            }
-            let manifest = match self.manifest(&descriptor, MAX_SIGNATURE_MANIFEST) {
-                Ok(manifest) => manifest,
+        for attached in self.referrers(subject)? {
+            let manifest = match attached {
+                Ok((_, manifest)) => manifest,
                 Err(error) => {
                     found.damaged.get_or_insert_with(|| error.to_string());
                     continue;
                 }
             };
-            if manifest.subject.is_none_or(|s| s.digest != subject) {
-                continue;
-            }
-            for layer in manifest.layers.iter().filter(|l| l.media_type == BUNDLE_TYPE && unseen(l)) {
+            for layer in manifest.layers.iter().filter(|l| l.media_type == BUNDLE_TYPE) {
+                if !seen.insert((layer.digest, layer.size)) {
+                    continue;
+                }
                 if found.sound.len() == MAX_SIGNATURES {
                     found.damaged = Some(format!("it has more than {MAX_SIGNATURES} signatures"));
                     return Ok(found);
@@ -254,6 +249,36 @@ impl Layout {
                     Ok(bundle) => found.sound.push(bundle),
                     Err(error) => found.damaged = Some(error.to_string()),
                 }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The sound manifests of the bundles attached to a manifest.
+    pub(crate) fn attached(&self, subject: Digest) -> Result<Vec<(Descriptor, Manifest)>, LayoutError> {
+        Ok(self.referrers(subject)?.into_iter().filter_map(Result::ok).collect())
+    }
+
+    /// Each manifest in the index that says it belongs to `subject`, once, and
+    /// why one cannot be read that may belong to it.
+    fn referrers(
+        &self,
+        subject: Digest,
+    ) -> Result<Vec<Result<(Descriptor, Manifest), LayoutError>>, LayoutError> {
+        let mut seen = BTreeSet::new();
+        let mut found = Vec::new();
+        for descriptor in self.index()?.manifests {
+            // With the size: a wrong one must not hide the entry that has the right.
+            let is_bundle = descriptor.artifact_type.as_deref() == Some(BUNDLE_TYPE);
+            if !is_bundle || !seen.insert((descriptor.digest, descriptor.size)) {
+                continue;
+            }
+            match self.manifest(&descriptor, MAX_SIGNATURE_MANIFEST) {
+                Ok(manifest) if manifest.subject.as_ref().is_some_and(|s| s.digest == subject) => {
+                    found.push(Ok((descriptor, manifest)));
+                }
+                Ok(_) => {}
+                Err(error) => found.push(Err(error)),
             }
         }
         Ok(found)

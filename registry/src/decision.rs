@@ -50,6 +50,17 @@ pub enum TrustDecision {
     },
 }
 
+impl TrustDecision {
+    /// Whose signature decided it, where the task is trusted.
+    #[must_use]
+    pub fn signer(&self) -> Option<&str> {
+        match self {
+            Self::Trusted { key, .. } => Some(key),
+            Self::Untrusted { .. } | Self::Denied { .. } => None,
+        }
+    }
+}
+
 /// Which condition of trust did not hold.
 ///
 /// What a bundle says of itself is for people at the terminal: it is left out

@@ -4,6 +4,8 @@
 //! sees half of one; `index.json` changes under a lock. Every read checks the
 //! digest again: the directory may have been changed by anyone.
 
+mod incoming;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,6 +17,8 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, REF_NAME};
 use crate::plain_file::{is_unsuitable, read_plain};
+
+pub(crate) use incoming::Incoming;
 
 /// Manifests and indexes larger than this are refused: image-spec,
 /// `considerations.md` advises 4 MiB.
@@ -81,7 +85,10 @@ pub struct Layout {
     root: PathBuf,
 }
 
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> LayoutError + 'a {
+pub(crate) fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> LayoutError + 'a {
     move |source| LayoutError::Io { action, path: path.to_owned(), source }
 }
 
@@ -224,8 +231,19 @@ impl Layout {
 
     /// Stores a manifest and lists it in the index; `names` move to it.
     pub(crate) fn push(&self, manifest: &Manifest, names: &[String]) -> Result<Digest, LayoutError> {
-        let mut entry = self.put(MANIFEST_TYPE, &encode(manifest))?;
-        entry.artifact_type.clone_from(&manifest.artifact_type);
+        self.keep(&encode(manifest), manifest.artifact_type.as_deref(), names)
+    }
+
+    /// Stores a manifest byte by byte as it came, and lists it in the index;
+    /// `names` move to it.
+    pub(crate) fn keep(
+        &self,
+        manifest: &[u8],
+        artifact_type: Option<&str>,
+        names: &[String],
+    ) -> Result<Digest, LayoutError> {
+        let mut entry = self.put(MANIFEST_TYPE, manifest)?;
+        entry.artifact_type = artifact_type.map(str::to_owned);
         let _lock = self.lock()?;
         let mut index = self.index()?;
         let name_of = |d: &Descriptor| d.annotations.get(REF_NAME).cloned();
@@ -274,6 +292,40 @@ impl Layout {
             let name = digest.map_or_else(|| name.to_owned(), |digest| digest.to_string());
             LayoutError::NotFound { root: self.root.clone(), name, help }
         })
+    }
+
+    /// Takes an artifact, and every signature of it, over from another layout.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when one cannot be read or the other not written.
+    pub fn copy_from(&self, other: &Self, digest: Digest, name: Option<String>) -> Result<(), LayoutError> {
+        let entry = other.find("", Some(digest))?;
+        let manifest = other.manifest(&entry, MAX_DOCUMENT)?;
+        for (descriptor, attached) in other.attached(digest)? {
+            self.copy_one(other, &descriptor, &attached, &[])?;
+        }
+        // The name comes last: whoever finds it finds everything.
+        self.copy_one(other, &entry, &manifest, &Vec::from_iter(name))
+    }
+
+    fn copy_one(
+        &self,
+        other: &Self,
+        descriptor: &Descriptor,
+        manifest: &Manifest,
+        names: &[String],
+    ) -> Result<(), LayoutError> {
+        for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {
+            self.put(&blob.media_type, &other.read(blob, blob.size)?)?;
+        }
+        let bytes = other.read(descriptor, MAX_DOCUMENT)?;
+        self.keep(&bytes, manifest.artifact_type.as_deref(), names).map(drop)
+    }
+
+    /// Whether the index lists a manifest of this digest.
+    #[must_use]
+    pub fn has(&self, digest: Digest) -> bool {
+        self.find("", Some(digest)).is_ok()
     }
 
     /// Every name in the layout with the digest it stands for.

@@ -14,6 +14,7 @@ mod layout;
 mod pattern;
 mod plain_file;
 mod reference;
+mod remote;
 mod statement;
 mod trust;
 
@@ -27,6 +28,7 @@ pub use key::{KeyError, PublicKey, SigningKey};
 pub use layout::{Layout, LayoutError};
 pub use plain_file::{read_named, read_plain};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
+pub use remote::{FindLogin, Login, Moved, Progress, Remote, RemoteError, RemoteSettings};
 pub use statement::{STATEMENT_TYPE, Statement, Subject};
 pub use trust::{
     AllowRule, DenyRule, Trust, TrustDocument, TrustError, TrustKind, TrustVersion, TrustedTaskRules,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use cofferdam_manifest::Host;
+
 use crate::digest::Digest;
 use crate::layout::{LayoutError, unreadable};
 
@@ -18,7 +20,7 @@ const LATEST: &str = "latest";
 #[error("`{text}` does not name a task: {why}")]
 #[diagnostic(
     code("registry/invalid-reference"),
-    help("write NAME, NAME:TAG, NAME@sha256:.., or oci:PATH:NAME:TAG")
+    help("write NAME, NAME:TAG, NAME@sha256:.., HOST/PATH/NAME:TAG, or oci:PATH:NAME:TAG")
 )]
 pub struct InvalidReference {
     text: String,
@@ -32,6 +34,8 @@ pub enum Location {
     Embedded,
     /// Another OCI image layout, in a directory.
     Layout(PathBuf),
+    /// A registry over HTTP, by its host, with the port where it has one.
+    Remote(String),
 }
 
 /// A task in a registry, by tag or by digest.
@@ -39,7 +43,7 @@ pub enum Location {
 pub struct Reference {
     /// Where the repository is.
     pub location: Location,
-    /// The repository's name there.
+    /// The repository's name there; in a registry over HTTP, with its path.
     pub name: String,
     /// The tag; `latest` where neither tag nor digest was written.
     pub tag: Option<String>,
@@ -65,7 +69,11 @@ impl Reference {
         tag: Option<String>,
         digest: Option<Digest>,
     ) -> Result<Self, &'static str> {
-        if !is_repository(&name) {
+        let sound = match &location {
+            Location::Embedded | Location::Layout(_) => is_repository(&name),
+            Location::Remote(_) => name.len() <= 255 && name.split('/').all(is_repository),
+        };
+        if !sound {
             return Err("a name has lower-case letters, digits, `.`, `_` and `-`");
         }
         if !tag.as_deref().is_none_or(is_tag) {
@@ -75,11 +83,13 @@ impl Reference {
     }
 
     /// Reads `NAME[:TAG][@sha256:..]`, the same after `cofferdam.local/` or
-    /// `oci://cofferdam.local/`, or `oci:PATH:NAME[:TAG][@sha256:..]`. A relative
-    /// path is taken from `base`.
+    /// `oci://cofferdam.local/`, `HOST/PATH/NAME[:TAG][@sha256:..]` of a registry
+    /// over HTTP, also after `oci://`, or `oci:PATH:NAME[:TAG][@sha256:..]`. A
+    /// relative path is taken from `base`. A host without a dot and without a
+    /// port is one only after `oci://`, or as `localhost`.
     ///
     /// # Errors
-    /// [`InvalidReference`], also for registries over HTTP.
+    /// [`InvalidReference`].
     pub fn parse(text: &str, base: &Path) -> Result<Self, InvalidReference> {
         let refuse = |why| InvalidReference { text: text.to_owned(), why };
         let (rest, digest) = match text.split_once('@') {
@@ -101,14 +111,17 @@ impl Reference {
                 }
                 (Location::Layout(base.join(path)), rest)
             }
-            None => {
-                let embedded = rest.strip_prefix(EMBEDDED_HOST).and_then(|rest| rest.strip_prefix('/'));
-                let rest = embedded.unwrap_or(rest);
-                if rest.contains('/') || (host && embedded.is_none()) {
-                    return Err(refuse("registries over HTTP are not read by this version"));
+            None => match rest.split_once('/') {
+                None if host => return Err(refuse("after `oci://HOST` comes `/NAME`")),
+                None => (Location::Embedded, rest),
+                Some((EMBEDDED_HOST, rest)) => (Location::Embedded, rest),
+                Some((registry, rest)) => {
+                    if !host && registry != "localhost" && !registry.contains(['.', ':']) {
+                        return Err(refuse("what stands before the first `/` is no host of a registry"));
+                    }
+                    (Location::Remote(registry_host(registry).map_err(refuse)?), rest)
                 }
-                (Location::Embedded, rest)
-            }
+            },
         };
         let (name, tag) = match rest.split_once(':') {
             Some((name, tag)) => (name, Some(tag.to_owned())),
@@ -116,6 +129,12 @@ impl Reference {
         };
         let tag = if tag.is_none() && digest.is_none() { Some(LATEST.to_owned()) } else { tag };
         Self::checked(location, name.to_owned(), tag, digest).map_err(refuse)
+    }
+
+    /// The last part of the name: what the task is called, wherever it lies.
+    #[must_use]
+    pub fn task_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
     }
 
     /// The same task by the one name of its registry: a path without links,
@@ -141,10 +160,15 @@ impl Reference {
         Ok(Self { location: Location::Layout(found), ..self.clone() })
     }
 
-    /// The name a tag has inside a layout's index.
+    /// The name a tag has inside a layout's index. In a layout that keeps what
+    /// came from registries over HTTP, their host belongs to it.
     #[must_use]
     pub fn ref_name(&self) -> Option<String> {
-        self.tag.as_ref().map(|tag| format!("{}:{tag}", self.name))
+        let host = match &self.location {
+            Location::Embedded | Location::Layout(_) => String::new(),
+            Location::Remote(host) => format!("{host}/"),
+        };
+        self.tag.as_ref().map(|tag| format!("{host}{}:{tag}", self.name))
     }
 
     /// The URI of a version of this task, which trust rules are held against:
@@ -166,6 +190,7 @@ impl Reference {
         match &self.location {
             Location::Embedded => format!("oci://{EMBEDDED_HOST}/{}{tag}", self.name),
             Location::Layout(path) => format!("oci:{}:{}{tag}", path.display(), self.name),
+            Location::Remote(host) => format!("oci://{host}/{}{tag}", self.name),
         }
     }
 
@@ -181,6 +206,7 @@ impl fmt::Display for Reference {
         match &self.location {
             Location::Embedded => write!(f, "{EMBEDDED_HOST}/{}", self.name)?,
             Location::Layout(path) => write!(f, "oci:{}:{}", path.display(), self.name)?,
+            Location::Remote(host) => write!(f, "{host}/{}", self.name)?,
         }
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
@@ -189,6 +215,26 @@ impl fmt::Display for Reference {
             write!(f, "@{digest}")?;
         }
         Ok(())
+    }
+}
+
+/// A host with its port, in the one form that names are compared in.
+fn registry_host(text: &str) -> Result<String, &'static str> {
+    let text = text.to_ascii_lowercase();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(':') && !port.ends_with(']') => (host, Some(port)),
+        _ => (text.as_str(), None),
+    };
+    if port.is_some_and(|port| {
+        port.parse::<u16>().map_or(true, |number| number == 0 || number.to_string() != port)
+    }) {
+        return Err("a port is a number from 1 to 65535");
+    }
+    match host.parse::<Host>() {
+        // A port would make another registry of the one that has none.
+        Ok(Host::Name(name)) if name == EMBEDDED_HOST => Err("the embedded registry has no port"),
+        Ok(parsed) if parsed.to_string() == host => Ok(text),
+        Ok(_) | Err(_) => Err("what stands before the first `/` is no host"),
     }
 }
 
@@ -229,6 +275,18 @@ mod tests {
             ),
             ("oci:reg:sbom:1", "oci:/base/reg:sbom:1".to_owned(), "oci:/base/reg:sbom:1"),
             (
+                "quay.io/org/tasks/sbom:1",
+                "quay.io/org/tasks/sbom:1".to_owned(),
+                "oci://quay.io/org/tasks/sbom:1",
+            ),
+            (
+                "oci://localhost:5000/sbom",
+                "localhost:5000/sbom:latest".to_owned(),
+                "oci://localhost:5000/sbom:latest",
+            ),
+            ("oci://registry/sbom:1", "registry/sbom:1".to_owned(), "oci://registry/sbom:1"),
+            ("Registry.Example/a:1", "registry.example/a:1".to_owned(), "oci://registry.example/a:1"),
+            (
                 &format!("sbom@{digest}"),
                 format!("cofferdam.local/sbom@{digest}"),
                 "oci://cofferdam.local/sbom",
@@ -246,11 +304,20 @@ mod tests {
             "a@sha256:1",
             "oci:x",
             "oci::a",
-            "quay.io/a/b:1",
+            "quay/a/b:1",
+            "quay.io/:1",
+            "quay.io//a",
+            "quay.io/A",
+            "quay.io/a/../b",
+            "quay.io:0/a",
+            "quay.io:x/a",
+            "u@quay.io/a",
+            "quay.io:443:1/a",
+            "qu%61y.io/a",
+            "0x7f.1/a",
             "../a",
             "a:b:c",
             "a\nb",
-            "oci://registry.example/a:1",
             "oci://sbom:1",
             "oci://cofferdam.local:80/sbom:1",
             "oci://cofferdam.local/a/sbom:1",

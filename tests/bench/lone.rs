@@ -63,7 +63,7 @@ pub(super) fn job() -> Job {
         epoch: 0,
         seed: [0; 32],
         deadline: None,
-        withheld: std::sync::Arc::from([]),
+        withheld: std::sync::Arc::default(),
         cancel: CancelToken::default(),
     }
 }

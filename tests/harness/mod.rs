@@ -1,5 +1,7 @@
 //! A user with a home of their own, and tasks to run.
 
+mod debian_registry;
+mod registry;
 mod server;
 mod tasks;
 mod terminal;
@@ -11,6 +13,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use debian_registry::DebianRegistry;
+pub(crate) use registry::TestRegistry;
 pub(crate) use server::{Authority, Received, Server, reply, reply_chunked};
 pub(crate) use tasks::{Task, task_file};
 pub(crate) use terminal::Terminal;

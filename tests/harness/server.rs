@@ -34,7 +34,7 @@ impl Received {
 }
 
 /// Answers one request; an error ends the connection.
-type Handler = dyn Fn(&Received, &mut dyn Write) -> io::Result<()> + Send + Sync;
+pub(super) type Handler = dyn Fn(&Received, &mut dyn Write) -> io::Result<()> + Send + Sync;
 
 /// A server that stops when it is dropped.
 pub(crate) struct Server {
@@ -71,6 +71,13 @@ impl Authority {
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let chain = vec![certificate.unwrap().der().clone()];
         builder.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap()
+    }
+
+    /// A certificate for a name, and its key, both in PEM.
+    pub(crate) fn pem(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0);
+        (certificate.unwrap().pem(), key.serialize_pem())
     }
 
     /// Makes a user trust it, and find these names on this machine.

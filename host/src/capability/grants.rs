@@ -26,11 +26,20 @@ pub struct GrantLine {
     pub undecided: bool,
 }
 
-/// A network rule that a task asks for and is not granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a task asks for of the network and is not granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
+    /// HTTP requests.
+    pub network: Vec<WithheldRule<NetworkRule>>,
+    /// Raw connections.
+    pub tcp: Vec<WithheldRule<TcpRule>>,
+}
+
+/// A rule that a task asks for and is not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithheldRule<R> {
     /// The rule.
-    pub rule: NetworkRule,
+    pub rule: R,
     /// Why not.
     pub why: String,
     /// The YAML that would grant it, where the pipeline can.
@@ -43,7 +52,7 @@ pub struct GrantDecision {
     /// What the sandbox enforces.
     pub grants: Grants,
     /// What it refuses although the task asks for it.
-    pub withheld: Vec<Withheld>,
+    pub withheld: Withheld,
     /// Everything the task asks for.
     pub lines: Vec<GrantLine>,
     /// What the pipeline grants and the task does not ask for: the place below
@@ -78,8 +87,8 @@ impl GrantDecision {
     /// Decides about everything a task asks for.
     #[must_use]
     pub fn new(asked: &Capabilities, deciders: Deciders<'_>) -> Self {
-        let mut decision =
-            Self { grants: Grants::default(), withheld: Vec::new(), lines: Vec::new(), unasked: Vec::new() };
+        let (grants, withheld) = (Grants::default(), Withheld::default());
+        let mut decision = Self { grants, withheld, lines: Vec::new(), unasked: Vec::new() };
         let pipeline = deciders.pipeline;
         for (kind, is_asked, named) in [
             (CapabilityKind::Clock, asked.clock.is_some(), pipeline.is_some_and(|p| p.clock.is_some())),
@@ -187,7 +196,7 @@ impl GrantDecision {
         let remedy = if granted.is_empty() && !by_command(&why) { remedy() } else { None };
         if granted.is_empty() {
             let (rule, why, remedy) = (asked.clone(), why.clone(), remedy.clone());
-            self.withheld.push(Withheld { rule, why, remedy });
+            self.withheld.network.push(WithheldRule { rule, why, remedy });
         }
         self.lines.push(GrantLine { asked: network_words(asked), granted, why, remedy, undecided });
         self.lines.extend(secrets);
@@ -207,6 +216,10 @@ impl GrantDecision {
         let granted: Vec<String> = rules.iter().map(words).collect();
         let open = granted.is_empty() && !by_command(&why);
         let remedy = open.then(|| format!("grants: {{ tcp: [{}] }}", tcp_yaml(asked)));
+        if granted.is_empty() {
+            let (rule, why, remedy) = (asked.clone(), why.clone(), remedy.clone());
+            self.withheld.tcp.push(WithheldRule { rule, why, remedy });
+        }
         self.grants.tcp.extend(rules);
         self.lines.push(GrantLine { asked: words(asked), granted, why, remedy, undecided });
     }

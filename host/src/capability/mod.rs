@@ -22,7 +22,7 @@ pub(crate) use address::check_address;
 pub(crate) use clock::FixedClock;
 pub(crate) use files::{FileMeter, FileOverrun};
 pub(crate) use grants::network_words;
-pub use grants::{Deciders, GrantDecision, GrantLine, Withheld};
+pub use grants::{Deciders, GrantDecision, GrantLine, Withheld, WithheldRule};
 pub(crate) use log::{LogMeter, cut};
 pub use network::rule_of;
 pub(crate) use network::{Target, find_rule, network_yaml, rule_for, tcp_yaml};

@@ -13,7 +13,9 @@ use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::graph::GraphArgs;
 use super::lint::LintArgs;
+use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
+use super::login::{LoginArgs, LogoutArgs};
 use super::since::Since;
 use crate::event::LogLevel;
 use crate::model::{Override, SecretHost};
@@ -95,6 +97,14 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Make what is missing to run signed tasks: a key, trust in it, the tasks.
     Setup(SetupArgs),
+    /// Pin what the tags of registries stand for, in lock.yaml.
+    Lock(LockArgs),
+    /// Copy what a repository needs of registries into it.
+    Vendor(VendorArgs),
+    /// Log in to a registry.
+    Login(LoginArgs),
+    /// Forget the login for a registry.
+    Logout(LogoutArgs),
     /// Write, look at and publish tasks.
     #[command(subcommand)]
     Task(TaskCommand),
@@ -141,6 +151,9 @@ pub(crate) struct PipelineArgs {
     /// Refuse to run a task that is not trusted.
     #[arg(long)]
     pub(crate) require_trusted: bool,
+    /// Ask no registry what a tag stands for: lock.yaml says it, or it is refused.
+    #[arg(long)]
+    pub(crate) locked: bool,
     /// Grant nothing that sees more than its inputs, to any task.
     #[arg(long)]
     pub(crate) hermetic: bool,
@@ -450,6 +463,7 @@ pub(crate) struct TaskDiffArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
+    cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
     cofferdam task publish sbom.wasm --to oci:vendor/registry")]
 pub(crate) struct TaskPublishArgs {
     /// The task.
@@ -458,8 +472,9 @@ pub(crate) struct TaskPublishArgs {
     /// Sign it with your key.
     #[arg(long)]
     pub(crate) sign: bool,
-    /// A layout, as oci:PATH; left out, the embedded registry.
-    #[arg(long, value_name = "oci:PATH")]
+    /// Below what the task's own name goes: HOST/PATH of a registry, or a layout,
+    /// as oci:PATH; left out, the embedded registry.
+    #[arg(long, value_name = "HOST/PATH|oci:PATH")]
     pub(crate) to: Option<String>,
 }
 

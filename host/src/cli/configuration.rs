@@ -27,6 +27,14 @@ pub(crate) struct Configuration {
     limits: Limits,
     machine: MachineTable,
     network: NetworkTable,
+    registry: RegistryTable,
+}
+
+/// How registries are reached.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct RegistryTable {
+    plain_http: Vec<String>,
 }
 
 /// What all tasks on this machine may use together.
@@ -103,6 +111,11 @@ impl Configuration {
     pub(crate) fn budget(&self) -> Budget {
         let MachineTable { processors, memory } = self.machine;
         machine::budget(processors.map(NonZeroU32::get), memory.map(Quantity::bytes))
+    }
+
+    /// Registries that are spoken to without TLS, beside those of this machine.
+    pub(crate) fn plain_http(&self) -> Vec<String> {
+        self.registry.plain_http.clone()
     }
 
     /// The most that any task may use.

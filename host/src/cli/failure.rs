@@ -127,7 +127,10 @@ fn status_of(code: &str) -> u8 {
             "plan/not-granted" | "plan/forbidden-import" | "registry/digest-mismatch" | "secret/damaged" => {
                 exit::REFUSED
             }
-            "io/refused" | "registry/io" | "secret/io" => exit::RUN_FAILED,
+            "registry/redirect" | "registry/unsound" => exit::REFUSED,
+            "io/refused" | "registry/io" | "registry/unreachable" | "registry/answer" | "secret/io" => {
+                exit::RUN_FAILED
+            }
             "secret/keychain-unavailable" | "secret/keychain-refused" => exit::RUN_FAILED,
             _ => exit::INVALID_INPUT,
         },
@@ -164,6 +167,7 @@ from_diagnostic!(
     cofferdam_registry::InvalidReference,
     cofferdam_registry::KeyError,
     cofferdam_registry::LayoutError,
+    cofferdam_registry::RemoteError,
     cofferdam_registry::SignError,
     crate::component::ComponentError,
     crate::engine::EngineError,

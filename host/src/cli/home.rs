@@ -84,6 +84,16 @@ impl Home {
         self.data.join("registry")
     }
 
+    /// What was pulled from registries over HTTP.
+    pub(crate) fn pulled(&self) -> PathBuf {
+        self.data.join("pulled")
+    }
+
+    /// Logins for registries, as docker and podman write theirs.
+    pub(crate) fn logins(&self) -> PathBuf {
+        self.config.join("auth.json")
+    }
+
     pub(crate) fn compiled(&self) -> PathBuf {
         self.cache.join("compiled")
     }

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cofferdam_manifest::{Document, Manifest, Place};
 use cofferdam_registry::{Trust, TrustError};
-use jiff::Timestamp;
 
 use super::exit;
 use super::failure::{Failure, Problem};
 use super::home::Home;
 use super::lint_files::{self, Kind, Named};
 use super::printer::Printer;
+use super::{plan, registries};
 use crate::model::{EffectiveLimits, Overrides, PipelineRef, TaskRef};
 use crate::plan::{
-    Advices, PipelineText, Plan, PlanErrors, PlanRequest, RegistryResolver, ResolveError, ResolvedTask,
-    Resolver,
+    Advices, Pinning, PipelineText, Plan, PlanErrors, PlanRequest, RegistryResolver, ResolveError,
+    ResolvedTask, Resolver,
 };
 use crate::report::{Finding, LintFile, LintView, lint_annotations, lint_text};
 
@@ -46,15 +46,13 @@ pub(crate) struct LintArgs {
 
 pub(crate) fn run(args: &LintArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let files = lint_files::find(&args.paths)?;
-    let trust = home.trust()?;
-    let registry = RegistryResolver::new(&home.registry(), trust, Timestamp::now(), false);
-    let tasks = Tasks { registry, offline: args.offline };
     let ceiling = home.configuration()?.ceiling();
     let mut seen = BTreeSet::new();
     let mut view = LintView::default();
     let mut status = exit::OK;
     for file in files {
-        let (mut found, failure) = check(&file, &tasks, &ceiling);
+        let registry = registries::resolver(home, &plan::base_of(&file.path)?, Pinning::Resolve, false)?;
+        let (mut found, failure) = check(&file, &Tasks { registry, offline: args.offline }, &ceiling);
         // A pipeline that others name is looked at with each of them.
         found.errors.retain(|finding| seen.insert(known(finding)));
         if !found.errors.is_empty() {

@@ -188,6 +188,18 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<Named>, Failure> {
     Ok(found)
 }
 
+/// The pipelines that were named, and those of directories.
+pub(crate) fn pipelines(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for named in find(paths)? {
+        named.text?;
+        if matches!(named.kind, Kind::Pipeline | Kind::PipelineRun) {
+            found.push(named.path);
+        }
+    }
+    Ok(found)
+}
+
 /// Whether a file of a directory is one of Cofferdam's: another program's may
 /// stand beside it.
 fn is_ours(named: &Named, only_pipelines: bool) -> bool {

@@ -21,7 +21,10 @@ mod interrupt;
 mod key;
 mod lint;
 mod lint_files;
+mod lock;
 mod log_format;
+mod login;
+mod logins;
 mod logs;
 mod machine;
 mod man;
@@ -30,6 +33,7 @@ mod params;
 mod plan;
 mod printer;
 mod rebuild;
+mod registries;
 mod resume;
 mod run;
 mod run_directory;
@@ -129,6 +133,10 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
+        Command::Lock(args) => lock::lock(&args, &Home::open()?, printer),
+        Command::Vendor(args) => lock::vendor(&args, &Home::open()?, printer),
+        Command::Login(args) => login::login(&args, &Home::open()?, printer),
+        Command::Logout(args) => login::logout(&args, &Home::open()?, printer),
         Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
         Command::Task(TaskCommand::List(args)) => task_list::run(&args, &Home::open()?, printer),

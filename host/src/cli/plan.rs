@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-
 use super::commands::{PipelineArgs, PlanArgs};
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::{exit, origin, params};
+use super::{exit, origin, params, registries};
 use crate::model::{MAX_PIPELINE, Overrides};
 use crate::plan::{
-    Draft, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver, RegistryResolver,
+    Draft, Pinning, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver, RegistryResolver,
     ResolveError, TaskWork,
 };
 use crate::report::{PlanView, plan_text};
@@ -47,15 +45,32 @@ fn read(file: &Path) -> Result<(String, PathBuf), Failure> {
         let message = format!("{} is not UTF-8 text", file.display());
         Failure::invalid("document/syntax", message, "save the file as UTF-8")
     })?;
-    let base = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let base = std::path::absolute(base).map_err(|error| Failure::unreadable(base, &error))?;
-    Ok((text, base))
+    Ok((text, base_of(file)?))
 }
 
 /// Plans a pipeline to look at it, not to run it: no param needs a value.
 pub(crate) fn without_params(file: &Path, home: &Home) -> Result<Plan, Failure> {
+    Ok(without_params_by(file, home, Pinning::default())?.0)
+}
+
+/// The directory that names in a pipeline file begin at.
+pub(crate) fn base_of(file: &Path) -> Result<PathBuf, Failure> {
+    let base = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::path::absolute(base).map_err(|error| Failure::unreadable(base, &error))
+}
+
+/// Finds every task of a pipeline, and nothing else.
+pub(crate) fn resolved(file: &Path, home: &Home, pinning: Pinning) -> Result<RegistryResolver, Failure> {
+    Ok(without_params_by(file, home, pinning)?.1)
+}
+
+fn without_params_by(
+    file: &Path,
+    home: &Home,
+    pinning: Pinning,
+) -> Result<(Plan, RegistryResolver), Failure> {
     let (text, base) = read(file)?;
-    let resolver = RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), false);
+    let resolver = registries::resolver(home, &base, pinning, false)?;
     let request = PlanRequest {
         file: &file.display().to_string(),
         base: &base,
@@ -65,7 +80,8 @@ pub(crate) fn without_params(file: &Path, home: &Home) -> Result<Plan, Failure> 
         overrides: &Overrides::default(),
         params_required: false,
     };
-    Ok(Plan::build(&request, &resolver)?)
+    let plan = Plan::build(&request, &resolver)?;
+    Ok((plan, resolver))
 }
 
 /// Plans a pipeline, and notes from what, so that it can be planned again.
@@ -73,8 +89,8 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft), F
     let given = params::parse(&args.params)?;
     let (text, base) = read(&args.file)?;
     let ceiling = home.configuration()?.ceiling();
-    let registry =
-        RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), args.require_trusted);
+    let pinning = if args.locked { Pinning::Locked } else { Pinning::Resolve };
+    let registry = registries::resolver(home, &base, pinning, args.require_trusted)?;
     let resolver = RecordingResolver::new(registry);
     let request = PlanRequest {
         file: &args.file.display().to_string(),
@@ -86,6 +102,7 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft), F
         params_required: true,
     };
     let plan = Plan::build(&request, &resolver)?;
+    resolver.registries().save_pins()?;
     for word in args.deny.iter().chain(&args.allow) {
         // A word for no task would protect nothing.
         let leaves = plan.flow.leaves();
@@ -105,8 +122,7 @@ pub(crate) fn again(
     home: &Home,
     store: &Store,
 ) -> Result<Plan, Failure> {
-    let registry =
-        RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), record.require_trusted);
+    let registry = registries::resolver(home, &record.base, Pinning::default(), record.require_trusted)?;
     let resolver = RecordedResolver::new(registry, store, record);
     let gone = |error: ResolveError| {
         let help = error.help().unwrap_or_default();

@@ -2,11 +2,11 @@
 //! variable. On a terminal nothing of it is shown.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use cofferdam_manifest::Identifier;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::failure::Failure;
@@ -30,7 +30,7 @@ pub(crate) fn from_environment(variable: &OsStr) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads a value from standard input, without the line break at its end.
-pub(crate) fn from_standard_input(name: &Identifier) -> Result<Input, Failure> {
+pub(crate) fn from_standard_input(name: &dyn Display) -> Result<Input, Failure> {
     let failed = |error| Failure::io("read", Path::new("standard input"), &error);
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -51,7 +51,7 @@ pub(crate) fn from_standard_input(name: &Identifier) -> Result<Input, Failure> {
 
 /// Reads a line from a terminal, key by key: a line that the terminal itself
 /// edits is cut at 4 KiB, and an interrupt would leave the echo off.
-fn typed(name: &Identifier) -> io::Result<Input> {
+fn typed(name: &dyn Display) -> io::Result<Input> {
     let _silence = Silence::begin()?;
     let mut err = io::stderr().lock();
     let _ = write!(err, "value of {name} (not shown): ");

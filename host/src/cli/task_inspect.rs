@@ -3,16 +3,15 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{Layout, Location, MAX_COMPONENT, Reference, claimed_key};
-use jiff::Timestamp;
+use cofferdam_registry::{MAX_COMPONENT, Reference, claimed_key};
 
 use super::commands::TaskInspectArgs;
-use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
+use super::{exit, registries};
 use crate::component::Component;
-use crate::plan::RegistryResolver;
+use crate::plan::Pinning;
 use crate::report::{TaskDescription, task_text};
 
 pub(crate) fn run(args: &TaskInspectArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
@@ -40,14 +39,11 @@ fn from_file(file: &Path) -> Result<TaskDescription, Failure> {
 
 fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure> {
     let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
-    let reference = Reference::parse(subject, &here)?.canonical(&home.registry())?;
-    let found =
-        RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), false).pull(&reference)?;
-    let root = match &reference.location {
-        Location::Embedded => home.registry(),
-        Location::Layout(path) => path.clone(),
-    };
-    let bundles = Layout::open(&root)?.bundles(found.identity.digest)?;
+    let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
+    let reference = Reference::parse(subject, &here)?;
+    let found = resolver.pull(&reference)?;
+    let (layout, _) = resolver.registries().find(&reference)?;
+    let bundles = layout.bundles(found.identity.digest)?;
     let mut described = TaskDescription::new(found.identity.reference.clone(), &found.component);
     described.digest = Some(found.identity.digest);
     described.trust = Some(found.identity.trust.clone());

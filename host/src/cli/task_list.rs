@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{Digest, Layout, Reference};
-use jiff::Timestamp;
 
 use super::commands::TaskListArgs;
-use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use crate::plan::RegistryResolver;
+use super::{exit, registries};
+use crate::plan::{Pinning, RegistryResolver};
 use crate::report::{TaskLine, TaskList, task_list_text};
 
 pub(crate) fn run(args: &TaskListArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
@@ -28,9 +27,10 @@ pub(crate) fn run(args: &TaskListArgs, home: &Home, printer: &Printer) -> Result
     let mut list = TaskList { layout: root.display().to_string(), tasks: Vec::new() };
     // Before anything is published, there is none; one that is named must be there.
     if args.layout.is_some() || root.exists() {
-        let resolver = RegistryResolver::new(&home.registry(), home.trust()?, Timestamp::now(), false);
+        let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
+        let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
         for (digest, names) in by_digest(&root)? {
-            list.tasks.push(line(digest, names, &prefix, &resolver)?);
+            list.tasks.push(line(digest, names, &prefix, (&resolver, &here)));
         }
         list.tasks.sort_by_cached_key(crate::report::TaskLine::order);
     }
@@ -56,16 +56,15 @@ fn line(
     digest: Digest,
     names: Vec<String>,
     prefix: &str,
-    resolver: &RegistryResolver,
-) -> Result<TaskLine, Failure> {
-    let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
+    (resolver, here): (&RegistryResolver, &Path),
+) -> TaskLine {
     let first = names.first().map(String::as_str).unwrap_or_default();
-    let found = match Reference::parse(&format!("{prefix}{first}@{digest}"), &here) {
+    let found = match Reference::parse(&format!("{prefix}{first}@{digest}"), here) {
         Ok(reference) => resolver.pull(&reference).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    Ok(match found {
+    match found {
         Ok(found) => TaskLine::new(digest, names, &found.identity, found.component.bytes.len()),
         Err(problem) => TaskLine::unreadable(digest, names, problem),
-    })
+    }
 }

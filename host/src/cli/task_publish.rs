@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{Digest, Layout, Location, MAX_COMPONENT, Reference, SigningKey, TaskArtifact};
+use cofferdam_registry::{
+    Digest, Layout, Location, MAX_COMPONENT, Reference, Remote, SigningKey, TaskArtifact,
+};
 use serde::Serialize;
 
 use super::commands::TaskPublishArgs;
-use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
+use super::{exit, registries};
 use crate::component::Component;
 use crate::report::bytes;
 
@@ -28,18 +30,7 @@ pub(crate) struct Published {
 
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let key = if args.sign { Some(home.signing_key()?) } else { None };
-    let location = match &args.to {
-        None => Location::Embedded,
-        // `oci://` is a host, and no path.
-        Some(to) => match to.strip_prefix("oci:").filter(|path| is_path(path)) {
-            Some(path) => Location::Layout(path.into()),
-            None => {
-                let why = format!("`{to}` names no layout");
-                return Err(Failure::usage(why, "write --to oci:PATH, with a directory for PATH"));
-            }
-        },
-    };
-    let published = publish(&args.component, home, location, key.as_ref())?;
+    let published = publish(&args.component, home, &place(args.to.as_deref())?, key.as_ref())?;
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
         let signed = match &published.signed_by {
@@ -52,22 +43,62 @@ pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Res
     Ok(exit::OK)
 }
 
-fn is_path(text: &str) -> bool {
-    !text.is_empty() && !text.contains(':') && !text.starts_with("//")
+/// Where tasks are published: a registry, and what goes before their own names
+/// there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) location: Location,
+    /// Ends in `/`, unless it is empty.
+    pub(crate) path: String,
+}
+
+impl Place {
+    pub(crate) const EMBEDDED: Self = Self { location: Location::Embedded, path: String::new() };
+}
+
+fn place(to: Option<&str>) -> Result<Place, Failure> {
+    let Some(to) = to else { return Ok(Place::EMBEDDED) };
+    let refuse = |why: &str| {
+        let help = "write --to HOST/PATH for a registry, or --to oci:PATH for a directory; the task's own name \
+                    follows there";
+        Err(Failure::usage(format!("`{to}` names no registry: {why}"), help))
+    };
+    // `oci://` is a host, and no path.
+    if let Some(path) = to.strip_prefix("oci:").filter(|path| !path.starts_with("//")) {
+        if path.is_empty() || path.contains(':') {
+            return refuse("the path is empty, or has a `:`");
+        }
+        return Ok(Place { location: Location::Layout(path.into()), path: String::new() });
+    }
+    // A task's name takes the place of `name`, and its version that of a tag.
+    let to = to.trim_end_matches('/');
+    let written = if to.starts_with("oci://") { format!("{to}/name") } else { format!("oci://{to}/name") };
+    match Reference::parse(&written, Path::new("/")) {
+        Ok(Reference { location: location @ Location::Remote(_), name, .. }) => {
+            let path = name.strip_suffix("name").unwrap_or_default().to_owned();
+            Ok(Place { location, path })
+        }
+        Ok(_) => refuse("the embedded registry needs no --to"),
+        Err(_) => refuse("it is no host with a path"),
+    }
 }
 
 /// Publishes the task in a file, and signs it with a key.
 pub(crate) fn publish(
     path: &Path,
     home: &Home,
-    location: Location,
+    place: &Place,
     key: Option<&SigningKey>,
 ) -> Result<Published, Failure> {
     let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
-    let layout = match &location {
+    // For a registry over HTTP it is made whole here before anything is sent.
+    let staging =
+        tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
+    let layout = match &place.location {
         Location::Embedded => Layout::open_or_create(&home.registry())?,
         Location::Layout(root) => Layout::open_or_create(root)?,
+        Location::Remote(_) => Layout::open_or_create(staging.path())?,
     };
     let metadata = &component.manifest.metadata;
     let digest = layout.publish(&TaskArtifact {
@@ -78,10 +109,15 @@ pub(crate) fn publish(
         imports: &component.imports,
         exports: &component.exports,
     })?;
-    let (name, tag) = (metadata.name.to_string(), Some(metadata.version.clone()));
-    let reference = Reference { location, name, tag, digest: Some(digest) };
+    let (name, tag) = (format!("{}{}", place.path, metadata.name), Some(metadata.version.clone()));
+    let reference = Reference { location: place.location.clone(), name, tag, digest: Some(digest) };
     if let Some(key) = key {
         layout.sign(&reference, key)?;
+    }
+    if let Location::Remote(host) = &place.location {
+        let remote = Remote::new(host, &registries::settings(home)?)?;
+        let tags = [metadata.version.clone(), "latest".to_owned()];
+        registries::wait(remote.push(&layout, digest, &reference.name, &tags))??;
     }
     Ok(Published {
         reference: Reference { digest: None, ..reference }.to_string(),

@@ -321,6 +321,7 @@ pub(super) fn causes(end: &TaskEnd, lost_contact: bool) -> Vec<RetryCause> {
         | TaskRunReason::TaskRunResultLargerThanAllowedLimit
         | TaskRunReason::InvalidTaskResults
         | TaskRunReason::InvalidOutput
+        | TaskRunReason::HostFault
         | TaskRunReason::InvalidParamValue => None,
     };
     kind.into_iter().chain(lost_contact.then_some(RetryCause::Network)).collect()

@@ -1,5 +1,6 @@
 //! What a task did with the world outside, as the host saw it on the wire.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use cofferdam_registry::Digest;
@@ -27,6 +28,9 @@ pub struct Exchange {
     /// The address the connection was made to: the one that was checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
+    /// The addresses, checked as well, where no connection came about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<SocketAddr>,
     /// The proxy it went through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
@@ -72,14 +76,20 @@ pub struct Connection {
     pub task: String,
     /// The host and port of the rule that allowed it.
     pub host: String,
-    /// The address it was made to.
+    /// The address it was made to, or tried.
     pub address: SocketAddr,
-    /// What was sent.
+    /// Whether nobody answered: then there was no connection.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
+    /// What was sent: what the system had taken for certain.
     pub sent: Transfer,
     /// What was received.
     pub received: Transfer,
     /// From connecting to the end, in microseconds.
     pub duration_micros: u64,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Something a task tried that it is not granted.
@@ -117,11 +127,25 @@ impl Contacts {
         self.exchanges.is_empty() && self.connections.is_empty() && self.denials.is_empty()
     }
 
-    /// Whether any request came to nothing, or was answered with a server's error.
+    /// The addresses that were tried and from which no answer came, each once.
+    #[must_use]
+    pub fn unanswered(&self) -> BTreeSet<SocketAddr> {
+        let exchange = |exchange: &Exchange| {
+            let silent = exchange.address.filter(|_| exchange.status.is_none());
+            exchange.tried.iter().copied().chain(silent).collect::<Vec<_>>()
+        };
+        let connections = self.connections.iter().filter(|connection| connection.unanswered);
+        let silent = connections.map(|connection| connection.address);
+        self.exchanges.iter().flat_map(exchange).chain(silent).collect()
+    }
+
+    /// Whether any request or connection came to nothing, or was answered with a
+    /// server's error.
     #[must_use]
     pub fn any_failed(&self) -> bool {
         self.exchanges
             .iter()
             .any(|exchange| exchange.error.is_some() || exchange.status.is_some_and(|s| s >= 500))
+            || self.connections.iter().any(|connection| connection.error.is_some())
     }
 }

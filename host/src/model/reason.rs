@@ -59,6 +59,8 @@ pub enum TaskRunReason {
     TaskTrapped,
     /// A value that it was to be given does not fit: it did not begin.
     InvalidParamValue,
+    /// The host could not read or write its own files: no fault of the task's.
+    HostFault,
 }
 
 /// Why a PipelineRun ended.
@@ -156,6 +158,7 @@ impl TaskRunReason {
             Self::InvalidOutput => "InvalidOutput",
             Self::TaskTrapped => "TaskTrapped",
             Self::InvalidParamValue => "InvalidParamValue",
+            Self::HostFault => "HostFault",
         }
     }
 
@@ -183,7 +186,8 @@ impl TaskRunReason {
             | Self::InvalidTaskResults
             | Self::InvalidOutput
             | Self::TaskTrapped
-            | Self::InvalidParamValue => Status::Failed,
+            | Self::InvalidParamValue
+            | Self::HostFault => Status::Failed,
         }
     }
 }

@@ -11,12 +11,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 
 use super::body::{Arriving, Outgoing, Replay, mask_headers};
-use super::connect::{Bounded, Dial, DialError, Peer};
-use super::exchange::Live;
+use super::connect::{Bounded, Dial, DialError};
+use super::exchange::{Live, SENDING};
 use super::session::{Allowed, MAX_URL, NetworkError, Session, Slot, TaskBody};
 use super::{Credential, Network, retry};
 use crate::capability::{Redactor, cut};
@@ -170,6 +171,7 @@ impl Session {
             url,
             secret: credential.map(|credential| credential.name.clone()),
             address: None,
+            tried: Vec::new(),
             proxy: None,
             protocol: None,
             status: None,
@@ -194,9 +196,8 @@ impl Session {
             Err(error) => Err(error),
         };
         let answer = answer.inspect_err(|error| live.record(Some(error.to_string())));
-        let answer = answer.map(|mut response| {
-            let peer = response.extensions_mut().remove::<Peer>();
-            live.answered(response.status().as_u16(), format!("{:?}", response.version()), peer.as_ref());
+        let answer = answer.map(|response| {
+            live.answered(response.status().as_u16(), format!("{:?}", response.version()));
             (response, live)
         });
         (answer, replay)
@@ -206,11 +207,13 @@ impl Session {
     /// moves, and then for as long as a task may wait.
     async fn answer(
         &self,
-        request: Request<Outgoing>,
+        mut request: Request<Outgoing>,
         allowed: &Allowed,
-        live: &Live,
+        live: &Arc<Live>,
     ) -> Result<Response<Incoming>, NetworkError> {
-        let mut sending = std::pin::pin!(allowed.client.0.request(request));
+        live.capture(capture_connection(&mut request));
+        let sending = allowed.client.0.request(request);
+        let mut sending = std::pin::pin!(SENDING.scope(Arc::downgrade(live), sending));
         let patience = allowed.timeouts.first_byte;
         let mut before = live.progress();
         loop {

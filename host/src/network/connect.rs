@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use cofferdam_manifest::{AddressRange, Host, HostPattern, NetworkRule};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection};
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::Network;
+use super::exchange::{Live, SENDING};
 use crate::capability::{Target, check_address};
 
 /// How long an address may take before the next one is tried, where there is one.
@@ -77,6 +78,15 @@ pub(super) struct Peer {
     pub(super) proxy: Option<String>,
 }
 
+impl Peer {
+    /// That of the connection a request was given, if it has one.
+    pub(super) fn of(connection: &CaptureConnection) -> Option<Self> {
+        let mut extras = http::Extensions::new();
+        connection.connection_metadata().as_ref()?.get_extras(&mut extras);
+        extras.remove()
+    }
+}
+
 /// Resolves a host and gives the addresses that a rule allows.
 pub(super) async fn resolve_checked(
     network: &Network,
@@ -110,11 +120,17 @@ pub(super) async fn resolve_checked(
     }
 }
 
-/// Connects to the first of some checked addresses that answers.
-pub(super) async fn connect_any(addresses: &[IpAddr], port: u16) -> Result<TcpStream, DialError> {
+/// Connects to the first of some checked addresses that answers; tells each one
+/// before it is tried.
+async fn connect_any(
+    addresses: &[IpAddr],
+    port: u16,
+    tell: impl Fn(SocketAddr),
+) -> Result<TcpStream, DialError> {
     let mut failed = DialError::Url("there is no address".to_owned());
     for (index, address) in addresses.iter().enumerate() {
         let address = SocketAddr::new(*address, port);
+        tell(address);
         let connecting = TcpStream::connect(address);
         let is_last = index + 1 == addresses.len();
         let connected = if is_last {
@@ -144,7 +160,16 @@ pub(super) struct Dial {
 }
 
 impl Dial {
-    async fn dial(self, uri: Uri) -> Result<Wire, DialError> {
+    /// Connects to where a URL leads; `live` is the request that it is for.
+    async fn dial(self, uri: Uri, live: Weak<Live>) -> Result<Wire, DialError> {
+        let wire = self.connect(uri, &live).await?;
+        if let Some(live) = live.upgrade() {
+            live.reached(&wire.peer);
+        }
+        Ok(wire)
+    }
+
+    async fn connect(self, uri: Uri, live: &Weak<Live>) -> Result<Wire, DialError> {
         let target = Target::of(&uri).map_err(DialError::Url)?;
         let proxy = self.network.proxy.as_ref().and_then(|matcher| matcher.intercept(&uri));
         let by_proxy = proxy.is_some() && self.network.settings.proxy_resolves;
@@ -155,7 +180,12 @@ impl Dial {
             }
         };
         let Some(proxy) = proxy else {
-            let stream = connect_any(&checked, target.port).await?;
+            let tell = |address| {
+                if let Some(live) = live.upgrade() {
+                    live.trying(Some(address), None);
+                }
+            };
+            let stream = connect_any(&checked, target.port, tell).await?;
             let address = stream.peer_addr().ok();
             return Ok(Wire { stream: TokioIo::new(stream), peer: Peer { address, proxy: None } });
         };
@@ -173,8 +203,11 @@ impl Dial {
         if let Some(auth) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(auth.clone());
         }
-        let stream = tunnel.call(place).await.map_err(|error| refused(error.to_string()))?;
         let address = checked.first().map(|address| SocketAddr::new(*address, target.port));
+        if let Some(live) = live.upgrade() {
+            live.trying(address, Some(&name));
+        }
+        let stream = tunnel.call(place).await.map_err(|error| refused(error.to_string()))?;
         Ok(Wire { stream, peer: Peer { address, proxy: Some(name) } })
     }
 }
@@ -197,7 +230,9 @@ impl Service<Uri> for Dial {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().dial(uri))
+        // Within the request's own future, where it was not left to another.
+        let live = SENDING.try_with(Weak::clone).unwrap_or_default();
+        Box::pin(self.clone().dial(uri, live))
     }
 }
 

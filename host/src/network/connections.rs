@@ -1,64 +1,76 @@
 //! Raw TCP connections of one TaskRun: only to granted hosts and ports, only to
-//! addresses that the host resolved and checked itself; counted and hashed.
+//! addresses that the host resolved and checked itself. Refusals are decided at
+//! once, from the rules alone: only what is granted is waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
-use bytes::Bytes;
-use cofferdam_manifest::{Host, HostPattern, TcpRule};
+use cofferdam_manifest::{AddressRange, Host, HostPattern, TcpRule};
+use tokio::sync::Semaphore;
 
 use super::connect::resolve_checked;
-use super::exchange::Traffic;
-use super::meter::Meter;
-use super::{DialError, Session};
-use crate::capability::{check_address, cut, tcp_yaml};
-use crate::event::{Connection, Denial, Fact, Recorder};
+use super::{DialError, Open, Session};
+use crate::capability::{WithheldRule, check_address, cut, tcp_yaml};
+use crate::event::{Denial, Fact};
 use crate::model::TaskRunReason;
 
 /// Bytes of a name that are recorded.
 const MAX_NAME: usize = 256;
+/// Names that are looked up at once; more wait. Each may hold a thread.
+const MAX_LOOKUPS: usize = 8;
 
 /// The raw connections of one TaskRun.
 #[derive(Debug)]
 pub(crate) struct Connections {
     session: Arc<Session>,
     rules: Vec<TcpRule>,
+    lookups: Semaphore,
     /// Addresses that were resolved and checked, with the rules that allow them.
     checked: Mutex<BTreeMap<IpAddr, BTreeSet<usize>>>,
 }
 
 impl Connections {
     pub(crate) fn new(session: Arc<Session>, rules: &[TcpRule]) -> Self {
-        Self { session, rules: rules.to_vec(), checked: Mutex::default() }
+        let lookups = Semaphore::new(MAX_LOOKUPS);
+        Self { session, rules: rules.to_vec(), lookups, checked: Mutex::default() }
     }
 
-    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
-        self.session.traffic()
+    /// Whether there is anywhere to connect to.
+    pub(crate) fn is_granted(&self) -> bool {
+        !self.rules.is_empty()
     }
 
-    /// Resolves a name for a task; nothing when no rule names it, for asking
-    /// would already tell whoever answers.
-    pub(crate) async fn resolve(self: Arc<Self>, name: String) -> Option<Vec<IpAddr>> {
+    /// Begins to resolve a name for a task; nothing when no rule names it, for
+    /// asking would already tell whoever answers. It gives no addresses when none
+    /// is allowed.
+    pub(crate) fn resolve(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Option<impl Future<Output = Option<Vec<IpAddr>>> + Send + 'static + use<>> {
         if !self.count() {
             return None;
         }
         let host = name.parse::<Host>().ok();
-        let named: Vec<(usize, &TcpRule)> = self
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| host.as_ref().is_some_and(|host| rule.host.matches(host)))
-            .collect();
-        let Some(host) = host.filter(|_| !named.is_empty()) else {
-            self.deny(cut(&name, MAX_NAME).into_owned(), "no rule names the host".to_owned(), None);
+        let names = |rule: &TcpRule| host.as_ref().is_some_and(|host| rule.host.matches(host));
+        let indices = self.rules.iter().enumerate().filter(|(_, rule)| names(rule));
+        let named: Vec<usize> = indices.map(|(index, _)| index).collect();
+        let Some(host) = host.clone().filter(|_| !named.is_empty()) else {
+            let subject = cut(name, MAX_NAME).into_owned();
+            self.refuse_rule(subject, "no rule names the host", names, None);
             return None;
         };
+        Some(Arc::clone(self).look_up(host, named))
+    }
+
+    async fn look_up(self: Arc<Self>, host: Host, named: Vec<usize>) -> Option<Vec<IpAddr>> {
+        let _turn = self.lookups.acquire().await.ok()?;
         let mut found = BTreeSet::new();
         let mut refused = None;
-        for (index, rule) in named {
+        for index in named {
+            let Some(rule) = self.rules.get(index) else { continue };
             match resolve_checked(&self.session.network, &host, &rule.host, &rule.addresses).await {
                 Ok(addresses) => {
                     let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,14 +81,14 @@ impl Connections {
                 }
                 Err(error @ DialError::Refused { address, .. }) => {
                     let mut rule = rule.clone();
-                    rule.addresses.extend(address.to_string().parse::<cofferdam_manifest::AddressRange>());
+                    rule.addresses.extend(address.to_string().parse::<AddressRange>());
                     refused = Some((error.to_string(), rule));
                 }
                 Err(error) => tracing::debug!(%error, "a name of a task has no address"),
             }
         }
         if let (true, Some((why, rule))) = (found.is_empty(), refused) {
-            self.deny(format!("{host}:{}", rule.port), why, Some(&rule));
+            self.deny(format!("{host}:{}", rule.port), why, Some(remedy(&[&rule])));
         }
         Some(found.into_iter().collect())
     }
@@ -99,12 +111,11 @@ impl Connections {
             return Ok(format!("{}:{}", rule.host, rule.port));
         }
         drop(checked);
-        let rule = TcpRule {
-            host: HostPattern::Exact(Host::Address(ip)),
-            port: address.port(),
-            addresses: Vec::new(),
-        };
-        self.deny(address.to_string(), "no rule names the address and port".to_owned(), Some(&rule));
+        let host = HostPattern::Exact(Host::Address(ip));
+        let rule = TcpRule { host: host.clone(), port: address.port(), addresses: Vec::new() };
+        let names = |rule: &TcpRule| rule.host == host && rule.port == address.port();
+        let why = "no rule names the address and port";
+        self.refuse_rule(address.to_string(), why, names, Some(&rule));
         Err(())
     }
 
@@ -117,97 +128,61 @@ impl Connections {
         within
     }
 
-    /// Records that a task tried something else of sockets.
+    /// Records that a task tried something of sockets that nothing can grant.
     pub(crate) fn refuse(&self, what: &str) {
-        if !self.count() {
-            return;
+        if self.count() {
+            let why = "a task can only connect: it cannot bind or listen, nor send datagrams";
+            self.deny(what.to_owned(), why.to_owned(), None);
         }
-        self.deny(what.to_owned(), "a task can only connect: it cannot bind or listen".to_owned(), None);
     }
 
-    /// A connection that was made.
-    pub(crate) fn opened(&self, host: String, address: SocketAddr) -> Arc<Open> {
-        let open = Arc::new(Open {
-            task: self.session.task.to_string(),
-            host,
-            address,
-            began: Instant::now(),
-            traffic: Arc::clone(self.traffic()),
-            recorder: Arc::clone(&self.session.recorder),
-            meters: Mutex::new(Some((Meter::default(), Meter::default()))),
-        });
-        self.session.watch_connection(&open);
+    /// Records that a task without a grant asked for a socket.
+    pub(crate) fn refuse_socket(&self) {
+        if self.count() {
+            self.refuse_rule("a socket".to_owned(), "no rule grants a connection", |_| true, None);
+        }
+    }
+
+    /// Refuses what no rule allows. What the manifest asks for was refused before
+    /// the run, for a reason that is known.
+    fn refuse_rule(
+        &self,
+        subject: String,
+        why: &str,
+        is_meant: impl Fn(&TcpRule) -> bool,
+        otherwise: Option<&TcpRule>,
+    ) {
+        let withheld = self.session.withheld.tcp.iter();
+        let meant: Vec<&WithheldRule<TcpRule>> =
+            withheld.filter(|withheld| is_meant(&withheld.rule)).collect();
+        let Some(first) = meant.first() else {
+            return self.deny(subject, why.to_owned(), otherwise.map(|rule| remedy(&[rule])));
+        };
+        let grantable = meant.iter().filter(|withheld| withheld.remedy.is_some());
+        let rules: Vec<&TcpRule> = grantable.map(|withheld| &withheld.rule).collect();
+        self.deny(subject, first.why.clone(), (!rules.is_empty()).then(|| remedy(&rules)));
+    }
+
+    /// A connection that is begun.
+    pub(crate) fn begin(&self, host: String, address: SocketAddr) -> Arc<Open> {
+        let session = &self.session;
+        let (traffic, recorder) = (Arc::clone(session.traffic()), Arc::clone(&session.recorder));
+        let open = Arc::new(Open::begin((session.task.to_string(), host, address), traffic, recorder));
+        session.watch_connection(&open);
         open
     }
 
-    fn deny(&self, subject: String, why: String, rule: Option<&TcpRule>) {
+    fn deny(&self, subject: String, why: String, remedy: Option<String>) {
         self.session.denials.fetch_add(1, Ordering::Relaxed);
         let (task, capability) = (self.session.task.to_string(), "tcp".to_owned());
-        let remedy = rule.map(|rule| format!("grants: {{ tcp: [{}] }}", tcp_yaml(rule)));
         let denial = Denial { task, capability, subject, why, remedy };
         // A journal that fails stops the run at its next event.
         let _ = self.session.recorder.record(Fact::CapabilityDenied(Box::new(denial)));
     }
 }
 
-/// A raw connection while it is open. Whoever lets go of it last records it.
-#[derive(Debug)]
-pub(crate) struct Open {
-    task: String,
-    host: String,
-    address: SocketAddr,
-    began: Instant,
-    traffic: Arc<Traffic>,
-    recorder: Arc<Recorder>,
-    /// What was sent and received; nothing once it is recorded.
-    meters: Mutex<Option<(Meter, Meter)>>,
-}
-
-impl Open {
-    /// Bytes before they are sent.
-    pub(crate) fn send(&self, bytes: &Bytes) -> Result<(), TaskRunReason> {
-        self.traffic.send(bytes.len())?;
-        if let Some((sent, _)) = &mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner) {
-            sent.add(bytes);
-        }
-        Ok(())
-    }
-
-    /// Bytes that were received.
-    pub(crate) fn receive(&self, bytes: &Bytes) -> Result<(), TaskRunReason> {
-        self.traffic.receive(bytes.len())?;
-        if let Some((_, received)) = &mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner) {
-            received.add(bytes);
-        }
-        Ok(())
-    }
-
-    /// The other end has said all that it will.
-    pub(crate) fn received_all(&self) {
-        if let Some((_, received)) = &mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner) {
-            received.complete = true;
-        }
-    }
-
-    /// Records it, once.
-    pub(crate) fn record(&self) {
-        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((mut sent, received)) = meters else { return };
-        sent.complete = true;
-        let connection = Connection {
-            task: self.task.clone(),
-            host: self.host.clone(),
-            address: self.address,
-            sent: sent.transfer(),
-            received: received.transfer(),
-            duration_micros: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-        };
-        let _ = self.recorder.record(Fact::ConnectionFinished(Box::new(connection)));
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.record();
-    }
+/// What to add to a pipeline, so that rules are granted.
+fn remedy(rules: &[&TcpRule]) -> String {
+    let rules: Vec<String> = rules.iter().map(|rule| tcp_yaml(rule)).collect();
+    format!("grants: {{ tcp: [{}] }}", rules.join(", "))
 }

@@ -1,11 +1,13 @@
 //! One request and its response while they are under way: what is counted,
 //! hashed and held against limits, and the one event that it becomes.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
+use hyper_util::client::legacy::connect::CaptureConnection;
 
 use super::connect::Peer;
 use super::meter::Meter;
@@ -15,6 +17,14 @@ use crate::model::{EffectiveLimits, TaskRunReason};
 
 /// Bytes of an error that are recorded.
 const MAX_ERROR: usize = 512;
+/// Addresses without an answer that are recorded for one attempt.
+const MAX_TRIED: usize = 32;
+
+tokio::task_local! {
+    /// The request that is being sent. Connecting happens within it, and the
+    /// client hands a connector nothing but a URL.
+    pub(super) static SENDING: Weak<Live>;
+}
 
 /// What a TaskRun has sent and received, of how much.
 #[derive(Debug)]
@@ -94,6 +104,8 @@ struct State {
     told: Option<Exchange>,
     sent: Meter,
     received: Option<Meter>,
+    /// Knows the connection, as soon as the request has one.
+    connection: Option<CaptureConnection>,
 }
 
 impl Live {
@@ -104,7 +116,7 @@ impl Live {
         recorder: &Arc<Recorder>,
         redactor: &Redactor,
     ) -> Arc<Self> {
-        let state = State { told: Some(told), sent: Meter::default(), received: None };
+        let state = State { told: Some(told), sent: Meter::default(), received: None, connection: None };
         let (traffic, recorder, redactor) = (Arc::clone(traffic), Arc::clone(recorder), redactor.clone());
         Arc::new(Self { traffic, recorder, redactor, began: Instant::now(), state: Mutex::new(state) })
     }
@@ -131,15 +143,35 @@ impl Live {
         (state.sent.size, state.sent.complete)
     }
 
+    /// An address that a connection is tried to, and the proxy it is asked of.
+    pub(super) fn trying(&self, address: Option<SocketAddr>, proxy: Option<&str>) {
+        if let Some(told) = &mut self.state().told {
+            told.proxy = proxy.map(str::to_owned);
+            let room = MAX_TRIED.saturating_sub(told.tried.len());
+            told.tried.extend(address.into_iter().take(room));
+        }
+    }
+
+    /// The other end of the connection that was made for it.
+    pub(super) fn reached(&self, peer: &Peer) {
+        if let Some(told) = &mut self.state().told {
+            told.address = peer.address;
+        }
+    }
+
+    /// Where the client will say which connection it took: it can be one that
+    /// was there before.
+    pub(super) fn capture(&self, connection: CaptureConnection) {
+        self.state().connection = Some(connection);
+    }
+
     /// The head of the response.
-    pub(super) fn answered(&self, status: u16, protocol: String, peer: Option<&Peer>) {
+    pub(super) fn answered(&self, status: u16, protocol: String) {
         let mut state = self.state();
         state.received = Some(Meter::default());
         if let Some(told) = &mut state.told {
             told.status = Some(status);
             told.protocol = Some(protocol);
-            told.address = peer.and_then(|peer| peer.address);
-            told.proxy = peer.and_then(|peer| peer.proxy.clone());
         }
     }
 
@@ -171,6 +203,11 @@ impl Live {
     pub(super) fn record(&self, error: Option<String>) {
         let mut state = self.state();
         let Some(mut told) = state.told.take() else { return };
+        if let Some(peer) = state.connection.take().as_ref().and_then(Peer::of) {
+            (told.address, told.proxy) = (peer.address, peer.proxy);
+        }
+        let address = told.address;
+        told.tried.retain(|tried| Some(*tried) != address);
         told.request = std::mem::take(&mut state.sent).transfer();
         told.response = state.received.take().map(Meter::transfer);
         told.duration_micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -12,6 +12,7 @@ mod connections;
 mod credential;
 mod exchange;
 mod meter;
+mod open;
 mod resolve;
 mod retry;
 mod session;
@@ -30,8 +31,9 @@ use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
 
 use connect::DialError;
-pub(crate) use connections::{Connections, Open};
+pub(crate) use connections::Connections;
 pub use credential::Credential;
+pub(crate) use open::Open;
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub(crate) use session::{NetworkError, Session, SessionRequest, Timeouts};
 

@@ -13,9 +13,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::attempt::Client;
-use super::connections::Open;
 use super::exchange::{Live, Traffic};
-use super::{Credential, Network};
+use super::{Credential, Network, Open};
 use crate::capability::{Redactor, Target, Trip, Withheld, cut, find_rule, rule_for};
 use crate::event::{Denial, Fact, Recorder};
 use crate::model::{EffectiveLimits, TaskRunReason};
@@ -104,7 +103,7 @@ pub(crate) struct SessionRequest<'a> {
     /// What it may request.
     pub(crate) rules: &'a [NetworkRule],
     /// What it asks for and is refused.
-    pub(crate) withheld: &'a Arc<[Withheld]>,
+    pub(crate) withheld: &'a Arc<Withheld>,
     /// The secrets of its rules, by name.
     pub(crate) credentials: &'a [Credential],
     /// Masks them.
@@ -123,7 +122,7 @@ pub(crate) struct Session {
     pub(super) network: Arc<Network>,
     pub(super) task: Arc<str>,
     rules: Vec<Arc<NetworkRule>>,
-    withheld: Arc<[Withheld]>,
+    pub(super) withheld: Arc<Withheld>,
     pub(super) credentials: Vec<Credential>,
     pub(super) redactor: Redactor,
     pub(super) traffic: Arc<Traffic>,
@@ -144,7 +143,7 @@ pub(super) type Slot = Option<OwnedSemaphorePermit>;
 
 /// A request that a rule allows.
 #[derive(Clone, Debug)]
-pub(super) struct Allowed {
+pub(crate) struct Allowed {
     pub(super) number: u64,
     pub(super) target: Target,
     pub(super) rule: Arc<NetworkRule>,
@@ -189,20 +188,20 @@ impl Session {
         self.denials.load(Ordering::Relaxed)
     }
 
-    /// Sends a request and gives the head of its response.
+    /// Sends a request that is allowed, and gives the head of its response.
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Request<TaskBody>,
-        timeouts: Timeouts,
+        allowed: Allowed,
     ) -> Result<Response<TaskBody>, NetworkError> {
-        let allowed = self.allow(&request, timeouts)?;
         // More than so many at once wait for each other, until a body has ended.
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
         self.attempts(request, allowed, slot).await
     }
 
-    /// Holds a request against the rules and the number of requests.
-    fn allow(&self, request: &Request<TaskBody>, timeouts: Timeouts) -> Result<Allowed, NetworkError> {
+    /// Holds a request against the rules and the number of requests. Neither
+    /// waits for anything nor reads a clock.
+    pub(crate) fn allow<B>(&self, request: &Request<B>, timeouts: Timeouts) -> Result<Allowed, NetworkError> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if number > self.limit {
             self.trip.note(TaskRunReason::RequestLimit);
@@ -231,9 +230,9 @@ impl Session {
     /// Refuses a request that no rule allows. One that the manifest asks for was
     /// refused before the run, for a reason that is known.
     fn refuse(&self, subject: String, why: String, target: &Target, method: &str) -> NetworkError {
-        match find_rule(self.withheld.iter().map(|withheld| &withheld.rule), target, method) {
+        match find_rule(self.withheld.network.iter().map(|withheld| &withheld.rule), target, method) {
             Ok(index) => {
-                let withheld = self.withheld.get(index);
+                let withheld = self.withheld.network.get(index);
                 let why = withheld.map_or(why, |withheld| withheld.why.clone());
                 self.deny_for(subject, why, withheld.and_then(|withheld| withheld.remedy.clone()), "add")
             }

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::resolve::{Resolver, Resolving};
 use super::session::{NetworkError, Session, SessionRequest, TaskBody, Timeouts};
-use super::{Network, NetworkSettings};
+use super::{Connections, Network, NetworkSettings};
 use crate::capability::{Redactor, Trip};
 use crate::event::{Fact, Journal, Recorder};
 use crate::model::{DEFAULT_LIMITS, RunId, SecretValue};
@@ -92,7 +92,7 @@ impl Client {
         let request = SessionRequest {
             task: &Arc::from("t"),
             rules: &rules,
-            withheld: &Arc::from([]),
+            withheld: &Arc::default(),
             credentials: &[],
             redactor,
             limits: &DEFAULT_LIMITS,
@@ -112,9 +112,18 @@ impl Client {
         let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let request = Request::get(url).body(body).unwrap();
         let timeouts = Timeouts::asked(Some(Duration::from_secs(5)), None, None);
-        let response: Response<TaskBody> = Arc::clone(&self.session).send(request, timeouts).await?;
+        let response = self.request(request, timeouts).await?;
         let status = response.status().as_u16();
         Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+
+    async fn request(
+        &self,
+        request: Request<TaskBody>,
+        timeouts: Timeouts,
+    ) -> Result<Response<TaskBody>, NetworkError> {
+        let allowed = self.session.allow(&request, timeouts)?;
+        Arc::clone(&self.session).send(request, allowed).await
     }
 
     fn facts(&self) -> Vec<Fact> {
@@ -284,6 +293,39 @@ fn a_request_that_the_task_lets_go_of_is_told_all_the_same() {
     assert!(runtime.block_on(waiting).is_err());
     let [Fact::RequestFinished(told)] = &*client.facts() else { panic!("{:?}", client.facts()) };
     assert_eq!((told.url.as_str(), told.status), (url.as_str(), None));
+    assert_eq!(told.address, Some((Ipv4Addr::LOCALHOST, port).into()), "it had a connection");
+}
+
+#[test]
+fn where_nobody_answers_is_told() {
+    let server = Server::start(OK);
+    // Nobody listens at the other addresses of this machine.
+    let silent: Vec<IpAddr> = ["127.0.0.2", "127.0.0.3"].map(|text| text.parse().unwrap()).into();
+    let settings = || NetworkSettings { retries: 0, ..NetworkSettings::default() };
+    for (answers, connected) in [(silent.clone(), false), ([silent.clone(), loopback()].concat(), true)] {
+        let resolver = Rebinding { asked: Arc::default(), answers: [answers.clone(), answers] };
+        let network = Network::with_resolver(settings(), Box::new(resolver));
+        let client = Client::new(network, rule(server.port, &["127.0.0.0/8"]));
+        assert_eq!(client.get(&format!("http://files.example.test:{}/", server.port)).is_ok(), connected);
+        let [Fact::RequestFinished(told)] = &*client.facts() else { panic!("{:?}", client.facts()) };
+        let tried: Vec<IpAddr> = told.tried.iter().map(std::net::SocketAddr::ip).collect();
+        assert_eq!((tried, told.error.is_some()), (silent.clone(), !connected));
+        assert_eq!(told.address.map(|address| address.ip()), connected.then_some(Ipv4Addr::LOCALHOST.into()));
+    }
+}
+
+#[test]
+fn a_connection_that_was_lost_is_told_with_its_address() {
+    // Both take what they are sent; one closes without a word.
+    for (answer, answered) in [(OK, true), ("", false)] {
+        let server = Server::start(answer);
+        let network = Network::new(NetworkSettings { retries: 0, ..NetworkSettings::default() });
+        let rule = json!({ "host": "127.0.0.1", "scheme": "http", "port": server.port });
+        let client = Client::new(network, rule);
+        assert_eq!(client.get(&format!("http://127.0.0.1:{}/", server.port)).is_ok(), answered);
+        let [Fact::RequestFinished(told)] = &*client.facts() else { panic!("{:?}", client.facts()) };
+        assert_eq!((told.address, &*told.tried), (Some((Ipv4Addr::LOCALHOST, server.port).into()), &[][..]));
+    }
 }
 
 #[test]
@@ -301,7 +343,7 @@ fn in_a_run_with_secrets_no_rule_is_a_way_around_the_mask() {
         let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let request = Request::get(&url).header(header, "bytes=0-5").body(body).unwrap();
         let timeouts = Timeouts::asked(None, None, None);
-        let refused = runtime.block_on(Arc::clone(&client.session).send(request, timeouts)).err();
+        let refused = runtime.block_on(client.request(request, timeouts)).err();
         assert!(matches!(refused, Some(NetworkError::Secret(_))), "{header}: {refused:?}");
     }
     assert!(server.heads().is_empty());
@@ -319,7 +361,7 @@ fn a_refusal_costs_the_journal_little_however_long_what_was_tried() {
     let url = format!("http://example.org/{}", "p".repeat(20_000));
     let request = Request::builder().method(method.as_str()).uri(url).body(body).unwrap();
     let timeouts = Timeouts::asked(None, None, None);
-    let refused = runtime.block_on(Arc::clone(&client.session).send(request, timeouts));
+    let refused = runtime.block_on(client.request(request, timeouts));
     assert!(matches!(refused, Err(NetworkError::Denied(_))));
     let [Fact::CapabilityDenied(denial)] = &*client.facts() else { panic!("{:?}", client.facts()) };
     assert!(denial.subject.len() < 4096, "{}", denial.subject.len());
@@ -337,6 +379,42 @@ fn a_handshake_that_never_ends_is_not_waited_for() {
     let body: TaskBody = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let request = Request::get(format!("https://127.0.0.1:{port}/")).body(body).unwrap();
     let timeouts = Timeouts::asked(Some(Duration::ZERO), None, None);
-    let refused = runtime.block_on(Arc::clone(&client.session).send(request, timeouts)).err();
+    let refused = runtime.block_on(client.request(request, timeouts)).err();
     assert!(matches!(&refused, Some(NetworkError::Connect(why)) if why.contains("1s")), "{refused:?}");
+}
+
+/// Never answers, and counts who waits at once.
+struct Stalling {
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Resolver for Stalling {
+    fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+        Box::pin(async {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        })
+    }
+}
+
+#[test]
+fn only_so_many_names_are_looked_up_at_once() {
+    let waiting: Arc<AtomicUsize> = Arc::default();
+    let resolver = Stalling { waiting: Arc::clone(&waiting) };
+    let network = Network::with_resolver(NetworkSettings::default(), Box::new(resolver));
+    let client = Client::new(network, json!({ "host": "example.org" }));
+    let rules = [serde_json::from_value(json!({ "host": "*.example.test", "port": 1 })).unwrap()];
+    let connections = Arc::new(Connections::new(Arc::clone(&client.session), &rules));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for number in 0..50 {
+            let name = format!("n{number}.example.test");
+            tokio::spawn(connections.resolve(&name).unwrap());
+        }
+        assert!(connections.resolve("other.test").is_none(), "what no rule names is refused at once");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(waiting.load(Ordering::Relaxed), 8);
 }

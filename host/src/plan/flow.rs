@@ -93,7 +93,7 @@ pub struct TaskWork {
     /// The same for people: each capability it asks for, and why it has it or not.
     pub grant_lines: Vec<GrantLine>,
     /// What it asks for of the network and is refused.
-    pub withheld: Arc<[Withheld]>,
+    pub withheld: Arc<Withheld>,
     /// How much it may use.
     pub limits: EffectiveLimits,
     /// Its number among all components of the plan.

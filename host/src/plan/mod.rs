@@ -10,9 +10,11 @@ mod cel;
 mod combine;
 mod error;
 mod flow;
+mod lock;
 mod params;
 mod recorded;
 mod reference;
+mod registries;
 mod registry;
 mod resolve;
 mod template;
@@ -36,8 +38,10 @@ pub use flow::{
     Argument, Dependency, Flow, Guard, Include, Matrix, PlannedTask, RetryPolicy, TaskWork, Timeouts, Wire,
     Work,
 };
+pub use lock::{Lock, LockDocument, LockError, Pin};
 pub use recorded::{Draft, PlanRecord, RecordedResolver, RecordingResolver};
 pub use reference::{Context, Reference, Selector, TaskKey, pick};
+pub use registries::{Pinning, Registries, VENDOR};
 pub use registry::RegistryResolver;
 pub use resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 pub use template::{BadReference, Piece, Template};

@@ -15,7 +15,7 @@ use cofferdam_registry::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
-use super::{PlanRequest, RegistryResolver};
+use super::{PlanRequest, Registries, RegistryResolver};
 use crate::component::Component;
 use crate::event::Source;
 use crate::model::{PipelineRef, TaskRef};
@@ -92,6 +92,12 @@ impl RecordingResolver {
     #[must_use]
     pub fn new(inner: RegistryResolver) -> Self {
         Self { inner, seen: RefCell::default() }
+    }
+
+    /// The registries, with what was learnt about them.
+    #[must_use]
+    pub fn registries(&self) -> &Registries {
+        self.inner.registries()
     }
 
     /// What a plan was made from.

@@ -6,21 +6,21 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{
-    Bundles, Candidate, Digest, EMBEDDED_HOST, Layout, Location, MAX_COMPONENT, Reference, Trust,
-    TrustDecision, read_plain,
+    Bundles, Candidate, Digest, EMBEDDED_HOST, MAX_COMPONENT, Reference, Trust, TrustDecision, read_plain,
 };
 use jiff::Timestamp;
 
+use super::registries::Registries;
 use super::resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 use crate::component::Component;
 use crate::event::TaskIdentity;
 use crate::model::{MAX_PIPELINE, PipelineRef, TaskRef};
 
-/// Finds tasks in the embedded registry, in other layouts and in files. Each is
+/// Finds tasks in registries and in files. Each is
 /// read, verified and decided on once.
 #[derive(Debug)]
 pub struct RegistryResolver {
-    embedded: PathBuf,
+    registries: Registries,
     trust: Trust,
     now: Timestamp,
     require_trusted: bool,
@@ -28,11 +28,11 @@ pub struct RegistryResolver {
 }
 
 impl RegistryResolver {
-    /// For the layout in `embedded`, under some trust rules at a time. With
+    /// For some registries, under some trust rules at a time. With
     /// `require_trusted`, a task that is not trusted is refused.
     #[must_use]
-    pub fn new(embedded: &Path, trust: Trust, now: Timestamp, require_trusted: bool) -> Self {
-        Self { embedded: embedded.to_owned(), trust, now, require_trusted, known: RefCell::default() }
+    pub fn new(registries: Registries, trust: Trust, now: Timestamp, require_trusted: bool) -> Self {
+        Self { registries, trust, now, require_trusted, known: RefCell::default() }
     }
 
     /// Finds a task by its reference, which decides nothing but where to look:
@@ -41,15 +41,7 @@ impl RegistryResolver {
     /// # Errors
     /// [`ResolveError`].
     pub fn pull(&self, written: &Reference) -> Result<ResolvedTask, ResolveError> {
-        let reference = written.canonical(&self.embedded)?;
-        let root = match &reference.location {
-            Location::Embedded => &self.embedded,
-            Location::Layout(path) => path,
-        };
-        if reference.location == Location::Embedded && !root.exists() {
-            return Err(ResolveError::NoTasks);
-        }
-        let layout = Layout::open(root)?;
+        let (layout, reference) = self.registries.find(written)?;
         let pulled = layout.pull(&reference)?;
         let bundles = layout.bundles(pulled.digest)?;
         if let Some(why) = &bundles.damaged {
@@ -57,7 +49,7 @@ impl RegistryResolver {
         }
         let component = Component::read(&reference.to_string(), pulled.component)?;
         let metadata = &component.manifest.metadata;
-        if metadata.name.as_str() != reference.name {
+        if metadata.name.as_str() != reference.task_name() {
             let (name, found) = (reference.name, metadata.name.to_string());
             return Err(ResolveError::Renamed { name, found });
         }
@@ -76,10 +68,17 @@ impl RegistryResolver {
             bundles: &bundles,
         };
         let trust = self.trust.decide(&candidate, self.now);
+        self.registries.note_signer(&reference, pulled.digest, trust.signer());
         // Recorded with the version that was signed, not with a tag that moves.
         let tag = Some(metadata.version.clone());
         let reference = Reference { tag, digest: Some(pulled.digest), ..reference }.to_string();
         Ok(ResolvedTask::new(reference, pulled.digest, component, trust))
+    }
+
+    /// The registries, with what was learnt about them.
+    #[must_use]
+    pub fn registries(&self) -> &Registries {
+        &self.registries
     }
 
     /// Reads a task from a file.

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, InvalidReference, LayoutError, TrustDecision};
+use cofferdam_registry::{Digest, InvalidReference, LayoutError, RemoteError, TrustDecision};
 use miette::Diagnostic;
 
 use crate::component::{Component, ComponentError};
@@ -83,6 +83,15 @@ pub enum ResolveError {
     /// The registry has no such task, or cannot be read.
     #[error(transparent)]
     Registry(#[from] LayoutError),
+    /// A registry over HTTP does not give it.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// Its tag is not pinned, and may not be asked for.
+    #[error("`{name}` is not pinned in lock.yaml, and --locked lets no registry be asked")]
+    NotLocked {
+        /// The reference.
+        name: String,
+    },
     /// What was found is no task.
     #[error(transparent)]
     Component(#[from] ComponentError),
@@ -169,6 +178,8 @@ impl ResolveError {
             Self::Ambiguous => "plan/ambiguous-task".into(),
             Self::Reference(error) => own(error.code()),
             Self::Registry(error) => own(error.code()),
+            Self::Remote(error) => own(error.code()),
+            Self::NotLocked { .. } => "plan/not-locked".into(),
             Self::Component(error) => own(error.code()),
             Self::PipelineFile { .. } => "plan/unreadable-pipeline".into(),
             Self::AmbiguousPipeline => "plan/ambiguous-pipeline".into(),
@@ -198,6 +209,10 @@ impl ResolveError {
             Self::Ambiguous => Some("write for example taskRef: { name: sbom }".to_owned()),
             Self::Reference(error) => error.help().map(|help| help.to_string()),
             Self::Registry(error) => error.help().map(|help| help.to_string()),
+            Self::Remote(error) => error.help().map(|help| help.to_string()),
+            Self::NotLocked { .. } => {
+                Some("pin it: cofferdam lock PIPELINE; and keep lock.yaml under version control".to_owned())
+            }
             Self::Component(error) => error.help().map(|help| help.to_string()),
             Self::AmbiguousPipeline => Some("write for example pipelineRef: { file: build.yaml }".to_owned()),
             Self::OutsidePipeline { .. } => {

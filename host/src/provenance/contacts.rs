@@ -25,7 +25,7 @@ pub(super) fn fetched(contacts: &Contacts) -> Vec<ResourceDescriptor> {
             });
         }
     }
-    for connection in &contacts.connections {
+    for connection in contacts.connections.iter().filter(|connection| !connection.unanswered) {
         let described = ResourceDescriptor::named("connected")
             .uri(format!("tcp://{}", connection.host))
             .digest("sha256", connection.received.digest.to_hex())
@@ -49,13 +49,13 @@ pub(super) fn byproduct(contacts: &Contacts) -> Option<ResourceDescriptor> {
     }
     let Contacts { exchanges, connections, denials } = contacts;
     let all = json!({ "exchanges": exchanges, "connections": connections, "denials": denials });
-    Some(
-        ResourceDescriptor::named("taskRun/contacts")
-            .digest("sha256", Digest::of(all.to_string().as_bytes()).to_hex())
-            .annotation("requests", exchanges.len())
-            .annotation("connections", connections.len())
-            .annotation("denials", denials.len()),
-    )
+    let described = ResourceDescriptor::named("taskRun/contacts")
+        .digest("sha256", Digest::of(all.to_string().as_bytes()).to_hex())
+        .annotation("requests", exchanges.len())
+        .annotation("connections", connections.len())
+        .annotation("denials", denials.len());
+    let unanswered: Vec<String> = contacts.unanswered().iter().map(ToString::to_string).collect();
+    Some(if unanswered.is_empty() { described } else { described.annotation("unanswered", unanswered) })
 }
 
 #[cfg(test)]
@@ -73,6 +73,7 @@ mod tests {
             url: format!("https://example.org/{method}/{status}"),
             secret: None,
             address: None,
+            tried: Vec::new(),
             proxy: None,
             protocol: None,
             status: Some(status),

@@ -19,7 +19,13 @@ pub(super) fn exchange_words(exchange: &Exchange) -> String {
             words += &format!(" -> {status}, {}, {}{whole}", bytes(body.size), body.digest);
         }
         (Some(status), None) => words += &format!(" -> {status}"),
-        (None, _) => {}
+        (None, _) => {
+            let silent = exchange.tried.iter().chain(&exchange.address);
+            let silent: Vec<String> = silent.map(ToString::to_string).collect();
+            if !silent.is_empty() {
+                words += &format!(", no answer from {}", silent.join(", "));
+            }
+        }
     }
     if exchange.request.size > 0 {
         words += &format!(", {} sent", bytes(exchange.request.size));
@@ -32,13 +38,18 @@ pub(super) fn exchange_words(exchange: &Exchange) -> String {
 
 /// One raw connection.
 pub(super) fn connection_words(connection: &Connection) -> String {
-    format!(
-        "tcp {} at {}: {} sent, {} received",
-        connection.host,
-        connection.address,
-        bytes(connection.sent.size),
-        bytes(connection.received.size)
-    )
+    let mut words = format!("tcp {} at {}: ", connection.host, connection.address);
+    if connection.unanswered {
+        words += "no answer";
+    } else {
+        let more = if connection.sent.complete { "" } else { " or more" };
+        let (sent, received) = (bytes(connection.sent.size), bytes(connection.received.size));
+        words += &format!("{sent}{more} sent, {received} received");
+    }
+    match &connection.error {
+        Some(error) => format!("{words}: {}", visible(error)),
+        None => words,
+    }
 }
 
 /// Something that was refused, and what would allow it.

@@ -115,7 +115,7 @@ pub struct Job {
     /// Stops it.
     pub cancel: CancelToken,
     /// What it asks for of the network and is refused.
-    pub withheld: Arc<[Withheld]>,
+    pub withheld: Arc<Withheld>,
     /// When the run has no more time for it.
     pub deadline: Option<Instant>,
 }
@@ -147,8 +147,10 @@ pub struct Exit {
 #[derive(Clone)]
 pub struct Prepared {
     pre: Arc<bindings::TaskPre<TaskState>>,
-    /// Whether it can send requests or connect at all.
-    reaches_out: bool,
+    /// Whether it can send requests at all.
+    http: bool,
+    /// Whether it can connect at all.
+    tcp: bool,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -234,8 +236,7 @@ impl Sandbox {
         };
         let http = component.imports.iter().any(|import| Import::of(import) == Import::Network);
         let tcp = component.imports.iter().any(|import| Import::of(import) == Import::Sockets);
-        let reaches_out = http || tcp;
-        let linked = if reaches_out {
+        let linked = if http || tcp {
             // What a task does not import is not even there for it.
             let mut linker = self.linker.clone();
             http.then(|| http::link(&mut linker)).transpose().map_err(unfit)?;
@@ -249,7 +250,7 @@ impl Sandbox {
         if let Some(cache) = self.cache.as_ref().filter(|_| fresh) {
             cache.save(digest, &compiled);
         }
-        let prepared = Prepared { pre: Arc::new(pre), reaches_out };
+        let prepared = Prepared { pre: Arc::new(pre), http, tcp };
         known.insert(digest, prepared.clone());
         Ok(prepared)
     }
@@ -261,10 +262,11 @@ impl Sandbox {
         let trip = Trip::default();
         let meter = Arc::new(LogMeter::new(job.limits.log.bytes()));
         let redactor = job.redactor.clone();
-        let session = prepared.reaches_out.then(|| self.session(job, &redactor, &trip, recorder));
-        let granted = session.as_ref().filter(|_| !job.grants.tcp.is_empty());
+        let reaches_out = prepared.http || prepared.tcp;
+        let session = reaches_out.then(|| self.session(job, &redactor, &trip, recorder));
+        let connects = session.as_ref().filter(|_| prepared.tcp);
         let connections =
-            granted.map(|session| Arc::new(Connections::new(Arc::clone(session), &job.grants.tcp)));
+            connects.map(|session| Arc::new(Connections::new(Arc::clone(session), &job.grants.tcp)));
         let voice = Voice {
             task: Arc::clone(&job.task),
             recorder: Arc::clone(recorder),
@@ -293,7 +295,7 @@ impl Sandbox {
                     trip: trip.clone(),
                     http: Http::new(session.clone()),
                     connections,
-                    connecting: HashMap::new(),
+                    open: HashMap::new(),
                 };
                 let mut store = self.store(state, job, cpu);
                 let call = call(&prepared.pre, &mut store, job);
@@ -334,6 +336,9 @@ impl Sandbox {
             (None, Ok(Ok(Err(failure)))) => failed(failure),
             (None, Ok(Err((error, memory_refused)))) => trapped(&error, memory_refused, handles, job),
         };
+        if let (Some(why), Some(message)) = (trip.why(), &mut exit.message) {
+            *message = format!("{message}: {why}");
+        }
         exit.masked = results::mask(&mut exit, &redactor);
         exit.usage = usage;
         (exit.opened, exit.saw_time) = (opened, saw_time);

@@ -107,6 +107,9 @@ pub(super) fn early(reason: TaskRunReason, job: &Job) -> Exit {
         TaskRunReason::BodyLimit => {
             Some(format!("it sent or received a body larger than its {}", limits.body))
         }
+        TaskRunReason::HostFault => {
+            Some("the host's own disk failed while it ran, which may be full".to_owned())
+        }
         TaskRunReason::EgressLimit => Some(format!("it sent more than its {}", limits.egress)),
         TaskRunReason::IngressLimit => Some(format!("it received more than its {}", limits.ingress)),
         TaskRunReason::Succeeded

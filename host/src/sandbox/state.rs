@@ -1,7 +1,6 @@
 //! What the host keeps for one TaskRun while it runs, and what ends it early.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
@@ -13,7 +12,7 @@ use super::http::Http;
 use crate::capability::{FileMeter, FileOverrun, InputFiles, LogMeter, Redactor, Trip};
 use crate::event::Recorder;
 use crate::model::{EffectiveLimits, TaskRunReason};
-use crate::network::Connections;
+use crate::network::{Connections, Open};
 
 /// What an element of a table costs the host, in bytes.
 const TABLE_ELEMENT: usize = size_of::<usize>();
@@ -23,6 +22,12 @@ impl Trip {
     pub(crate) fn end(&self, reason: TaskRunReason) -> Error {
         self.note(reason);
         Error::msg(reason.as_str())
+    }
+
+    /// Notes that the host's own disk failed, in words.
+    pub(crate) fn end_host(&self, why: String) -> Error {
+        self.note_with(TaskRunReason::HostFault, Some(why));
+        Error::msg(TaskRunReason::HostFault.as_str())
     }
 
     pub(crate) fn end_files(&self, overrun: FileOverrun) -> Error {
@@ -48,8 +53,8 @@ pub(crate) struct TaskState {
     pub(crate) trip: Trip,
     pub(crate) http: Http,
     pub(crate) connections: Option<Arc<Connections>>,
-    /// Sockets that are connecting, by their number: to which host, where.
-    pub(crate) connecting: HashMap<u32, (String, SocketAddr)>,
+    /// Connections that were begun, by the number of their socket.
+    pub(crate) open: HashMap<u32, Arc<Open>>,
 }
 
 /// Where a TaskRun's lines go.

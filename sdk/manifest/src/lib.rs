@@ -6,6 +6,7 @@
 //! given; it opens no file.
 
 mod address;
+mod address_kind;
 mod capabilities;
 mod document;
 mod fault;
@@ -18,6 +19,7 @@ mod quantity;
 mod shape;
 
 pub use address::{AddressRange, InvalidRange};
+pub use address_kind::AddressKind;
 pub use capabilities::{
     Capabilities, ExecAsk, Method, NetworkRule, RealOnly, Scheme, SecretAsk, SecretUse, TcpRule,
     contradictions,

@@ -390,8 +390,8 @@ fn same(one: &TaskStart, other: &TaskStart) -> bool {
     key(one, &nowhere) == key(other, &nowhere)
 }
 
-/// Why the outcome of a hermetic TaskRun is not kept; empty, where it is. Each
-/// refusal takes a time that the task could have noticed.
+/// Why the outcome of a hermetic TaskRun is not kept; empty, where it is. What a
+/// task was refused is told in every run, so it has to be tried in every run.
 fn lack(end: &TaskEnd) -> String {
     if end.reason != TaskRunReason::Succeeded {
         return format!("it did not succeed: {}", end.reason.as_str());

@@ -3,38 +3,40 @@
 //! only if a rule names them; binding, listening and UDP are refused. Linked
 //! for no other task.
 
-use std::net::{IpAddr, SocketAddr};
+mod names;
+mod streams;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::vec;
 
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi::async_trait;
-use wasmtime_wasi::p2::bindings::sockets::network::{
-    ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Network,
-};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Network};
 use wasmtime_wasi::p2::bindings::sockets::tcp::{HostTcpSocket, ShutdownType, TcpSocket};
+use wasmtime_wasi::p2::bindings::sockets::udp::UdpSocket;
 use wasmtime_wasi::p2::bindings::sockets::{
     instance_network, ip_name_lookup, network, tcp, tcp_create_socket, udp, udp_create_socket,
 };
-use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, DynPollable, InputStream, OutputStream, Pollable, SocketError,
-    SocketResult, StreamError, StreamResult, subscribe,
-};
-use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, SocketError, SocketResult};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsCtxView};
-use wasmtime_wasi_io::bytes::Bytes;
 
 use super::state::TaskState;
 use crate::capability::Trip;
 use crate::network::{Connections, Open};
+use streams::{Closed, Receiving, Sending};
+
+/// Connections of a TaskRun that wait for an answer at once.
+const MAX_BEGUN: usize = 64;
+/// Bytes that the system may buffer for one socket.
+const MAX_SOCKET_BUFFER: u64 = 1 << 20;
 
 /// The view of one TaskRun's sockets.
 pub(crate) struct Sockets<'a> {
     inner: WasiSocketsCtxView<'a>,
     connections: Option<&'a Arc<Connections>>,
     trip: &'a Trip,
-    connecting: &'a mut std::collections::HashMap<u32, (String, SocketAddr)>,
+    open: &'a mut HashMap<u32, Arc<Open>>,
 }
 
 /// Names the view to the linker.
@@ -48,8 +50,8 @@ pub(crate) fn link(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
     let options = network::LinkOptions::default();
     instance_network::add_to_linker::<TaskState, WasiSockets>(linker, plain)?;
     network::add_to_linker::<TaskState, WasiSockets>(linker, &options, plain)?;
-    tcp_create_socket::add_to_linker::<TaskState, WasiSockets>(linker, plain)?;
-    udp_create_socket::add_to_linker::<TaskState, WasiSockets>(linker, plain)?;
+    tcp_create_socket::add_to_linker::<TaskState, SocketsData>(linker, view)?;
+    udp_create_socket::add_to_linker::<TaskState, SocketsData>(linker, view)?;
     udp::add_to_linker::<TaskState, WasiSockets>(linker, plain)?;
     tcp::add_to_linker::<TaskState, SocketsData>(linker, view)?;
     ip_name_lookup::add_to_linker::<TaskState, SocketsData>(linker, view)
@@ -58,7 +60,7 @@ pub(crate) fn link(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
 /// Lets the runtime connect to what was checked, and nothing else: `view`
 /// refuses with a reason, and this would if it ever failed to.
 pub(crate) fn set_sockets(wasi: &mut WasiCtxBuilder, connections: Option<&Arc<Connections>>) {
-    let granted = connections.is_some();
+    let granted = connections.is_some_and(|connections| connections.is_granted());
     wasi.allow_tcp(granted).allow_udp(false).allow_ip_name_lookup(false);
     if granted {
         wasi.socket_addr_check(|_, usage| {
@@ -82,9 +84,9 @@ fn plain(state: &mut TaskState) -> WasiSocketsCtxView<'_> {
 }
 
 fn view(state: &mut TaskState) -> Sockets<'_> {
-    let TaskState { wasi, table, connections, connecting, trip, .. } = state;
+    let TaskState { wasi, table, connections, open, trip, .. } = state;
     let inner = WasiSocketsCtxView { ctx: wasi.sockets(), table };
-    Sockets { inner, connections: connections.as_ref(), trip, connecting }
+    Sockets { inner, connections: connections.as_ref(), trip, open }
 }
 
 impl Sockets<'_> {
@@ -94,65 +96,43 @@ impl Sockets<'_> {
         }
         Err(ErrorCode::AccessDenied.into())
     }
-}
 
-/// The addresses of a name, once they are known.
-struct Lookup(Answer);
-
-enum Answer {
-    Waiting(AbortOnDropJoinHandle<Option<Vec<IpAddr>>>),
-    Found(vec::IntoIter<IpAddr>),
-    Refused,
-}
-
-#[async_trait]
-impl Pollable for Lookup {
-    async fn ready(&mut self) {
-        if let Answer::Waiting(handle) = &mut self.0 {
-            self.0 = match handle.await {
-                Some(found) => Answer::Found(found.into_iter()),
-                None => Answer::Refused,
-            };
+    /// Notes that a connection did not come about.
+    fn unanswered(&mut self, socket: u32, error: SocketError) -> SocketError {
+        let code = match error.downcast() {
+            Ok(code) => code,
+            Err(trap) => return SocketError::trap(trap),
+        };
+        // It is still under way, or was not begun.
+        if !matches!(code, ErrorCode::WouldBlock | ErrorCode::NotInProgress)
+            && let Some(open) = self.open.remove(&socket)
+        {
+            open.fail(words(code));
         }
+        code.into()
     }
 }
 
-type LookupStream = ip_name_lookup::ResolveAddressStream;
+/// A code of the contract in words.
+fn words(code: ErrorCode) -> String {
+    code.name().replace('-', " ")
+}
 
-impl ip_name_lookup::Host for Sockets<'_> {
-    fn resolve_addresses(
-        &mut self,
-        _: Resource<Network>,
-        name: String,
-    ) -> Result<Resource<LookupStream>, SocketError> {
+impl tcp_create_socket::Host for Sockets<'_> {
+    fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Socket> {
         let Some(connections) = self.connections else { return Err(ErrorCode::AccessDenied.into()) };
-        let handle = wasmtime_wasi::runtime::spawn(Arc::clone(connections).resolve(name));
-        let lookup = self.inner.table.push(Lookup(Answer::Waiting(handle)))?;
-        // The guest only ever hands the number back to the methods below.
-        Ok(Resource::new_own(lookup.rep()))
+        if !connections.is_granted() {
+            // Even one that leads nowhere tells of the machine's settings.
+            connections.refuse_socket();
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        self.inner.create_tcp_socket(family)
     }
 }
 
-impl ip_name_lookup::HostResolveAddressStream for Sockets<'_> {
-    fn resolve_next_address(
-        &mut self,
-        stream: Resource<LookupStream>,
-    ) -> Result<Option<IpAddress>, SocketError> {
-        let lookup = self.inner.table.get_mut(&Resource::<Lookup>::new_borrow(stream.rep()))?;
-        match &mut lookup.0 {
-            Answer::Waiting(_) => Err(ErrorCode::WouldBlock.into()),
-            Answer::Refused => Err(ErrorCode::AccessDenied.into()),
-            Answer::Found(addresses) => Ok(addresses.next().map(IpAddress::from)),
-        }
-    }
-
-    fn subscribe(&mut self, stream: Resource<LookupStream>) -> wasmtime::Result<Resource<DynPollable>> {
-        subscribe(self.inner.table, Resource::<Lookup>::new_borrow(stream.rep()))
-    }
-
-    fn drop(&mut self, stream: Resource<LookupStream>) -> wasmtime::Result<()> {
-        self.inner.table.delete(Resource::<Lookup>::new_own(stream.rep()))?;
-        Ok(())
+impl udp_create_socket::Host for Sockets<'_> {
+    async fn create_udp_socket(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
+        self.refuse("a datagram socket")
     }
 }
 
@@ -197,9 +177,12 @@ impl HostTcpSocket for Sockets<'_> {
         let address = SocketAddr::from(remote);
         let Some(connections) = self.connections else { return Err(ErrorCode::AccessDenied.into()) };
         let Ok(host) = connections.allow(address) else { return Err(ErrorCode::AccessDenied.into()) };
+        if self.open.values().filter(|open| open.is_beginning()).count() >= MAX_BEGUN {
+            return Err(ErrorCode::NewSocketLimit.into());
+        }
         let number = socket.rep();
         self.inner.start_connect(socket, network, remote)?;
-        self.connecting.insert(number, (host, address));
+        self.open.insert(number, connections.begin(host, address));
         Ok(())
     }
 
@@ -207,13 +190,11 @@ impl HostTcpSocket for Sockets<'_> {
         &mut self,
         socket: Socket,
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
-        let rep = socket.rep();
-        let (input, output) = self.inner.finish_connect(Resource::new_borrow(rep))?;
-        let (Some((host, address)), Some(connections)) = (self.connecting.remove(&rep), self.connections)
-        else {
-            return Err(ErrorCode::AccessDenied.into());
-        };
-        let open = connections.opened(host, address);
+        let number = socket.rep();
+        let streams = self.inner.finish_connect(socket);
+        let (input, output) = streams.map_err(|error| self.unanswered(number, error))?;
+        let Some(open) = self.open.get(&number).cloned() else { return Err(ErrorCode::AccessDenied.into()) };
+        open.answered();
         let inner = std::mem::replace(self.inner.table.get_mut(&input)?, Box::new(Closed));
         *self.inner.table.get_mut(&input)? =
             Box::new(Receiving { inner, open: Arc::clone(&open), trip: self.trip.clone() });
@@ -243,7 +224,13 @@ impl HostTcpSocket for Sockets<'_> {
     }
 
     fn drop(&mut self, socket: Socket) -> wasmtime::Result<()> {
-        self.connecting.remove(&socket.rep());
+        let open = self.open.remove(&socket.rep());
+        if let Some(open) = open.filter(|open| open.has_handed() && open.is_closing()) {
+            // Its streams are gone, and the runtime has waited until all was
+            // written, or could not be: then there is no other end any more.
+            let other_end = self.inner.remote_address(Resource::new_borrow(socket.rep()));
+            if other_end.is_ok() { open.accepted() } else { open.lost() }
+        }
         HostTcpSocket::drop(&mut self.inner, socket)
     }
 
@@ -326,108 +313,16 @@ impl HostTcpSocket for Sockets<'_> {
     }
 
     fn shutdown(&mut self, socket: Socket, how: ShutdownType) -> SocketResult<()> {
-        self.inner.shutdown(socket, how)
-    }
-}
-
-/// Bytes that the system may buffer for one socket.
-const MAX_SOCKET_BUFFER: u64 = 1 << 20;
-
-/// What stands in a stream's place while it is wrapped.
-struct Closed;
-
-#[async_trait]
-impl Pollable for Closed {
-    async fn ready(&mut self) {}
-}
-
-impl InputStream for Closed {
-    fn read(&mut self, _: usize) -> StreamResult<Bytes> {
-        Err(StreamError::Closed)
-    }
-}
-
-impl OutputStream for Closed {
-    fn write(&mut self, _: Bytes) -> StreamResult<()> {
-        Err(StreamError::Closed)
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Err(StreamError::Closed)
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Err(StreamError::Closed)
-    }
-}
-
-/// Bytes from the other end.
-struct Receiving {
-    inner: DynInputStream,
-    open: Arc<Open>,
-    trip: Trip,
-}
-
-#[async_trait]
-impl Pollable for Receiving {
-    async fn ready(&mut self) {
-        self.inner.ready().await;
-    }
-}
-
-#[async_trait]
-impl InputStream for Receiving {
-    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        match self.inner.read(size) {
-            Ok(bytes) => {
-                let counted = self.open.receive(&bytes);
-                counted.map_err(|reason| StreamError::Trap(self.trip.end(reason)))?;
-                Ok(bytes)
+        let number = socket.rep();
+        self.inner.shutdown(socket, how)?;
+        if let Some(open) = self.open.get(&number) {
+            if matches!(how, ShutdownType::Send | ShutdownType::Both) {
+                open.close_sending();
             }
-            Err(error) => {
-                if matches!(error, StreamError::Closed) {
-                    self.open.received_all();
-                }
-                Err(error)
+            if matches!(how, ShutdownType::Receive | ShutdownType::Both) {
+                open.close_receiving();
             }
         }
-    }
-
-    async fn cancel(&mut self) {
-        self.inner.cancel().await;
-    }
-}
-
-/// Bytes to the other end.
-struct Sending {
-    inner: DynOutputStream,
-    open: Arc<Open>,
-    trip: Trip,
-}
-
-#[async_trait]
-impl Pollable for Sending {
-    async fn ready(&mut self) {
-        self.inner.ready().await;
-    }
-}
-
-#[async_trait]
-impl OutputStream for Sending {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.open.send(&bytes).map_err(|reason| StreamError::Trap(self.trip.end(reason)))?;
-        self.inner.write(bytes)
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        self.inner.flush()
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.inner.check_write()
-    }
-
-    async fn cancel(&mut self) {
-        self.inner.cancel().await;
+        Ok(())
     }
 }

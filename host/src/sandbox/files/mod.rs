@@ -4,26 +4,24 @@
 //! - no trace of the machine: times are all the same, object numbers are given in
 //!   the order they are asked for, directories list in order of name;
 //! - note of every file of an input that is opened;
+//! - an end to the TaskRun where the host's own disk fails, which is not the
+//!   task's doing;
 //! - no hard links, which could give two outputs one changing file.
 
+mod streams;
+
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use wasmtime::component::{HasData, Linker, Resource};
-use wasmtime_wasi::async_trait;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
-use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, FsError, FsResult, OutputStream, Pollable, ReaddirIterator, StreamError,
-    StreamResult,
-};
-use wasmtime_wasi_io::bytes::Bytes;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
 
 use super::state::TaskState;
-use crate::capability::Trip;
-use crate::capability::{FileMeter, InputFiles};
-use types::{HostDescriptor, HostDirectoryEntryStream};
+use crate::capability::{FileMeter, InputFiles, Trip};
+use streams::{MeteredStream, ReadStream};
+use types::{ErrorCode, HostDescriptor, HostDirectoryEntryStream};
 
 /// The view of one TaskRun's files.
 pub(crate) struct Files<'a> {
@@ -81,6 +79,14 @@ impl Files<'_> {
         counted.map_err(|overrun| FsError::trap(self.trip.end_files(overrun)))
     }
 
+    /// What the host did for a task; it ends where the host could not.
+    fn done<T>(&self, done: FsResult<T>) -> FsResult<T> {
+        done.map_err(|error| match error.downcast_ref() {
+            Some(code) if is_fault(*code) => FsError::trap(self.trip.end_host(words(*code))),
+            Some(_) | None => error,
+        })
+    }
+
     fn count_entry(&self) -> FsResult<()> {
         self.meter.create().map_err(|overrun| FsError::trap(self.trip.end_files(overrun)))
     }
@@ -118,6 +124,55 @@ impl Files<'_> {
     }
 }
 
+/// Whether an error tells of the host's disk and not of what a task asked: its
+/// own limits come first. Everything that has no code of its own is `Io`.
+fn is_fault(code: ErrorCode) -> bool {
+    match code {
+        ErrorCode::Io
+        | ErrorCode::InsufficientSpace
+        | ErrorCode::Quota
+        | ErrorCode::InsufficientMemory
+        | ErrorCode::FileTooLarge
+        | ErrorCode::ReadOnly => true,
+        ErrorCode::Access
+        | ErrorCode::WouldBlock
+        | ErrorCode::Already
+        | ErrorCode::BadDescriptor
+        | ErrorCode::Busy
+        | ErrorCode::Deadlock
+        | ErrorCode::Exist
+        | ErrorCode::IllegalByteSequence
+        | ErrorCode::InProgress
+        | ErrorCode::Interrupted
+        | ErrorCode::Invalid
+        | ErrorCode::IsDirectory
+        | ErrorCode::Loop
+        | ErrorCode::TooManyLinks
+        | ErrorCode::MessageSize
+        | ErrorCode::NameTooLong
+        | ErrorCode::NoDevice
+        | ErrorCode::NoEntry
+        | ErrorCode::NoLock
+        | ErrorCode::NotDirectory
+        | ErrorCode::NotEmpty
+        | ErrorCode::NotRecoverable
+        | ErrorCode::Unsupported
+        | ErrorCode::NoTty
+        | ErrorCode::NoSuchDevice
+        | ErrorCode::Overflow
+        | ErrorCode::NotPermitted
+        | ErrorCode::Pipe
+        | ErrorCode::InvalidSeek
+        | ErrorCode::TextFileBusy
+        | ErrorCode::CrossDevice => false,
+    }
+}
+
+/// A code of the contract in words.
+fn words(code: ErrorCode) -> String {
+    code.name().replace('-', " ")
+}
+
 impl preopens::Host for Files<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let found = preopens::Host::get_directories(&mut self.inner)?;
@@ -145,7 +200,8 @@ impl HostDescriptor for Files<'_> {
     async fn write(&mut self, fd: Fd, buffer: Vec<u8>, offset: u64) -> FsResult<u64> {
         let length = buffer.len() as u64;
         self.count_write(length, offset.saturating_add(length))?;
-        self.inner.write(fd, buffer, offset).await
+        let done = self.inner.write(fd, buffer, offset).await;
+        self.done(done)
     }
 
     fn write_via_stream(&mut self, fd: Fd, offset: u64) -> FsResult<Resource<DynOutputStream>> {
@@ -160,17 +216,20 @@ impl HostDescriptor for Files<'_> {
 
     async fn set_size(&mut self, fd: Fd, size: u64) -> FsResult<()> {
         self.count_write(0, size)?;
-        self.inner.set_size(fd, size).await
+        let done = self.inner.set_size(fd, size).await;
+        self.done(done)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
         self.count_entry()?;
-        self.inner.create_directory_at(fd, path).await
+        let done = self.inner.create_directory_at(fd, path).await;
+        self.done(done)
     }
 
     async fn symlink_at(&mut self, fd: Fd, old: String, new: String) -> FsResult<()> {
         self.count_entry()?;
-        self.inner.symlink_at(fd, old, new).await
+        let done = self.inner.symlink_at(fd, old, new).await;
+        self.done(done)
     }
 
     async fn link_at(&mut self, _: Fd, _: types::PathFlags, _: String, _: Fd, _: String) -> FsResult<()> {
@@ -192,7 +251,8 @@ impl HostDescriptor for Files<'_> {
             }
         }
         let place = self.inputs.find(fd.rep(), &path);
-        let opened = self.inner.open_at(fd, path_flags, path, open_flags, flags).await?;
+        let opened = self.inner.open_at(fd, path_flags, path, open_flags, flags).await;
+        let opened = self.done(opened)?;
         if let Some(place) = place {
             match self.inner.table.get(&opened)? {
                 Descriptor::Dir(_) => self.inputs.opened_directory(opened.rep(), place),
@@ -203,7 +263,8 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<types::DescriptorStat> {
-        let stat = self.inner.stat(fd).await?;
+        let stat = self.inner.stat(fd).await;
+        let stat = self.done(stat)?;
         Ok(self.conceal(stat))
     }
 
@@ -213,12 +274,14 @@ impl HostDescriptor for Files<'_> {
         flags: types::PathFlags,
         path: String,
     ) -> FsResult<types::DescriptorStat> {
-        let stat = self.inner.stat_at(fd, flags, path).await?;
+        let stat = self.inner.stat_at(fd, flags, path).await;
+        let stat = self.done(stat)?;
         Ok(self.conceal(stat))
     }
 
     async fn metadata_hash(&mut self, fd: Fd) -> FsResult<types::MetadataHashValue> {
-        let real = self.inner.metadata_hash(fd).await?;
+        let real = self.inner.metadata_hash(fd).await;
+        let real = self.done(real)?;
         Ok(self.number(&real))
     }
 
@@ -228,14 +291,16 @@ impl HostDescriptor for Files<'_> {
         flags: types::PathFlags,
         path: String,
     ) -> FsResult<types::MetadataHashValue> {
-        let real = self.inner.metadata_hash_at(fd, flags, path).await?;
+        let real = self.inner.metadata_hash_at(fd, flags, path).await;
+        let real = self.done(real)?;
         Ok(self.number(&real))
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
-        let entries = self.inner.read_directory(fd).await?;
+        let entries = self.inner.read_directory(fd).await;
+        let entries = self.done(entries)?;
         let entries = self.inner.table.delete(entries)?;
-        let mut entries = entries.into_iter().collect::<FsResult<Vec<_>>>()?;
+        let mut entries = self.done(entries.into_iter().collect::<FsResult<Vec<_>>>())?;
         let bytes = entries.iter().map(|entry| size_of_val(entry) + entry.name.len()).sum();
         let listed = self.listed.saturating_add(bytes);
         if listed > MAX_LISTED {
@@ -248,10 +313,13 @@ impl HostDescriptor for Files<'_> {
         Ok(Resource::new_own(sorted.rep()))
     }
 
-    // What follows is passed on as it is.
+    // What follows is passed on, as it is but for the host's own faults.
 
     fn read_via_stream(&mut self, fd: Fd, offset: u64) -> FsResult<Resource<DynInputStream>> {
-        self.inner.read_via_stream(fd, offset)
+        let stream = self.inner.read_via_stream(fd, offset)?;
+        let inner = self.inner.table.delete(stream)?;
+        let watched: DynInputStream = Box::new(ReadStream { inner, trip: self.trip.clone() });
+        Ok(self.inner.table.push(watched)?)
     }
 
     async fn advise(&mut self, fd: Fd, offset: u64, length: u64, advice: types::Advice) -> FsResult<()> {
@@ -277,11 +345,13 @@ impl HostDescriptor for Files<'_> {
         access: types::NewTimestamp,
         modify: types::NewTimestamp,
     ) -> FsResult<()> {
-        self.inner.set_times(fd, access, modify).await
+        let done = self.inner.set_times(fd, access, modify).await;
+        self.done(done)
     }
 
     async fn read(&mut self, fd: Fd, length: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
-        self.inner.read(fd, length, offset).await
+        let done = self.inner.read(fd, length, offset).await;
+        self.done(done)
     }
 
     async fn sync(&mut self, _: Fd) -> FsResult<()> {
@@ -296,23 +366,28 @@ impl HostDescriptor for Files<'_> {
         access: types::NewTimestamp,
         modify: types::NewTimestamp,
     ) -> FsResult<()> {
-        self.inner.set_times_at(fd, flags, path, access, modify).await
+        let done = self.inner.set_times_at(fd, flags, path, access, modify).await;
+        self.done(done)
     }
 
     async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
-        self.inner.readlink_at(fd, path).await
+        let done = self.inner.readlink_at(fd, path).await;
+        self.done(done)
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.inner.remove_directory_at(fd, path).await
+        let done = self.inner.remove_directory_at(fd, path).await;
+        self.done(done)
     }
 
     async fn rename_at(&mut self, fd: Fd, old: String, new_fd: Fd, new: String) -> FsResult<()> {
-        self.inner.rename_at(fd, old, new_fd, new).await
+        let done = self.inner.rename_at(fd, old, new_fd, new).await;
+        self.done(done)
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.inner.unlink_file_at(fd, path).await
+        let done = self.inner.unlink_file_at(fd, path).await;
+        self.done(done)
     }
 
     async fn is_same_object(&mut self, a: Fd, b: Fd) -> wasmtime::Result<bool> {
@@ -338,61 +413,5 @@ impl HostDirectoryEntryStream for Files<'_> {
         let gone = self.inner.table.delete(Resource::<SortedEntries>::new_own(stream.rep()))?;
         *self.listed = self.listed.saturating_sub(gone.bytes);
         Ok(())
-    }
-}
-
-/// A stream into a file that counts before it writes.
-struct MeteredStream {
-    inner: DynOutputStream,
-    meter: Arc<FileMeter>,
-    trip: Trip,
-    end: u64,
-}
-
-impl MeteredStream {
-    fn count(&mut self, bytes: usize) -> StreamResult<()> {
-        self.end = self.end.saturating_add(bytes as u64);
-        let counted = self.meter.write(bytes as u64).and_then(|()| self.meter.extend(self.end));
-        counted.map_err(|overrun| StreamError::Trap(self.trip.end_files(overrun)))
-    }
-}
-
-#[async_trait]
-impl Pollable for MeteredStream {
-    async fn ready(&mut self) {
-        self.inner.ready().await;
-    }
-}
-
-#[async_trait]
-impl OutputStream for MeteredStream {
-    /// Writes before it returns. The runtime's own way leaves the bytes to
-    /// another thread, and a task that ends without waiting for them would
-    /// change its output after it was hashed.
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.count(bytes.len())?;
-        let mut done = self.inner.blocking_write_and_flush(bytes);
-        // File operations may block this thread, so there is nothing to wait for.
-        match done.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(done) => done,
-            Poll::Pending => Err(StreamError::Trap(wasmtime::Error::msg("a write was left unfinished"))),
-        }
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        self.inner.flush()
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.inner.check_write()
-    }
-
-    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.count(bytes.len())?;
-        self.inner.blocking_write_and_flush(bytes).await
-    }
-
-    async fn cancel(&mut self) {
-        self.inner.cancel().await;
     }
 }

@@ -1,0 +1,212 @@
+//! Every registry that a reference can mean, and the layout that its task is
+//! read from: the embedded one, a layout in a directory, or, for a registry over
+//! HTTP, the layout that keeps what was pulled. What is vendored in a repository
+//! goes before what was pulled, and either before asking a registry.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use cofferdam_registry::{
+    Digest, Layout, Location, Progress, Reference, Remote, RemoteError, RemoteSettings,
+};
+use tokio::runtime::Runtime;
+
+use super::ResolveError;
+use super::lock::{Lock, LockError, Pin};
+
+/// Where vendored tasks are, beside the pins.
+pub const VENDOR: &str = "vendor";
+
+/// What a tag without a pin leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pinning {
+    /// The registry is asked, and the answer pinned.
+    #[default]
+    Resolve,
+    /// The registry is asked also where there is a pin already.
+    Update,
+    /// It is refused.
+    Locked,
+}
+
+/// The registries of one machine and one repository.
+pub struct Registries {
+    embedded: PathBuf,
+    pulled: PathBuf,
+    settings: RemoteSettings,
+    pinning: Pinning,
+    lock: RefCell<Lock>,
+    remotes: RefCell<HashMap<String, Rc<Remote>>>,
+    runtime: OnceCell<Runtime>,
+    found: RefCell<Vec<(Layout, Reference)>>,
+    progress: Box<Progress<'static>>,
+}
+
+impl Registries {
+    /// The embedded registry and the layout for what is pulled, both in
+    /// directories of the user; nothing is pinned.
+    #[must_use]
+    pub fn new(embedded: &Path, pulled: &Path, settings: RemoteSettings) -> Self {
+        Self {
+            embedded: embedded.to_owned(),
+            pulled: pulled.to_owned(),
+            settings,
+            pinning: Pinning::default(),
+            lock: RefCell::default(),
+            remotes: RefCell::default(),
+            runtime: OnceCell::new(),
+            found: RefCell::default(),
+            progress: Box::new(|_| {}),
+        }
+    }
+
+    /// With the pins of a repository.
+    #[must_use]
+    pub fn with_lock(self, lock: Lock, pinning: Pinning) -> Self {
+        Self { lock: RefCell::new(lock), pinning, ..self }
+    }
+
+    /// Told how far each blob has come.
+    #[must_use]
+    pub fn with_progress(self, progress: Box<Progress<'static>>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// The embedded registry's directory.
+    #[must_use]
+    pub fn embedded(&self) -> &Path {
+        &self.embedded
+    }
+
+    /// The pins, with those that were added.
+    #[must_use]
+    pub fn pins(&self) -> BTreeMap<String, Pin> {
+        self.lock.borrow().pins().clone()
+    }
+
+    /// Writes the pins, where some were added.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn save_pins(&self) -> Result<(), LockError> {
+        self.lock.borrow_mut().save()
+    }
+
+    /// Where the pins are kept.
+    #[must_use]
+    pub fn lock_directory(&self) -> Option<PathBuf> {
+        self.lock.borrow().directory().map(Path::to_owned)
+    }
+
+    /// What was found of registries over HTTP, each with the layout that has it.
+    #[must_use]
+    pub fn found(&self) -> Vec<(Layout, Reference)> {
+        self.found.borrow().clone()
+    }
+
+    /// The layout that has what a reference means, and the reference by the one
+    /// name of its registry, with its digest where a registry over HTTP or a pin
+    /// decided it.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn find(&self, written: &Reference) -> Result<(Layout, Reference), ResolveError> {
+        let reference = written.canonical(&self.embedded)?;
+        match &reference.location {
+            Location::Embedded if !self.embedded.exists() => Err(ResolveError::NoTasks),
+            Location::Embedded => Ok((Layout::open(&self.embedded)?, reference)),
+            Location::Layout(path) => Ok((Layout::open(path)?, reference)),
+            Location::Remote(host) => {
+                let found = self.find_remote(host, &reference)?;
+                self.found.borrow_mut().push(found.clone());
+                Ok(found)
+            }
+        }
+    }
+
+    /// Notes who signed what a tag was pinned to.
+    pub fn note_signer(&self, reference: &Reference, digest: Digest, signer: Option<&str>) {
+        if let (Location::Remote(_), Some(name)) = (&reference.location, pin_name(reference)) {
+            let mut lock = self.lock.borrow_mut();
+            if lock.get(&name).is_some_and(|pin| pin.digest == digest && pin.signed_by.as_deref() != signer) {
+                lock.set(&name, Pin { digest, signed_by: signer.map(str::to_owned) });
+            }
+        }
+    }
+
+    fn find_remote(&self, host: &str, reference: &Reference) -> Result<(Layout, Reference), ResolveError> {
+        let name = pin_name(reference);
+        let pin = name.as_ref().and_then(|name| self.lock.borrow().get(name).map(|pin| pin.digest));
+        let pin = pin.filter(|_| self.pinning != Pinning::Update);
+        let digest = match (reference.digest.or(pin), &name) {
+            (Some(digest), _) => Some(digest),
+            (None, Some(name)) if self.pinning == Pinning::Locked => {
+                return Err(ResolveError::NotLocked { name: name.clone() });
+            }
+            (None, _) => None,
+        };
+        if let Some(digest) = digest {
+            let pinned = reference.pinned(digest);
+            for root in self.kept() {
+                let Ok(layout) = Layout::open(&root) else { continue };
+                if layout.has(digest) {
+                    return Ok((layout, pinned));
+                }
+            }
+            let (layout, _) = self.pull(host, &pinned)?;
+            return Ok((layout, pinned));
+        }
+        let (layout, digest) = self.pull(host, reference)?;
+        if let Some(name) = name {
+            self.lock.borrow_mut().set(&name, Pin { digest, signed_by: None });
+        }
+        Ok((layout, reference.pinned(digest)))
+    }
+
+    fn pull(&self, host: &str, reference: &Reference) -> Result<(Layout, Digest), ResolveError> {
+        let layout = Layout::open_or_create(&self.pulled)?;
+        let remote = self.remote(host)?;
+        let digest = self.runtime()?.block_on(remote.pull(reference, &layout, &*self.progress))?;
+        Ok((layout, digest))
+    }
+
+    /// The layouts that keep what came from registries over HTTP.
+    fn kept(&self) -> Vec<PathBuf> {
+        let vendored = self.lock.borrow().directory().map(|directory| directory.join(VENDOR));
+        vendored.into_iter().chain([self.pulled.clone()]).collect()
+    }
+
+    fn remote(&self, host: &str) -> Result<Rc<Remote>, RemoteError> {
+        if let Some(found) = self.remotes.borrow().get(host) {
+            return Ok(Rc::clone(found));
+        }
+        let made = Rc::new(Remote::new(host, &self.settings)?);
+        self.remotes.borrow_mut().insert(host.to_owned(), Rc::clone(&made));
+        Ok(made)
+    }
+
+    fn runtime(&self) -> Result<&Runtime, ResolveError> {
+        if let Some(found) = self.runtime.get() {
+            return Ok(found);
+        }
+        let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let built = built.map_err(|error| RemoteError::Client { why: error.to_string() })?;
+        Ok(self.runtime.get_or_init(|| built))
+    }
+}
+
+impl fmt::Debug for Registries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Registries");
+        shown.field("embedded", &self.embedded).field("pulled", &self.pulled).finish_non_exhaustive()
+    }
+}
+
+/// What a reference with a tag is called in `lock.yaml`.
+fn pin_name(reference: &Reference) -> Option<String> {
+    reference.tag.as_ref()?;
+    Some(Reference { digest: None, ..reference.clone() }.to_string())
+}

@@ -1,0 +1,130 @@
+//! A blob that is on its way into a layout. What has come stays when the way
+//! breaks off, and the next attempt goes on behind it.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::{Layout, LayoutError, io_error};
+use crate::digest::{Digest, Hasher};
+use crate::document::Descriptor;
+
+/// A blob that is being written, and what its bytes have come to so far.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    path: PathBuf,
+    file: File,
+    hasher: Hasher,
+    written: u64,
+    size: u64,
+    digest: Digest,
+    target: PathBuf,
+}
+
+impl Layout {
+    /// Begins to take in a blob, or goes on where an earlier attempt broke off;
+    /// `None` when the layout has it. Waits for another process that takes in
+    /// the same one.
+    pub(crate) fn take_in(&self, descriptor: &Descriptor) -> Result<Option<Incoming>, LayoutError> {
+        let directory = self.root().join("incoming");
+        fs::create_dir_all(&directory).map_err(io_error("create", &directory))?;
+        let path = directory.join(descriptor.digest.to_hex());
+        let mut file = open_locked(&path)?;
+        if self.holds(descriptor) {
+            let _ = fs::remove_file(&path);
+            return Ok(None);
+        }
+        let (mut hasher, mut written) = (Hasher::default(), 0);
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let count = file.read(&mut buffer).map_err(io_error("read", &path))?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(buffer.get(..count).unwrap_or_default());
+            written += count as u64;
+        }
+        let target = self.blob_path(descriptor.digest);
+        let (size, digest) = (descriptor.size, descriptor.digest);
+        let mut incoming = Incoming { path, file, hasher, written, size, digest, target };
+        // Longer than it should be, or whole and wrong: it cannot be gone on with.
+        if written >= size && size > 0 {
+            incoming.restart()?;
+        }
+        Ok(Some(incoming))
+    }
+
+    /// Whether the layout has a blob of this size under this name. Its bytes are
+    /// checked by whoever reads them.
+    fn holds(&self, descriptor: &Descriptor) -> bool {
+        let found = self.blob_path(descriptor.digest).symlink_metadata();
+        found.is_ok_and(|found| found.is_file() && found.len() == descriptor.size)
+    }
+}
+
+/// Opens a file that one process at a time may write. Whoever had it before may
+/// have moved or removed it while this one waited: then it is another file.
+fn open_locked(path: &Path) -> Result<File, LayoutError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = File::options();
+    options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(flags);
+    loop {
+        let file = options.open(path).map_err(io_error("open", path))?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|e| io_error("lock", path)(e.into()))?;
+        let own = file.metadata().map_err(io_error("read", path))?;
+        let same = |found: fs::Metadata| (found.dev(), found.ino()) == (own.dev(), own.ino());
+        if path.symlink_metadata().is_ok_and(same) {
+            return Ok(file);
+        }
+    }
+}
+
+impl Incoming {
+    /// How many bytes are there.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Throws away what has come.
+    pub(crate) fn restart(&mut self) -> Result<(), LayoutError> {
+        let empty = |file: &mut File| -> io::Result<()> {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0)).map(drop)
+        };
+        empty(&mut self.file).map_err(io_error("write", &self.path))?;
+        (self.hasher, self.written) = (Hasher::default(), 0);
+        Ok(())
+    }
+
+    /// Adds bytes; `false`, and nothing is added, where they are more than there
+    /// should be.
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<bool, LayoutError> {
+        if self.written + bytes.len() as u64 > self.size {
+            return Ok(false);
+        }
+        self.file.write_all(bytes).map_err(io_error("write", &self.path))?;
+        self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(true)
+    }
+
+    /// Puts the whole blob under its name. `Err` with the digest found where it
+    /// is another: then nothing of it stays.
+    pub(crate) fn finish(self) -> Result<Result<(), Digest>, LayoutError> {
+        let found = self.hasher.finish();
+        if found != self.digest {
+            let _ = fs::remove_file(&self.path);
+            return Ok(Err(found));
+        }
+        let keep = || -> io::Result<()> {
+            self.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+            self.file.sync_all()?;
+            fs::rename(&self.path, &self.target)
+        };
+        keep().map_err(io_error("write", &self.target))?;
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,210 @@
+//! One request to a registry, and where it may lead.
+//!
+//! A registry may send a request elsewhere, and its blobs often lie on other
+//! hosts. So redirects are followed here and not by the client: only to https,
+//! only to public addresses (also by what their names resolve to), and never
+//! with the login for the registry. A registry on this machine or in a private
+//! network may send to itself.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cofferdam_manifest::{AddressKind, Host};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::error::RemoteError;
+use super::settings::{RemoteSettings, is_loopback};
+
+/// Hops of one request.
+const MAX_HOPS: usize = 5;
+/// No byte for so long, and the connection is given up.
+const SILENCE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const USER_AGENT: &str = concat!("cofferdam/", env!("CARGO_PKG_VERSION"));
+
+/// The client of one registry.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    client: reqwest::Client,
+    host: String,
+    plain: bool,
+}
+
+/// What a request carries.
+#[derive(Debug, Default)]
+pub(super) struct Ask<'a> {
+    pub(super) accept: &'a str,
+    pub(super) authorization: Option<HeaderValue>,
+    /// The first byte that is wanted.
+    pub(super) from: u64,
+    /// Whether the answer's headers are enough.
+    pub(super) head: bool,
+}
+
+impl Transport {
+    pub(super) fn new(host: &str, settings: &RemoteSettings) -> Result<Self, RemoteError> {
+        let client = |error: &dyn std::fmt::Display| RemoteError::Client { why: error.to_string() };
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Arc::new(CheckedResolver { own: super::settings::without_port(host).to_owned() }))
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .user_agent(USER_AGENT);
+        if is_loopback(host) {
+            builder = builder.no_proxy();
+        }
+        for file in &settings.ca_files {
+            let unreadable = |error: &dyn std::fmt::Display| RemoteError::Client {
+                why: format!("cannot read {}: {error}", file.display()),
+            };
+            let bytes = std::fs::read(file).map_err(|error| unreadable(&error))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&bytes);
+            builder = builder.tls_certs_merge(certificates.map_err(|error| unreadable(&error))?);
+        }
+        let client = builder.build().map_err(|error| client(&error))?;
+        Ok(Self { client, host: host.to_owned(), plain: settings.is_plain(host) })
+    }
+
+    /// The registry, with its port.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A URL of the registry's API.
+    pub(super) fn url(&self, path: &str) -> Result<Url, RemoteError> {
+        let scheme = if self.plain { "http" } else { "https" };
+        let text = format!("{scheme}://{}/v2/{path}", self.host);
+        Url::parse(&text).map_err(|error| RemoteError::Client { why: format!("{text}: {error}") })
+    }
+
+    /// Asks once, and follows where the registry sends. Any status is an answer.
+    pub(super) async fn get(&self, url: Url, ask: &Ask<'_>) -> Result<Response, RemoteError> {
+        let mut at = url;
+        for _ in 0..=MAX_HOPS {
+            let method = if ask.head { Method::HEAD } else { Method::GET };
+            let mut request = self.client.request(method, at.clone());
+            if !ask.accept.is_empty() {
+                request = request.header(ACCEPT, ask.accept);
+            }
+            if ask.from > 0 {
+                request = request.header(RANGE, format!("bytes={}-", ask.from));
+            }
+            // Whoever the registry sends to is not told the login for it.
+            if let Some(authorization) = ask.authorization.as_ref().filter(|_| self.is_own(&at)) {
+                request = request.header(AUTHORIZATION, authorization.clone());
+            }
+            let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+            if !is_redirect(response.status()) {
+                return Ok(response);
+            }
+            let refuse = |to: String, why| RemoteError::Redirected { from: shown(&at), to, why };
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            let next = at.join(to).map_err(|_| refuse(cut(to), "that is no URL"))?;
+            if let Some(why) = self.refusal(&next) {
+                return Err(refuse(shown(&next), why));
+            }
+            at = next;
+        }
+        Err(RemoteError::Redirected {
+            from: shown(&at),
+            to: "yet another URL".to_owned(),
+            why: "it has sent on often enough",
+        })
+    }
+
+    /// Why the registry may not send a request somewhere.
+    pub(super) fn refusal(&self, to: &Url) -> Option<&'static str> {
+        if self.is_own(to) {
+            return None;
+        }
+        if to.scheme() != "https" {
+            return Some("that is not https");
+        }
+        if !to.username().is_empty() || to.password().is_some() {
+            return Some("a user stands in it");
+        }
+        match to.host_str().unwrap_or_default().parse() {
+            Ok(Host::Address(address)) if !is_public(address) => Some("that is not a public address"),
+            Ok(Host::Name(name)) if name == "localhost" => Some("that is this machine"),
+            Ok(Host::Address(_) | Host::Name(_)) => None,
+            Err(_) => Some("that is no host"),
+        }
+    }
+
+    /// Why a token server may not be somewhere. One on this machine may serve a
+    /// registry on this machine.
+    pub(super) fn refusal_of_realm(&self, realm: &Url) -> Option<&'static str> {
+        let own = realm.host_str().is_some_and(|host| host == super::settings::without_port(&self.host));
+        if own && self.plain && realm.scheme() == "http" { None } else { self.refusal(realm) }
+    }
+
+    /// Whether a URL is the registry itself, and as safe as it was asked to be.
+    fn is_own(&self, url: &Url) -> bool {
+        let scheme = if self.plain { "http" } else { "https" };
+        let own = Url::parse(&format!("{scheme}://{}/", self.host));
+        own.is_ok_and(|own| own.origin() == url.origin())
+    }
+
+    /// Nobody answers, or not to the end.
+    pub(super) fn unreachable(&self, error: &reqwest::Error) -> RemoteError {
+        RemoteError::Unreachable { host: self.host.clone(), why: innermost(error) }
+    }
+
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+}
+
+/// Names that lead to other than public addresses are resolved for the registry
+/// alone, which the user named.
+struct CheckedResolver {
+    own: String,
+}
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let own = self.own.eq_ignore_ascii_case(name.as_str());
+        let name = name.as_str().to_owned();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if !own && let Some(address) = found.iter().find(|address| !is_public(address.ip())) {
+                let noun = AddressKind::of(address.ip()).noun();
+                return Err(format!("`{name}` leads to {}, {noun}", address.ip()).into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    AddressKind::of(address) == AddressKind::Public
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// A URL for people: without a user, and without a query, where signatures of
+/// storage providers stand.
+pub(super) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    cut(&format!("{}://{host}{port}{}", url.scheme(), url.path()))
+}
+
+/// Foreign words for people: printable, and few.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// What really happened: the outer errors only say that a request was sent.
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut at = error;
+    while let Some(source) = at.source() {
+        at = source;
+    }
+    cut(&at.to_string())
+}

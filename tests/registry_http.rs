@@ -1,0 +1,227 @@
+//! Tasks go to a real registry and come from it: published, logged in, pinned,
+//! pulled, trusted by signature, vendored, and run when the registry is gone.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::{Authority, DebianRegistry, Done, Task, TestRegistry, World, done, task, task_file};
+
+/// A user who has published the task `noop` below `HOST/team`, signed.
+pub(crate) fn publisher(host: &str) -> World {
+    let world = World::with(&[]);
+    let file = task_file(Task::Test("noop"));
+    world.run(&["task", "publish", file.to_str().unwrap(), "--to", &format!("{host}/team"), "--sign"]).ok();
+    world
+}
+
+/// Makes one user trust what another signs below `HOST/team`.
+pub(crate) fn trusts(world: &World, publisher: &World, host: &str) {
+    fs::copy(publisher.home().join("keys/cofferdam.pub"), world.home().join("keys/publisher.pub")).unwrap();
+    let rule = format!(
+        "    publisher:\n      - pattern: oci://{host}/team/*\n        signing_key: keys/publisher.pub\n"
+    );
+    let file = world.home().join("trust.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(file, text + &rule).unwrap();
+}
+
+/// A pipeline of one task of a registry.
+pub(crate) fn pipeline(world: &World, reference: &str) -> String {
+    world.pipeline(&format!("- name: noop\n  taskRef: {{ bundle: {reference:?} }}\n"))
+}
+
+fn login(world: &World, host: &str, password: &str) -> Done {
+    let mut command = world.command(&["login", host, "--username", "user"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Done { status: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn lock(world: &World) -> String {
+    fs::read_to_string(world.project().join(".cofferdam/lock.yaml")).unwrap_or_default()
+}
+
+#[test]
+fn a_task_is_published_to_a_registry_with_a_login_and_run_from_there() {
+    let authority = Authority::new();
+    let registry = DebianRegistry::guarded(&authority);
+    let host = registry.host();
+    let publisher = World::with(&[]);
+    authority.trusted_by(&publisher, &[]);
+    let file = task_file(Task::Test("noop"));
+    let to = format!("{host}/team");
+    let publish = ["task", "publish", file.to_str().unwrap(), "--to", &to, "--sign"];
+    publisher
+        .run(&publish)
+        .refused(3, "registry/unauthorized", &host)
+        .says(&format!("cofferdam login {host}"));
+    login(&publisher, &host, "wrong").refused(3, "registry/unauthorized", &host);
+    assert!(publisher.home_files("auth.json").is_empty());
+    login(&publisher, &host, "password").ok();
+    publisher.run(&publish).ok();
+
+    let user = World::with(&[]);
+    authority.trusted_by(&user, &[]);
+    trusts(&user, &publisher, &host);
+    let pipeline = pipeline(&user, &format!("{host}/team/noop:0.1.0"));
+    user.run(&["run", &pipeline]).refused(3, "registry/unauthorized", ".cofferdam/test.yaml:");
+    // What docker keeps is enough.
+    let docker = user.path("docker");
+    fs::create_dir(&docker).unwrap();
+    fs::write(docker.join("config.json"), fs::read(publisher.home().join("auth.json")).unwrap()).unwrap();
+    let mut command = user.command(&["run", "--quiet", "--format", "json", "--require-trusted", &pipeline]);
+    let run: Value = serde_json::from_str(&done(command.env("DOCKER_CONFIG", &docker)).ok().out).unwrap();
+    assert_eq!(task(&run, "noop")["reason"], "Succeeded", "{run:#}");
+    assert!(lock(&user).contains(&format!("\"{host}/team/noop:0.1.0\"")), "{}", lock(&user));
+    user.run(&["logout", &host]).refused(3, "registry/login", &host);
+    publisher.run(&["logout", &host]).ok();
+    publisher.run(&publish).refused(3, "registry/unauthorized", &host);
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_ends_it() {
+    let authority = Authority::new();
+    let registry = TestRegistry::tls(&authority, "localhost");
+    let world = World::with(&[]);
+    fs::write(world.home().join("config.toml"), "[registry]\nplain-http = []\n").unwrap();
+    // By name it is this machine, which is spoken to without TLS.
+    let pipeline = pipeline(&world, &format!("{}/team/noop:1", registry.host()));
+    world.run(&["plan", &pipeline]).refused(1, "registry/unreachable", &registry.host());
+}
+
+#[test]
+fn a_tag_is_pinned_once_and_a_registry_that_is_gone_stops_nobody() {
+    let registry = TestRegistry::plain();
+    let host = registry.host();
+    let publisher = publisher(&host);
+    let user = World::with(&[]);
+    trusts(&user, &publisher, &host);
+    let pipeline = pipeline(&user, &format!("{host}/team/noop:latest"));
+    user.run(&["plan", "--locked", &pipeline]).refused(3, "plan/not-locked", ".cofferdam/test.yaml:");
+    assert!(
+        registry
+            .server
+            .received()
+            .iter()
+            .all(|received| received.method != "GET" || !received.target.contains("latest"))
+    );
+    user.run(&["lock"]).ok();
+    let pinned = lock(&user);
+    assert!(pinned.contains("signedBy: "), "{pinned}");
+    // A warm plan asks nobody.
+    let asked = registry.server.received().len();
+    user.run(&["plan", &pipeline]).ok();
+    user.run(&["run", "--locked", "--require-trusted", &pipeline]).ok();
+    assert_eq!(registry.server.received().len(), asked);
+    // The tag moves to somebody else's task: the pin stays, and an update tells.
+    let intruder = World::with(&[]);
+    let file = task_file(Task::Test("noop"));
+    let _ = intruder.run(&["task", "publish", file.to_str().unwrap(), "--to", &format!("{host}/team")]);
+    let manifest = registry.manifest("team/noop", "latest");
+    let mut moved = manifest.clone();
+    moved["annotations"]["moved"] = "yes".into();
+    registry.put("team/noop", "latest", "application/vnd.oci.image.manifest.v1+json", &moved);
+    user.run(&["run", "--require-trusted", &pipeline]).ok();
+    assert_eq!(lock(&user), pinned);
+    user.run(&["vendor"]).ok();
+    let update = user.run(&["lock", "--update"]).ok();
+    assert!(
+        update.out.contains("nobody who is trusted") && update.out.contains("  was sha256:"),
+        "{update:?}"
+    );
+    user.run(&["run", "--require-trusted", &pipeline]).refused(
+        4,
+        "trust/not-trusted",
+        ".cofferdam/test.yaml:",
+    );
+    // With the pin of before, what was vendored runs without a registry.
+    fs::write(user.project().join(".cofferdam/lock.yaml"), &pinned).unwrap();
+    fs::remove_dir_all(user.home().join("pulled")).unwrap();
+    drop(registry);
+    user.run(&["run", "--require-trusted", &pipeline]).ok();
+    fs::remove_dir_all(user.project().join(".cofferdam/vendor")).unwrap();
+    user.run(&["run", &pipeline]).refused(1, "registry/unreachable", &host);
+}
+
+#[test]
+fn what_is_vendored_is_trusted_by_signature_alone() {
+    let registry = TestRegistry::plain();
+    let host = registry.host();
+    let publisher = publisher(&host);
+    let user = World::with(&[]);
+    trusts(&user, &publisher, &host);
+    let pipeline = pipeline(&user, &format!("{host}/team/noop:0.1.0"));
+    user.run(&["vendor"]).ok();
+    // Somebody else's vendored copy, without the signature.
+    let vendor = user.project().join(".cofferdam/vendor/index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&vendor).unwrap()).unwrap();
+    index["manifests"].as_array_mut().unwrap().retain(|entry| entry["artifactType"].is_null());
+    fs::write(&vendor, index.to_string()).unwrap();
+    user.run(&["run", "--require-trusted", &pipeline]).refused(
+        4,
+        "trust/not-trusted",
+        ".cofferdam/test.yaml:",
+    );
+    // A blob of it that was changed is not run either.
+    let component =
+        registry.manifest("team/noop", "0.1.0")["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let blob = user.project().join(".cofferdam/vendor/blobs/sha256").join(&component[7..]);
+    let mut bytes = fs::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    user.run(&["run", &pipeline]).refused(4, "registry/digest-mismatch", ".cofferdam/test.yaml:");
+}
+
+#[test]
+fn other_programs_read_what_is_pushed() {
+    let registry = DebianRegistry::open();
+    let host = registry.host();
+    let publisher = publisher(&host);
+    let skopeo = |args: &[&str]| done(Command::new("skopeo").args(args)).ok().out;
+    let image = format!("docker://{host}/team/noop:0.1.0");
+    let raw: Value =
+        serde_json::from_str(&skopeo(&["inspect", "--raw", "--tls-verify=false", &image])).unwrap();
+    assert_eq!(raw["config"]["mediaType"], "application/vnd.wasm.config.v0+json");
+    assert_eq!(raw["layers"][0]["mediaType"], "application/wasm");
+    let copy = publisher.path("copy");
+    skopeo(&["copy", "--src-tls-verify=false", &image, &format!("oci:{}:noop:0.1.0", copy.display())]);
+    let reference = format!("oci:{}:noop:0.1.0", copy.display());
+    assert!(publisher.run(&["task", "inspect", &reference]).ok().out.contains("noop"));
+    // Without a referrers API the signatures are listed under the fallback tag.
+    let tags = skopeo(&["list-tags", "--tls-verify=false", &format!("docker://{host}/team/noop")]);
+    let digest =
+        publisher.run(&["task", "inspect", &format!("{host}/team/noop:0.1.0"), "--format", "json"]).ok().out;
+    let digest: Value = serde_json::from_str(&digest).unwrap();
+    let fallback = digest["digest"].as_str().unwrap().replace(':', "-");
+    assert!(tags.contains(&format!("\"{fallback}\"")), "{tags}");
+    let index =
+        skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{host}/team/noop:{fallback}")]);
+    let index: Value = serde_json::from_str(&index).unwrap();
+    assert_eq!(index["manifests"][0]["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
+}
+
+#[test]
+fn writers_at_once_lose_no_signature() {
+    let registry = DebianRegistry::open();
+    let host = registry.host();
+    let file = task_file(Task::Test("noop"));
+    let to = format!("{host}/team");
+    let writers: Vec<World> = (0..6).map(|_| World::with(&[])).collect();
+    std::thread::scope(|scope| {
+        for writer in &writers {
+            scope.spawn(|| {
+                writer.run(&["task", "publish", file.to_str().unwrap(), "--to", &to, "--sign"]).ok()
+            });
+        }
+    });
+    let shown =
+        writers[0].run(&["task", "inspect", &format!("{host}/team/noop:0.1.0"), "--format", "json"]).ok();
+    let shown: Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(shown["signatures"].as_array().unwrap().len(), writers.len(), "{shown:#}");
+}
