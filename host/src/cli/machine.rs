@@ -70,8 +70,14 @@ mod tests {
     #[test]
     fn the_smallest_limit_around_the_process_counts() {
         const GIB: u64 = 1 << 30;
-        let unlimited = "9223372036854771712";
-        let cases: [(&[(&str, &str)], Option<u64>); 6] = [
+        type Files = &'static [(&'static str, &'static str)];
+        let unlimited: Files = &[
+            ("proc/meminfo", "MemTotal: 8388608 kB\n"),
+            ("proc/self/cgroup", "12:cpu,cpuacct:/a\n5:memory:/a\n"),
+            ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "3221225472\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+        ];
+        let cases: [(Files, Option<u64>); 6] = [
             (&[], None),
             (&[("proc/meminfo", "MemFree: 1 kB\nMemTotal:   8388608 kB\n")], Some(8 * GIB)),
             (
@@ -91,15 +97,7 @@ mod tests {
                 ],
                 Some(GIB),
             ),
-            (
-                &[
-                    ("proc/meminfo", "MemTotal: 8388608 kB\n"),
-                    ("proc/self/cgroup", "12:cpu,cpuacct:/a\n5:memory:/a\n"),
-                    ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "3221225472\n"),
-                    ("sys/fs/cgroup/memory/memory.limit_in_bytes", unlimited),
-                ],
-                Some(3 * GIB),
-            ),
+            (unlimited, Some(3 * GIB)),
             (
                 &[
                     ("proc/meminfo", "MemTotal: 1048576 kB\n"),

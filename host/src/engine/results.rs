@@ -136,7 +136,7 @@ pub(super) fn check_stored(stored: &StoredResult, store: &Store) -> Result<Diges
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
     use cofferdam_manifest::ValueType;
 
     use super::*;
