@@ -47,7 +47,7 @@ fn all_errors_of_all_files_are_told_at_once_and_nothing_runs() {
         ),
     );
     world.write(".cofferdam/broken.yaml", "kind: Pipeline\n  x: {\n");
-    world.write(".cofferdam/lock.yaml", "other: program\n");
+    world.write(".cofferdam/other.yaml", "other: program\n");
     world.write("notes.yaml", "kind: Deployment\n");
     let view = lint(&world, &[], 3);
     let files: Vec<&str> =
@@ -66,6 +66,25 @@ fn all_errors_of_all_files_are_told_at_once_and_nothing_runs() {
     assert_eq!(errors.len(), expected.len(), "{errors:?}");
     assert_eq!(view["errors"], 4);
     assert!(world.runs().is_empty());
+}
+
+#[test]
+fn pins_that_cannot_be_read_are_told_once_beside_everything_else() {
+    let world = World::with(&[Task::Test("echo")]);
+    for name in ["one", "two"] {
+        world.write(
+            &format!(".cofferdam/{name}.yaml"),
+            pipeline("    - { name: a, taskRef: { name: nothing } }\n"),
+        );
+    }
+    world.write(
+        ".cofferdam/lock.yaml",
+        "apiVersion: cofferdam.dev/v1\nkind: Lock\npins: { a/b:1: { digest: x } }\n",
+    );
+    let errors = codes(&lint(&world, &[], 3), "errors");
+    let (pins, tasks): (Vec<_>, Vec<_>) = errors.iter().partition(|error| error.contains("lock.yaml:3:"));
+    assert_eq!((pins.len(), tasks.len()), (1, 2), "{errors:?}");
+    world.run(&["run", ".cofferdam/one.yaml"]).refused(3, "document/invalid-value", "lock.yaml:3:");
 }
 
 #[test]

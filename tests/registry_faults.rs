@@ -156,7 +156,7 @@ fn what_is_not_what_its_digest_says_is_neither_kept_nor_run() {
     let case = Case::new();
     let layer = case.layer();
     case.registry.corrupt("team/noop", &layer);
-    case.run().refused(4, "registry/digest-mismatch", &layer);
+    case.run().refused(4, "registry/wrong-digest", &layer);
     assert!(!case.kept(&layer));
     // Shorter, and longer than it should be.
     let wanted = layer.clone();
@@ -181,7 +181,7 @@ fn a_registry_that_lies_about_a_digest_is_refused() {
         .map(|()| true),
         false => Ok(false),
     });
-    case.run().refused(4, "registry/digest-mismatch", "manifests/0.1.0");
+    case.run().refused(4, "registry/wrong-digest", "manifests/0.1.0");
     // Under a digest, too.
     let digest = format!("sha256:{}", "1".repeat(64));
     case.registry.fails(|received, out| match is(received, "GET", "/manifests/sha256") {
@@ -189,7 +189,7 @@ fn a_registry_that_lies_about_a_digest_is_refused() {
         false => Ok(false),
     });
     let pipeline = pipeline(&case.user, &format!("{}/team/noop@{digest}", case.registry.host()));
-    case.user.run(&["run", &pipeline]).refused(4, "registry/digest-mismatch", &digest);
+    case.user.run(&["run", &pipeline]).refused(4, "registry/wrong-digest", &digest);
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn status_of(code: &str) -> u8 {
             "plan/not-granted" | "plan/forbidden-import" | "registry/digest-mismatch" | "secret/damaged" => {
                 exit::REFUSED
             }
-            "registry/redirect" | "registry/unsound" => exit::REFUSED,
+            "registry/redirect" | "registry/unsound" | "registry/wrong-digest" => exit::REFUSED,
             "io/refused" | "registry/io" | "registry/unreachable" | "registry/answer" | "secret/io" => {
                 exit::RUN_FAILED
             }

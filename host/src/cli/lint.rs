@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cofferdam_manifest::{Document, Manifest, Place};
 use cofferdam_registry::{Trust, TrustError};
+use jiff::Timestamp;
 
 use super::exit;
 use super::failure::{Failure, Problem};
@@ -17,7 +18,7 @@ use super::printer::Printer;
 use super::{plan, registries};
 use crate::model::{EffectiveLimits, Overrides, PipelineRef, TaskRef};
 use crate::plan::{
-    Advices, Pinning, PipelineText, Plan, PlanErrors, PlanRequest, RegistryResolver, ResolveError,
+    Advices, Lock, Pinning, PipelineText, Plan, PlanErrors, PlanRequest, RegistryResolver, ResolveError,
     ResolvedTask, Resolver,
 };
 use crate::report::{Finding, LintFile, LintView, lint_annotations, lint_text};
@@ -51,8 +52,12 @@ pub(crate) fn run(args: &LintArgs, home: &Home, printer: &Printer) -> Result<u8,
     let mut view = LintView::default();
     let mut status = exit::OK;
     for file in files {
-        let registry = registries::resolver(home, &plan::base_of(&file.path)?, Pinning::Resolve, false)?;
+        let (registry, unread) = resolver(home, &plan::base_of(&file.path)?)?;
         let (mut found, failure) = check(&file, &Tasks { registry, offline: args.offline }, &ceiling);
+        if let Some(unread) = unread.filter(|_| !args.offline) {
+            status = status.max(unread.status());
+            found.errors.extend(whole(&found.file, None, &unread).errors);
+        }
         // A pipeline that others name is looked at with each of them.
         found.errors.retain(|finding| seen.insert(known(finding)));
         if !found.errors.is_empty() {
@@ -68,6 +73,17 @@ pub(crate) fn run(args: &LintArgs, home: &Home, printer: &Printer) -> Result<u8,
     }
     let warned = args.strict && view.warnings > 0;
     Ok(if status == exit::OK && warned { exit::RUN_FAILED } else { status })
+}
+
+/// Finds tasks for the pipelines in a directory; where its pins cannot be read,
+/// without them, and says why.
+fn resolver(home: &Home, base: &Path) -> Result<(RegistryResolver, Option<Failure>), Failure> {
+    let (lock, unread) = match Lock::load(base) {
+        Ok(lock) => (lock, None),
+        Err(error) => (Lock::default(), Some(error.into())),
+    };
+    let registries = registries::open(home)?.with_lock(lock, Pinning::Resolve);
+    Ok((RegistryResolver::new(registries, home.trust()?, Timestamp::now(), false), unread))
 }
 
 /// What makes a finding the same as another.

@@ -41,7 +41,10 @@ pub enum RemoteError {
     },
     /// Nothing has that name there.
     #[error("{name} is not in the registry {host}")]
-    #[diagnostic(code("registry/not-found"), help("list what it has: cofferdam task list {host}/NAME"))]
+    #[diagnostic(
+        code("registry/no-such-name"),
+        help("check the name and the tag; its tags: cofferdam task list HOST/PATH/NAME")
+    )]
     NotFound {
         /// The registry.
         host: String,
@@ -74,7 +77,7 @@ pub enum RemoteError {
     /// The bytes under a digest are other bytes.
     #[error("{url} gives other bytes than its name says: expected {expected}, found {found}")]
     #[diagnostic(
-        code("registry/digest-mismatch"),
+        code("registry/wrong-digest"),
         help("nothing of it was kept; the registry, or something before it, is broken or hostile")
     )]
     DigestMismatch {
