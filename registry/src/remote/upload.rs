@@ -279,7 +279,10 @@ impl Remote {
             | OciDistributionError::AuthenticationFailure(_) => {
                 Attempt::Never(refused(&self.transport, repository, "it may not be written with this login"))
             }
-            OciDistributionError::ServerError { code, url, message } if is_passing(*code) => {
+            // What two writers put at once, a registry may see a moment later.
+            OciDistributionError::ServerError { code, url, message }
+                if is_passing(*code) || message.contains("BLOB_UNKNOWN") =>
+            {
                 Attempt::Again(answer(url, *code, message), None)
             }
             OciDistributionError::ServerError { code, url, message } => {
