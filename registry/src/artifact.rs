@@ -103,6 +103,9 @@ struct ConfigComponent {
     imports: Vec<String>,
 }
 
+/// A manifest that may belong to another, or why it cannot be read.
+type Referrer = Result<(Descriptor, Manifest), LayoutError>;
+
 /// The predicate of a plain signature says nothing beyond its subject.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct NoClaim {}
@@ -261,10 +264,7 @@ impl Layout {
 
     /// Each manifest in the index that says it belongs to `subject`, once, and
     /// why one cannot be read that may belong to it.
-    fn referrers(
-        &self,
-        subject: Digest,
-    ) -> Result<Vec<Result<(Descriptor, Manifest), LayoutError>>, LayoutError> {
+    fn referrers(&self, subject: Digest) -> Result<Vec<Referrer>, LayoutError> {
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for descriptor in self.index()?.manifests {

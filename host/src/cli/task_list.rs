@@ -51,7 +51,7 @@ pub(crate) fn run(args: &TaskListArgs, home: &Home, printer: &Printer) -> Result
         for (digest, names) in by_digest(&root)? {
             list.tasks.push(line(digest, names, &prefix, &resolver)?);
         }
-        list.tasks.sort_by(|one, other| one.order().cmp(&other.order()));
+        list.tasks.sort_by_cached_key(TaskLine::order);
     }
     printer.result(&list, |palette| task_list_text(&list, palette));
     let whole = list.tasks.iter().all(|task| task.problem.is_none());

@@ -268,6 +268,7 @@ impl Remote {
     }
 
     /// What the client's error means.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of the others none goes better the next time")]
     fn refusal(&self, repository: &str, error: &OciDistributionError) -> Attempt {
         let answer = |url: &str, status: u16, message: &str| RemoteError::Answer {
             url: cut(url),
