@@ -205,13 +205,13 @@ fn the_embedded_registry_is_the_same_by_its_path_and_by_its_host() {
         let inspected = world.run(&["task", "inspect", reference]).ok().out;
         assert!(inspected.contains("cofferdam.local/echo:0.1.0@sha256:"), "{inspected}");
     }
-    for reference in ["oci://registry.example/echo:0.1.0", "oci:///srv/registry:echo:0.1.0"] {
+    for reference in ["oci://cofferdam.local:443/echo:0.1.0", "oci:///srv/registry:echo:0.1.0"] {
         let pipeline = use_task(&world, &format!("bundle: '{reference}'"));
-        world.run(&["run", &pipeline]).refused(3, "registry/invalid-reference", "6:18").says("over HTTP");
+        world.run(&["run", &pipeline]).refused(3, "registry/invalid-reference", "6:18");
     }
     let file = task_file(ECHO[0]).display().to_string();
     let to = world.run(&["task", "publish", &file, "--to", "oci://cofferdam.local/x"]);
-    to.refused(2, "usage/invalid", "").says("--to oci:PATH");
+    to.refused(2, "usage/invalid", "").says("--to HOST/PATH");
 }
 
 #[test]

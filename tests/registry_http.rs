@@ -89,8 +89,7 @@ fn a_certificate_that_nobody_vouches_for_ends_it() {
     let authority = Authority::new();
     let registry = TestRegistry::tls(&authority, "localhost");
     let world = World::with(&[]);
-    fs::write(world.home().join("config.toml"), "[registry]\nplain-http = []\n").unwrap();
-    // By name it is this machine, which is spoken to without TLS.
+    // That it speaks TLS is not found out either: what it says cannot be believed.
     let pipeline = pipeline(&world, &format!("{}/team/noop:1", registry.host()));
     world.run(&["plan", &pipeline]).refused(1, "registry/unreachable", &registry.host());
 }

@@ -91,19 +91,6 @@ impl TestRegistry {
         *self.fault.lock().unwrap() = Arc::new(fault);
     }
 
-    pub(crate) fn works(&self) {
-        self.fails(|_, _| Ok(false));
-    }
-
-    pub(crate) fn tags(&self, repository: &str) -> Vec<String> {
-        let contents = self.contents.lock().unwrap();
-        contents
-            .repositories
-            .get(repository)
-            .map(|found| found.tags.keys().cloned().collect())
-            .unwrap_or_default()
-    }
-
     /// The document under a tag or a digest.
     pub(crate) fn manifest(&self, repository: &str, name: &str) -> Value {
         let contents = self.contents.lock().unwrap();

@@ -189,6 +189,10 @@ fn serve(mut stream: impl Read + Write, seen: &Seen, handler: &Handler) -> io::R
 /// Everything up to and with an end.
 fn until(stream: &mut impl Read, ahead: &mut Vec<u8>, end: &[u8]) -> io::Result<Vec<u8>> {
     loop {
+        // The first byte of a TLS handshake: whoever sends it waits for an answer.
+        if ahead.first() == Some(&0x16) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         if let Some(at) = ahead.windows(end.len()).position(|window| window == end) {
             return Ok(ahead.drain(..at + end.len()).collect());
         }

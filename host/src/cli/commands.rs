@@ -12,11 +12,13 @@ use super::dev::DevArgs;
 use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::graph::GraphArgs;
+use super::import::ImportArgs;
 use super::lint::LintArgs;
 use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
 use super::since::Since;
+use super::task_list::TaskListArgs;
 use crate::event::LogLevel;
 use crate::model::{Override, SecretHost};
 
@@ -434,14 +436,6 @@ pub(crate) struct TaskBuildArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam task list\n  cofferdam task list oci:vendor/registry")]
-pub(crate) struct TaskListArgs {
-    /// A layout; left out, the embedded registry.
-    #[arg(value_name = "oci:PATH")]
-    pub(crate) layout: Option<String>,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task inspect sbom.wasm\n  cofferdam task inspect sbom:0.1.0")]
 pub(crate) struct TaskInspectArgs {
     /// A file, or a reference.
@@ -539,29 +533,6 @@ pub(crate) struct SecretRmArgs {
 
 fn identifier(text: &str) -> Result<Identifier, InvalidName> {
     text.to_owned().try_into()
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam import .tekton/app-push.yaml\n  \
-    cofferdam import .tekton/app-push.yaml --output .cofferdam/build.yaml\n  \
-    cofferdam import pipeline.yaml --task lint=lint:0.1.0 --format json\n\n\
-    Exit status 1 where something was left out; the file is written all the same.")]
-pub(crate) struct ImportArgs {
-    /// A file with a Pipeline or a PipelineRun of tekton.dev/v1 or v1beta1.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Where to write the pipeline; left out, standard output.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Replace the output where it exists.
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Which of several pipelines; left out, the first.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pipeline: Option<String>,
-    /// Take this task of ours for a task of the file; again for more.
-    #[arg(long = "task", value_name = "NAME=REFERENCE")]
-    pub(crate) tasks: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -107,15 +107,15 @@ impl Configuration {
         }
     }
 
+    /// Registries that are spoken to without TLS, beside those of this machine.
+    pub(crate) fn plain_http(&self) -> Vec<String> {
+        self.registry.plain_http.clone()
+    }
+
     /// What all tasks on this machine may use together.
     pub(crate) fn budget(&self) -> Budget {
         let MachineTable { processors, memory } = self.machine;
         machine::budget(processors.map(NonZeroU32::get), memory.map(Quantity::bytes))
-    }
-
-    /// Registries that are spoken to without TLS, beside those of this machine.
-    pub(crate) fn plain_http(&self) -> Vec<String> {
-        self.registry.plain_http.clone()
     }
 
     /// The most that any task may use.

@@ -6,16 +6,40 @@ use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde::Serialize;
 
-use super::commands::{Format, ImportArgs};
+use super::commands::Format;
 use super::exit;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::report::visible;
 use crate::tekton::{Became, Import, ImportError, ImportRequest, LeftOut, import};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam import .tekton/app-push.yaml\n  \
+    cofferdam import .tekton/app-push.yaml --output .cofferdam/build.yaml\n  \
+    cofferdam import pipeline.yaml --task lint=lint:0.1.0 --format json\n\n\
+    Exit status 1 where something was left out; the file is written all the same.")]
+pub(crate) struct ImportArgs {
+    /// A file with a Pipeline or a PipelineRun of tekton.dev/v1 or v1beta1.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where to write the pipeline; left out, standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output where it exists.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Which of several pipelines; left out, the first.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Take this task of ours for a task of the file; again for more.
+    #[arg(long = "task", value_name = "NAME=REFERENCE")]
+    pub(crate) tasks: Vec<String>,
+}
 
 /// Larger files are not read.
 const MAX_FILE: u64 = 4 << 20;

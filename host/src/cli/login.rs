@@ -61,7 +61,7 @@ pub(crate) fn login(args: &LoginArgs, home: &Home, printer: &Printer) -> Result<
     let mut settings = registries::settings(home)?;
     let given = Login::Basic { user: user.clone(), password: password.clone() };
     settings.login = std::sync::Arc::new(move |_| Ok(Some(given.clone())));
-    let remote = Remote::new(&host, &settings)?;
+    let remote = registries::wait(Remote::open(&host, &settings))??;
     registries::wait(remote.check_login())??;
     let file = home.logins();
     logins::keep(&file, &host, &user, &password)?;

@@ -115,9 +115,12 @@ pub(crate) fn publish(
         layout.sign(&reference, key)?;
     }
     if let Location::Remote(host) = &place.location {
-        let remote = Remote::new(host, &registries::settings(home)?)?;
+        let settings = registries::settings(home)?;
         let tags = [metadata.version.clone(), "latest".to_owned()];
-        registries::wait(remote.push(&layout, digest, &reference.name, &tags))??;
+        registries::wait(async {
+            let remote = Remote::open(host, &settings).await?;
+            remote.push(&layout, digest, &reference.name, &tags).await
+        })??;
     }
     Ok(Published {
         reference: Reference { digest: None, ..reference }.to_string(),

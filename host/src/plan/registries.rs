@@ -179,11 +179,11 @@ impl Registries {
         vendored.into_iter().chain([self.pulled.clone()]).collect()
     }
 
-    fn remote(&self, host: &str) -> Result<Rc<Remote>, RemoteError> {
+    fn remote(&self, host: &str) -> Result<Rc<Remote>, ResolveError> {
         if let Some(found) = self.remotes.borrow().get(host) {
             return Ok(Rc::clone(found));
         }
-        let made = Rc::new(Remote::new(host, &self.settings)?);
+        let made = Rc::new(self.runtime()?.block_on(Remote::open(host, &self.settings))?);
         self.remotes.borrow_mut().insert(host.to_owned(), Rc::clone(&made));
         Ok(made)
     }

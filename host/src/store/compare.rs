@@ -1,16 +1,11 @@
-//! What differs between two trees: only directories whose digests differ are
-//! read.
+//! What differs between two trees, in numbers and the first paths.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cofferdam_registry::Digest;
 use serde::Serialize;
 
-use super::directory::{Directory, WireDigest};
-use super::{Store, StoreError};
-
-/// Trees are no deeper than this.
-const MAX_DEPTH: usize = 256;
+use super::{Entry, Store, StoreError};
 
 /// What differs between two trees.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -52,117 +47,42 @@ impl TreeDifference {
     pub fn count(&self) -> u64 {
         self.added + self.removed + self.changed
     }
-}
 
-/// An entry of a directory, as far as it is compared.
-#[derive(PartialEq, Eq)]
-enum Kind {
-    File(Option<Digest>, bool),
-    Link(String),
-    Directory(Option<Digest>),
+    fn add(&mut self, path: &Path, change: Change, limit: usize) {
+        match change {
+            Change::Added => self.added += 1,
+            Change::Removed => self.removed += 1,
+            Change::Changed => self.changed += 1,
+        }
+        if self.paths.len() < limit {
+            self.paths.push(ChangedPath { path: path.display().to_string(), change });
+        }
+    }
 }
 
 impl Store {
     /// Compares two trees; at most `limit` paths are listed, all are counted.
+    /// Directories count by what is in them; an empty one has nothing.
     ///
     /// # Errors
     /// A directory that differs and cannot be read.
     pub fn compare(&self, old: Digest, new: Digest, limit: usize) -> Result<TreeDifference, StoreError> {
-        let mut comparison = Comparison { store: self, limit, found: TreeDifference::default() };
-        comparison.directories(Some(old), Some(new), Path::new(""), 0)?;
-        Ok(comparison.found)
-    }
-}
-
-struct Comparison<'a> {
-    store: &'a Store,
-    limit: usize,
-    found: TreeDifference,
-}
-
-impl Comparison<'_> {
-    fn directories(
-        &mut self,
-        old: Option<Digest>,
-        new: Option<Digest>,
-        path: &Path,
-        depth: usize,
-    ) -> Result<(), StoreError> {
-        if old == new {
-            return Ok(());
-        }
-        if let Some(digest) = new.or(old).filter(|_| depth > MAX_DEPTH) {
-            let why = format!("it is nested deeper than {MAX_DEPTH} levels");
-            return Err(StoreError::NotADirectory { digest, why });
-        }
-        let (old, new) = (self.entries(old)?, self.entries(new)?);
-        let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (None, None) => return Ok(()),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some((old, _)), Some((new, _))) => old.cmp(new),
-            };
-            let before = if order.is_le() { old.next() } else { None };
-            let after = if order.is_ge() { new.next() } else { None };
-            let name =
-                before.as_ref().or(after.as_ref()).map(|(name, _)| path.join(name)).unwrap_or_default();
-            self.entry(before.map(|(_, kind)| kind), after.map(|(_, kind)| kind), &name, depth)?;
-        }
-    }
-
-    fn entry(
-        &mut self,
-        old: Option<Kind>,
-        new: Option<Kind>,
-        path: &Path,
-        depth: usize,
-    ) -> Result<(), StoreError> {
-        if old == new {
-            return Ok(());
-        }
-        let below = |kind: &Option<Kind>| match kind {
-            Some(Kind::Directory(digest)) => (None, *digest),
-            Some(Kind::File(..) | Kind::Link(_)) => (Some(()), None),
-            None => (None, None),
+        let mut found = TreeDifference::default();
+        let is_leaf = |entry: Option<&Entry>| match entry {
+            Some(Entry::File { .. } | Entry::Symlink { .. }) => true,
+            Some(Entry::Directory) | None => false,
         };
-        let ((old_leaf, old_tree), (new_leaf, new_tree)) = (below(&old), below(&new));
-        match (old_leaf, new_leaf) {
-            (Some(()), Some(())) => self.add(path, Change::Changed),
-            (Some(()), None) => self.add(path, Change::Removed),
-            (None, Some(())) => self.add(path, Change::Added),
-            // Directories count by what is in them; an empty one has nothing.
-            (None, None) => {}
-        }
-        self.directories(old_tree, new_tree, path, depth + 1)
-    }
-
-    fn add(&mut self, path: &Path, change: Change) {
-        match change {
-            Change::Added => self.found.added += 1,
-            Change::Removed => self.found.removed += 1,
-            Change::Changed => self.found.changed += 1,
-        }
-        if self.found.paths.len() < self.limit {
-            let path = PathBuf::from(path).display().to_string();
-            self.found.paths.push(ChangedPath { path, change });
-        }
-    }
-
-    fn entries(&self, digest: Option<Digest>) -> Result<Vec<(String, Kind)>, StoreError> {
-        let Some(digest) = digest else { return Ok(Vec::new()) };
-        let Directory { files, directories, symlinks } = self.store.directory(digest)?;
-        let of = |wire: Option<&WireDigest>| WireDigest::read(wire).map(|(digest, _)| digest);
-        let files = files
-            .into_iter()
-            .map(|node| (node.name, Kind::File(of(node.digest.as_ref()), node.is_executable)));
-        let trees =
-            directories.into_iter().map(|node| (node.name, Kind::Directory(of(node.digest.as_ref()))));
-        let links = symlinks.into_iter().map(|node| (node.name, Kind::Link(node.target)));
-        let mut entries: Vec<(String, Kind)> = files.chain(trees).chain(links).collect();
-        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(entries)
+        self.visit_differences((old, new), &mut |path, old, new| {
+            let change = match (is_leaf(old), is_leaf(new)) {
+                (true, true) => Change::Changed,
+                (true, false) => Change::Removed,
+                (false, true) => Change::Added,
+                (false, false) => return Ok(()),
+            };
+            found.add(path, change, limit);
+            Ok(())
+        })?;
+        Ok(found)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Where two trees differ: which files, and from which byte on.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::Digest;
@@ -66,29 +65,20 @@ impl Store {
     /// # Errors
     /// An object that is missing or was changed.
     pub fn differing_files(&self, before: Digest, after: Digest) -> Result<Vec<FileDifference>, StoreError> {
-        let [old, new] = [self.listed(before)?, self.listed(after)?];
         let mut found = Vec::new();
         let mut located = 0;
-        for (path, entry) in &old {
-            match new.get(path) {
-                None => found.push(FileDifference::OnlyBefore { path: path.clone() }),
-                Some(other) if other == entry => {}
-                Some(other) => self.differences(path, (entry, other), &mut located, &mut found)?,
+        self.visit_differences((before, after), &mut |path, before, after| {
+            match (before, after) {
+                (Some(before), Some(after)) => {
+                    self.differences(path, (before, after), &mut located, &mut found)?;
+                }
+                (Some(_), None) => found.push(FileDifference::OnlyBefore { path: path.to_owned() }),
+                (None, Some(_)) => found.push(FileDifference::OnlyAfter { path: path.to_owned() }),
+                (None, None) => {}
             }
-        }
-        for path in new.keys().filter(|path| !old.contains_key(*path)) {
-            found.push(FileDifference::OnlyAfter { path: path.clone() });
-        }
-        Ok(found)
-    }
-
-    fn listed(&self, root: Digest) -> Result<BTreeMap<PathBuf, Entry>, StoreError> {
-        let mut entries = BTreeMap::new();
-        self.visit(root, &mut |path, entry| {
-            entries.insert(path.to_owned(), entry.clone());
             Ok(())
         })?;
-        Ok(entries)
+        Ok(found)
     }
 
     fn differences(
@@ -196,10 +186,10 @@ mod tests {
                 bytes("binary", (4, 5), 4, None),
                 FileDifference::OnlyBefore { path: path("gone") },
                 kind("link", "a link to same", "a link to tool"),
+                FileDifference::OnlyAfter { path: path("new") },
                 bytes("sub/text", (14, 14), 10, Some(3)),
                 FileDifference::Mode { path: path("tool"), executable: true },
                 kind("turned", "a file", "a directory"),
-                FileDifference::OnlyAfter { path: path("new") },
             ]
         );
         assert_eq!(store.differing_files(before, before).unwrap(), []);

@@ -11,6 +11,7 @@ mod directory;
 mod ingest;
 mod locate;
 mod remove;
+mod side_by_side;
 mod sweep;
 #[cfg(test)]
 mod tests;

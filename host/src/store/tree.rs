@@ -1,11 +1,11 @@
 //! Trees: what an artifact is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cofferdam_registry::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::directory::{Directory, WireDigest};
+use super::directory::{Directory, DirectoryNode, FileNode, SymlinkNode, WireDigest, link_stays_inside};
 use super::{Entry, Store, StoreError};
 
 /// A tree in the store.
@@ -17,6 +17,17 @@ pub struct Tree {
     pub files: u64,
     /// The bytes of all files together.
     pub bytes: u64,
+}
+
+/// Trees are no deeper than this.
+const MAX_DEPTH: usize = 256;
+
+/// One entry of a directory.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) entry: Entry,
+    /// What is in it, where it is a directory.
+    pub(super) below: Option<Digest>,
 }
 
 /// What became of checking every byte of a tree.
@@ -53,31 +64,42 @@ impl Store {
         depth: usize,
         visit: &mut dyn FnMut(&Path, &Entry) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let refuse = |why: &str| StoreError::NotADirectory { digest, why: why.to_owned() };
-        if depth > 256 {
-            return Err(refuse("it is nested deeper than 256 levels"));
-        }
-        let directory = self.directory(digest)?;
-        for link in directory.symlinks {
-            if !super::directory::link_stays_inside(depth, &link.target) {
-                return Err(refuse("a link in it could lead out"));
+        for Node { name, entry, below } in self.nodes(digest, depth)? {
+            let path = path.join(name);
+            visit(&path, &entry)?;
+            if let Some(below) = below {
+                self.visit_below(below, &path, depth + 1, visit)?;
             }
-            visit(&path.join(link.name), &Entry::Symlink { target: link.target })?;
-        }
-        for file in directory.files {
-            let wire = WireDigest::read(file.digest.as_ref());
-            let (digest, size) = wire.ok_or_else(|| refuse("a file in it has no digest"))?;
-            let entry = Entry::File { digest, size, executable: file.is_executable };
-            visit(&path.join(file.name), &entry)?;
-        }
-        for below in directory.directories {
-            let wire = WireDigest::read(below.digest.as_ref());
-            let (digest, _) = wire.ok_or_else(|| refuse("a directory in it has no digest"))?;
-            let path: PathBuf = path.join(below.name);
-            visit(&path, &Entry::Directory)?;
-            self.visit_below(digest, &path, depth + 1, visit)?;
         }
         Ok(())
+    }
+
+    /// What is in a directory at a depth of a tree (0 for its root): links, then
+    /// files, then directories, each in order of name.
+    pub(super) fn nodes(&self, digest: Digest, depth: usize) -> Result<Vec<Node>, StoreError> {
+        let refuse = |why: &str| StoreError::NotADirectory { digest, why: why.to_owned() };
+        if depth > MAX_DEPTH {
+            return Err(refuse("it is nested deeper than 256 levels"));
+        }
+        let Directory { symlinks, files, directories } = self.directory(digest)?;
+        let mut nodes = Vec::with_capacity(symlinks.len() + files.len() + directories.len());
+        for SymlinkNode { name, target } in symlinks {
+            if !link_stays_inside(depth, &target) {
+                return Err(refuse("a link in it could lead out"));
+            }
+            nodes.push(Node { name, entry: Entry::Symlink { target }, below: None });
+        }
+        for FileNode { name, digest, is_executable: executable } in files {
+            let wire = WireDigest::read(digest.as_ref());
+            let (digest, size) = wire.ok_or_else(|| refuse("a file in it has no digest"))?;
+            nodes.push(Node { name, entry: Entry::File { digest, size, executable }, below: None });
+        }
+        for DirectoryNode { name, digest } in directories {
+            let wire = WireDigest::read(digest.as_ref());
+            let (digest, _) = wire.ok_or_else(|| refuse("a directory in it has no digest"))?;
+            nodes.push(Node { name, entry: Entry::Directory, below: Some(digest) });
+        }
+        Ok(nodes)
     }
 
     /// The digest of the file at a path of a tree; nothing, where there is none.

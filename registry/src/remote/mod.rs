@@ -61,12 +61,13 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// For the registry of a host, with its port where it has one. Asks it nothing.
+    /// For the registry of a host, with its port where it has one. One on this
+    /// machine is asked whether it speaks TLS; no other is asked anything.
     ///
     /// # Errors
     /// [`RemoteError::Client`] when a file of certificates cannot be read.
-    pub fn new(host: &str, settings: &RemoteSettings) -> Result<Self, RemoteError> {
-        let transport = Transport::new(host, settings)?;
+    pub async fn open(host: &str, settings: &RemoteSettings) -> Result<Self, RemoteError> {
+        let transport = Transport::open(host, settings).await?;
         Ok(Self { transport, settings: settings.clone(), known: Mutex::default() })
     }
 

@@ -38,8 +38,8 @@ pub type FindLogin = dyn Fn(&str) -> Result<Option<Login>, String> + Send + Sync
 pub struct RemoteSettings {
     /// Files of certificates that are trusted beside the system's, in PEM.
     pub ca_files: Vec<PathBuf>,
-    /// Hosts, with their ports, that are spoken to without TLS. This machine's
-    /// own are so in any case.
+    /// Hosts, with their ports, that are spoken to without TLS. Those of this
+    /// machine are so, too, unless they answer with it.
     pub plain_http: Vec<String>,
     /// Where logins are.
     pub login: Arc<FindLogin>,
@@ -48,7 +48,7 @@ pub struct RemoteSettings {
 impl RemoteSettings {
     /// Whether a host is spoken to without TLS.
     pub(super) fn is_plain(&self, host: &str) -> bool {
-        is_loopback(host) || self.plain_http.iter().any(|plain| plain.eq_ignore_ascii_case(host))
+        self.plain_http.iter().any(|plain| plain.eq_ignore_ascii_case(host))
     }
 }
 

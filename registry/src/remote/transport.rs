@@ -22,6 +22,8 @@ use super::settings::{RemoteSettings, is_loopback};
 const MAX_HOPS: usize = 5;
 /// No byte for so long, and the connection is given up.
 const SILENCE: Duration = Duration::from_secs(30);
+/// A registry on this machine answers sooner, or does not speak TLS.
+const PROBE: Duration = Duration::from_secs(3);
 const CONNECT: Duration = Duration::from_secs(10);
 pub(super) const USER_AGENT: &str = concat!("cofferdam/", env!("CARGO_PKG_VERSION"));
 
@@ -45,7 +47,19 @@ pub(super) struct Ask<'a> {
 }
 
 impl Transport {
-    pub(super) fn new(host: &str, settings: &RemoteSettings) -> Result<Self, RemoteError> {
+    /// Without TLS only where that was configured, or where a registry on this
+    /// machine does not answer with it.
+    pub(super) async fn open(host: &str, settings: &RemoteSettings) -> Result<Self, RemoteError> {
+        let transport = Self::new(host, settings)?;
+        if transport.plain || !is_loopback(host) {
+            return Ok(transport);
+        }
+        let probe = transport.client.get(transport.url("")?).timeout(PROBE);
+        let speaks_tls = probe.send().await.is_ok();
+        Ok(Self { plain: !speaks_tls, ..transport })
+    }
+
+    fn new(host: &str, settings: &RemoteSettings) -> Result<Self, RemoteError> {
         let client = |error: &dyn std::fmt::Display| RemoteError::Client { why: error.to_string() };
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -66,6 +80,11 @@ impl Transport {
         }
         let client = builder.build().map_err(|error| client(&error))?;
         Ok(Self { client, host: host.to_owned(), plain: settings.is_plain(host) })
+    }
+
+    /// Whether it is spoken to without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The registry, with its port.

@@ -237,7 +237,7 @@ impl Remote {
             let data = std::fs::read(file).map_err(|error| RemoteError::Client { why: why(error) })?;
             certificates.push(Certificate { encoding: CertificateEncoding::Pem, data });
         }
-        let plain = if self.settings.is_plain(host) { vec![host.to_owned()] } else { Vec::new() };
+        let plain = if self.transport.is_plain() { vec![host.to_owned()] } else { Vec::new() };
         let config = ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain),
             extra_root_certificates: certificates,
