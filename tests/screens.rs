@@ -100,6 +100,8 @@ fn a_run_under_way_shows_what_runs_and_can_be_stopped() {
 #[test]
 fn more_tasks_than_rows_are_counted() {
     let world = world();
+    // Each may use a gibibyte, and all are to run at once.
+    std::fs::write(world.home().join("config.toml"), "[machine]\nmemory = \"64Gi\"\n").unwrap();
     let tasks: Vec<String> = (0..20)
         .map(|n| {
             format!("- {{ name: task-{n}, taskRef: {{ name: slow }}, params: [{{ name: steps, value: '9000' }}] }}")

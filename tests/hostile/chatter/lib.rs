@@ -28,7 +28,7 @@ fn run(ctx: &Context, params: Params, _: Inputs, _: Outputs) -> Result<Results, 
             ctx.info("a line", &[]);
             let _ = stderr().write_all(b"part of one");
         }),
-        How::HugeCall => ctx.info(&"x".repeat(40 << 20), &[]),
+        How::HugeCall => ctx.info(&"x".repeat(100 << 20), &[]),
         How::Progress => (0..MANY as u64).for_each(|n| ctx.progress(n, Some(MANY as u64), EVIL)),
         How::HugeProgress => (0..20).for_each(|n| ctx.progress(n, None, &"x".repeat(8 << 20))),
         How::Few => ctx.info("said", &[("once", "only")]),
