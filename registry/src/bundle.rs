@@ -38,7 +38,7 @@ const MAX_BUNDLE: usize = 64 << 20;
 #[non_exhaustive]
 pub enum BundleError {
     /// The bytes are no bundle of the kind that is expected.
-    #[error("not a Sigstore bundle with a DSSE envelope signed by a key: {0}")]
+    #[error("not a Sigstore bundle that can be verified so: {0}")]
     #[diagnostic(code("bundle/malformed"))]
     Malformed(&'static str),
     /// Not signed by the key that was expected.
@@ -164,12 +164,7 @@ impl Write for Hashing {
 /// [`BundleError`]: which of these did not hold.
 pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
     let malformed = BundleError::Malformed;
-    if bundle.len() > MAX_BUNDLE {
-        return Err(malformed("it is larger than 64 MiB"));
-    }
-    let text = std::str::from_utf8(bundle).map_err(|_| malformed("it is not UTF-8"))?;
-    // What the parser says would repeat the text, which nobody has vouched for.
-    let bundle = Envelope::from_json(text).map_err(|_| malformed("it is not the JSON of one"))?;
+    let bundle = parse(bundle)?;
     if bundle.media_type != MediaType::Bundle0_3 {
         return Err(malformed("its media type is not that of version 0.3"));
     }
@@ -191,6 +186,17 @@ pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Vec<u8>, BundleError> {
     } else {
         Err(BundleError::WrongKey { expected: key.id(), found: NamedKey::of(&hint) })
     }
+}
+
+/// Reads a bundle of any version. Nothing is verified.
+pub(crate) fn parse(bundle: &[u8]) -> Result<Envelope, BundleError> {
+    let malformed = BundleError::Malformed;
+    if bundle.len() > MAX_BUNDLE {
+        return Err(malformed("it is larger than 64 MiB"));
+    }
+    let text = std::str::from_utf8(bundle).map_err(|_| malformed("it is not UTF-8"))?;
+    // What the parser says would repeat the text, which nobody has vouched for.
+    Envelope::from_json(text).map_err(|_| malformed("it is not the JSON of one"))
 }
 
 /// The key a bundle says it was signed with, where it could be one. Nothing is

@@ -258,6 +258,10 @@ impl PublicKey {
         STANDARD.encode(Digest::of(self.der.as_bytes()).as_bytes())
     }
 
+    pub(crate) fn der(&self) -> &DerPublicKey {
+        &self.der
+    }
+
     pub(crate) fn verifies(&self, bytes: &[u8], signature: &SignatureBytes) -> bool {
         self.key.verify(bytes, signature).is_ok()
     }

@@ -10,6 +10,8 @@ mod decision;
 mod digest;
 mod document;
 mod key;
+mod keyless;
+mod keyless_error;
 mod layout;
 mod pattern;
 mod plain_file;
@@ -17,6 +19,7 @@ mod reference;
 mod remote;
 mod statement;
 mod trust;
+mod trusted_root;
 
 pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
 pub use bundle::{
@@ -25,11 +28,14 @@ pub use bundle::{
 pub use decision::{Candidate, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use key::{KeyError, PublicKey, SigningKey};
+pub use keyless::{Artifact, Identity, Verified, claims_log, verify_unlogged};
+pub use keyless_error::{KeylessError, LogError};
 pub use layout::{Layout, LayoutError};
-pub use plain_file::{read_named, read_plain};
+pub use plain_file::{open_named, read_named, read_plain};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use remote::{FindLogin, Login, Moved, Progress, Remote, RemoteError, RemoteSettings};
 pub use statement::{STATEMENT_TYPE, Statement, Subject};
 pub use trust::{
     AllowRule, DenyRule, Trust, TrustDocument, TrustError, TrustKind, TrustVersion, TrustedTaskRules,
 };
+pub use trusted_root::{TRUSTED_ROOT, TrustedRoot, TrustedRootError};

@@ -32,8 +32,12 @@ pub(crate) fn is_unsuitable(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge)
 }
 
-/// Opens a file that the user named, for [`read`].
-pub(crate) fn open_named(path: &Path) -> io::Result<File> {
+/// Opens a file that the user named, to be read piece by piece.
+///
+/// # Errors
+/// What the system says; [`ErrorKind::InvalidInput`] for anything but a plain
+/// file.
+pub fn open_named(path: &Path) -> io::Result<File> {
     open_file(path, OFlags::empty())
 }
 
