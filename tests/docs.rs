@@ -169,6 +169,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["logs"],
         &["runs"],
         &["verify"],
+        &["verify-bundle"],
         &["setup"],
         &["import"],
         &["schema"],

@@ -59,3 +59,4 @@ mod source;
 mod story;
 mod tampering;
 mod task_list;
+mod verify_bundle;

@@ -36,7 +36,7 @@ pub enum TrustedRootError {
     },
     /// The file cannot be read.
     #[error("cannot read the trusted root {}: {source}", path.display())]
-    #[diagnostic(code("bundle/trusted-root"), help("check the path and its permissions"))]
+    #[diagnostic(code("bundle/root-unreadable"), help("check the path and its permissions"))]
     Io {
         /// The file.
         path: PathBuf,

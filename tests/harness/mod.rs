@@ -3,6 +3,7 @@
 mod debian_registry;
 mod registry;
 mod server;
+pub(crate) mod sigstore;
 mod tasks;
 mod terminal;
 

@@ -19,6 +19,7 @@ use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
 use super::since::Since;
 use super::task_list::TaskListArgs;
+use super::verify_bundle::VerifyBundleArgs;
 use crate::event::LogLevel;
 use crate::model::{Override, SecretHost};
 
@@ -97,6 +98,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Check a run's journal, signatures and artifacts, or one attestation.
     Verify(VerifyArgs),
+    /// Check that a Sigstore bundle signs a file, and who signed.
+    VerifyBundle(VerifyBundleArgs),
     /// Make what is missing to run signed tasks: a key, trust in it, the tasks.
     Setup(SetupArgs),
     /// Pin what the tags of registries stand for, in lock.yaml.

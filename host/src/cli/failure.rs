@@ -116,11 +116,24 @@ fn at(file: &str, place: Place, code: &str, message: String, help: Option<String
     Problem { code: code.to_owned(), message, file: Some(file.to_owned()), line, column, help }
 }
 
+/// What is wrong with how a bundle is to be verified, not with the bundle.
+const BUNDLE_INPUT: &[&str] = &[
+    "bundle/identity",
+    "bundle/no-trusted-root",
+    "bundle/root-unreadable",
+    "bundle/trusted-root",
+    "bundle/unreadable",
+    "bundle/unusable",
+];
+
 fn status_of(code: &str) -> u8 {
     match code.split('/').next().unwrap_or_default() {
         "journal" if ["-run", "-runs", "-task"].iter().any(|end| code.ends_with(end)) => exit::INVALID_INPUT,
         "usage" => exit::USAGE,
         "trust" => exit::REFUSED,
+        "bundle" if BUNDLE_INPUT.contains(&code) => exit::INVALID_INPUT,
+        // What was to be verified does not hold.
+        "bundle" => exit::RUN_FAILED,
         "engine" | "journal" | "store" | "provenance" => exit::RUN_FAILED,
         "bug" => exit::BUG,
         _ => match code {
@@ -166,9 +179,11 @@ from_diagnostic!(
     cofferdam_registry::BundleError,
     cofferdam_registry::InvalidReference,
     cofferdam_registry::KeyError,
+    cofferdam_registry::KeylessError,
     cofferdam_registry::LayoutError,
     cofferdam_registry::RemoteError,
     cofferdam_registry::SignError,
+    cofferdam_registry::TrustedRootError,
     crate::component::ComponentError,
     crate::engine::EngineError,
     crate::event::JournalError,

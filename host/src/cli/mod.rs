@@ -51,6 +51,7 @@ mod task_inspect;
 mod task_list;
 mod task_publish;
 mod verify;
+mod verify_bundle;
 mod watch;
 
 use std::fs::Permissions;
@@ -132,6 +133,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Graph(args) => graph::run(&args, &Home::open()?, printer),
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
+        Command::VerifyBundle(args) => verify_bundle::run(&args, &Home::find()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
         Command::Lock(args) => lock::lock(&args, &Home::open()?, printer),
         Command::Vendor(args) => lock::vendor(&args, &Home::open()?, printer),
