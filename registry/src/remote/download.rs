@@ -12,9 +12,20 @@ use super::{Moved, Progress, Remote};
 use crate::digest::Digest;
 use crate::document::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
 use crate::layout::{Incoming, Layout, MAX_DOCUMENT};
+use crate::reference::is_tag;
 
 /// Error bodies of registries are short JSON.
 const MAX_MESSAGE: u64 = 64 << 10;
+
+/// Tags that are read of one repository, in pages of this many.
+const PAGE: usize = 1000;
+const MAX_PAGES: usize = 100;
+
+/// Distribution-spec, "Listing Tags".
+#[derive(serde::Deserialize)]
+struct TagList {
+    tags: Option<Vec<String>>,
+}
 
 /// A manifest or index, byte by byte as it came.
 #[derive(Debug)]
@@ -47,6 +58,38 @@ impl Remote {
             Ok(Raw { bytes, digest: found, media_type })
         })
         .await
+    }
+
+    /// Every tag of a repository. What is no tag is left out: it would reach a
+    /// terminal.
+    pub(super) async fn list_tags(&self, repository: &str) -> Result<Vec<String>, RemoteError> {
+        let mut tags: Vec<String> = Vec::new();
+        let mut last = String::new();
+        for _ in 0..MAX_PAGES {
+            let mut url = self.transport.url(&format!("{repository}/tags/list"))?;
+            url.query_pairs_mut().append_pair("n", &PAGE.to_string());
+            if !last.is_empty() {
+                url.query_pairs_mut().append_pair("last", &last);
+            }
+            let bytes = retrying(|| async {
+                let answer = self.ask(repository, &url, "application/json", 0).await?;
+                self.body(answer, MAX_DOCUMENT).await
+            })
+            .await?;
+            let page: TagList = serde_json::from_slice(&bytes).map_err(|_| RemoteError::Unsound {
+                url: shown(&url),
+                why: "it is no list of tags".to_owned(),
+            })?;
+            let page = page.tags.unwrap_or_default();
+            let (count, end) = (page.len(), page.last().cloned());
+            tags.extend(page.into_iter().filter(|tag| is_tag(tag)));
+            match end {
+                Some(end) if count >= PAGE && end > last => last = end,
+                Some(_) | None => return Ok(tags),
+            }
+        }
+        let why = format!("they are more than {}", PAGE * MAX_PAGES);
+        Err(RemoteError::Unsound { url: format!("the tags of {repository}"), why })
     }
 
     /// Takes a blob into a layout, unless it is there. An attempt that breaks off

@@ -17,9 +17,6 @@ use crate::digest::Digest;
 use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT, encode};
 
-/// Tags that are read of one repository, in pages of this many.
-const PAGE: usize = 1000;
-const MAX_PAGES: usize = 100;
 /// Writers of one index that get in each other's way.
 const MAX_ROUNDS: usize = 20;
 
@@ -198,28 +195,6 @@ impl Remote {
             pushed.map(drop).map_err(|error| self.refusal(repository, &error))
         })
         .await
-    }
-
-    pub(super) async fn list_tags(&self, repository: &str) -> Result<Vec<String>, RemoteError> {
-        let client = self.client_for(repository, Access::Pull).await?;
-        let authorization = self.authorization(repository, Access::Pull).await?.for_client();
-        let image = self.image(repository, "latest");
-        let mut tags: Vec<String> = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let last = tags.last().cloned();
-            let page = retrying(|| async {
-                let listed = client.list_tags(&image, &authorization, Some(PAGE), last.as_deref()).await;
-                listed.map_err(|error| self.refusal(repository, &error))
-            })
-            .await?;
-            let more = page.tags.len() >= PAGE;
-            tags.extend(page.tags);
-            if !more {
-                return Ok(tags);
-            }
-        }
-        let url = format!("the tags of {repository}");
-        Err(RemoteError::Unsound { url, why: format!("they are more than {}", PAGE * MAX_PAGES) })
     }
 
     async fn client(&self, repository: &str) -> Result<Client, RemoteError> {
