@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(crate) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) use oci_client::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE as INDEX_TYPE;
+pub(crate) use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE as MANIFEST_TYPE;
 pub(crate) const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 

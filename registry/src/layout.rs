@@ -166,7 +166,8 @@ impl Layout {
         // Whatever lies there in its place is neither followed nor waited for.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let mut options = File::options();
-        options.create(true).truncate(false).write(true).custom_flags(flags);
+        // Whoever may open it may hold it.
+        options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags);
         let file = options.open(&path);
         let file = file.map_err(io_error("open", &path))?;
         flock(&file, FlockOperation::LockExclusive).map_err(|e| io_error("lock", &path)(e.into()))?;
@@ -243,7 +244,8 @@ impl Layout {
         names: &[String],
     ) -> Result<Digest, LayoutError> {
         let mut entry = self.put(MANIFEST_TYPE, manifest)?;
-        entry.artifact_type = artifact_type.map(str::to_owned);
+        // A media type is shorter; a list of longer ones could not be read again.
+        entry.artifact_type = artifact_type.filter(|kind| kind.len() <= 255).map(str::to_owned);
         let _lock = self.lock()?;
         let mut index = self.index()?;
         let name_of = |d: &Descriptor| d.annotations.get(REF_NAME).cloned();
@@ -259,7 +261,12 @@ impl Layout {
         if names.is_empty() {
             index.manifests.push(entry.clone());
         }
-        self.replace(&self.index_path(), &encode(&index))?;
+        let bytes = encode(&index);
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            let why = "it lists so much that nobody would read it".to_owned();
+            return Err(LayoutError::Corrupt { path: self.index_path(), why });
+        }
+        self.replace(&self.index_path(), &bytes)?;
         Ok(entry.digest)
     }
 

@@ -230,6 +230,10 @@ fn registry_host(text: &str) -> Result<String, &'static str> {
     }) {
         return Err("a port is a number from 1 to 65535");
     }
+    if port == Some("443") {
+        // Rules would have to name it both ways.
+        return Err("443 is the port of every registry: leave it out");
+    }
     match host.parse::<Host>() {
         // A port would make another registry of the one that has none.
         Ok(Host::Name(name)) if name == EMBEDDED_HOST => Err("the embedded registry has no port"),
@@ -312,6 +316,7 @@ mod tests {
             "quay.io:0/a",
             "quay.io:x/a",
             "u@quay.io/a",
+            "quay.io:443/a",
             "quay.io:443:1/a",
             "qu%61y.io/a",
             "0x7f.1/a",

@@ -169,7 +169,14 @@ impl Drop for Server {
 fn serve(mut stream: impl Read + Write, seen: &Seen, handler: &Handler) -> io::Result<()> {
     let mut ahead = Vec::new();
     loop {
-        let head = until(&mut stream, &mut ahead, b"\r\n\r\n")?;
+        let head = match until(&mut stream, &mut ahead, b"\r\n\r\n") {
+            // What other servers say to somebody who wants TLS.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                stream.write_all(b"HTTP/1.1 400 x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")?;
+                return stream.flush();
+            }
+            head => head?,
+        };
         let mut received = head_of(&head);
         let under_way = seen.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         seen.most.fetch_max(under_way, Ordering::SeqCst);

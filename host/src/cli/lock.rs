@@ -13,6 +13,7 @@ use super::home::Home;
 use super::printer::Printer;
 use super::{lint_files, plan};
 use crate::plan::{Lock, Pin, Pinning, Registries, VENDOR};
+use crate::report::visible;
 
 #[derive(Debug, Args)]
 #[command(
@@ -93,7 +94,10 @@ fn lock_text(view: &LockView) -> String {
     }
     let mut text = String::new();
     for PinView { reference, pin, before } in &view.pins {
-        let signer = |pin: &Pin| pin.signed_by.clone().unwrap_or_else(|| "nobody who is trusted".to_owned());
+        // Foreign text: the file may be somebody else's.
+        let signer =
+            |pin: &Pin| visible(pin.signed_by.as_deref().unwrap_or("nobody who is trusted")).into_owned();
+        let reference = visible(reference);
         text.push_str(&format!("{reference}\n  {}\n  signed by {}\n", pin.digest, signer(pin)));
         if let Some(before) = before {
             text.push_str(&format!("  was {}, signed by {}\n", before.digest, signer(before)));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::{Document, Fault, decode};
-use cofferdam_registry::{Digest, read_named};
+use cofferdam_registry::{Digest, read_plain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +103,8 @@ impl Lock {
         let directory = base.ancestors().find(named).map_or_else(|| base.join(".cofferdam"), Path::to_owned);
         let path = directory.join("lock.yaml");
         let io = |source| LockError::Io { action: "read", path: path.clone(), source };
-        let text = match read_named(&path, MAX_LOCK) {
+        // Not through a link: what is wrong with a file is shown.
+        let text = match read_plain(&path, MAX_LOCK) {
             Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
                 io(std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8 text"))
             })?,

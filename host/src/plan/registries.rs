@@ -92,6 +92,9 @@ impl Registries {
     /// # Errors
     /// [`LockError`].
     pub fn save_pins(&self) -> Result<(), LockError> {
+        if self.pinning == Pinning::Locked {
+            return Ok(());
+        }
         self.lock.borrow_mut().save()
     }
 
@@ -127,14 +130,32 @@ impl Registries {
         }
     }
 
-    /// Notes who signed what a tag was pinned to.
-    pub fn note_signer(&self, reference: &Reference, digest: Digest, signer: Option<&str>) {
-        if let (Location::Remote(_), Some(name)) = (&reference.location, pin_name(reference)) {
-            let mut lock = self.lock.borrow_mut();
-            if lock.get(&name).is_some_and(|pin| pin.digest == digest && pin.signed_by.as_deref() != signer) {
-                lock.set(&name, Pin { digest, signed_by: signer.map(str::to_owned) });
+    /// Notes who signed what a tag was pinned to. Where nobody who is trusted
+    /// here did, what others noted stays.
+    ///
+    /// # Errors
+    /// [`ResolveError::OtherSigner`] where somebody else was noted.
+    pub fn note_signer(
+        &self,
+        reference: &Reference,
+        digest: Digest,
+        signer: Option<&str>,
+    ) -> Result<(), ResolveError> {
+        let (Location::Remote(_), Some(name), Some(signer)) =
+            (&reference.location, pin_name(reference), signer)
+        else {
+            return Ok(());
+        };
+        let mut lock = self.lock.borrow_mut();
+        let Some(pin) = lock.get(&name).filter(|pin| pin.digest == digest) else { return Ok(()) };
+        match pin.signed_by.clone() {
+            Some(noted) if noted == signer => {}
+            Some(noted) if self.pinning != Pinning::Update => {
+                return Err(ResolveError::OtherSigner { name, noted, found: signer.to_owned() });
             }
+            Some(_) | None => lock.set(&name, Pin { digest, signed_by: Some(signer.to_owned()) }),
         }
+        Ok(())
     }
 
     fn find_remote(&self, host: &str, reference: &Reference) -> Result<(Layout, Reference), ResolveError> {

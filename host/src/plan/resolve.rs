@@ -92,6 +92,16 @@ pub enum ResolveError {
         /// The reference.
         name: String,
     },
+    /// Its pin names another signer than the one that was found.
+    #[error("lock.yaml says that `{name}` was signed by {noted}, and it is signed by {found}")]
+    OtherSigner {
+        /// The reference.
+        name: String,
+        /// Who was noted.
+        noted: String,
+        /// Who signed.
+        found: String,
+    },
     /// What was found is no task.
     #[error(transparent)]
     Component(#[from] ComponentError),
@@ -180,6 +190,7 @@ impl ResolveError {
             Self::Registry(error) => own(error.code()),
             Self::Remote(error) => own(error.code()),
             Self::NotLocked { .. } => "plan/not-locked".into(),
+            Self::OtherSigner { .. } => "trust/other-signer".into(),
             Self::Component(error) => own(error.code()),
             Self::PipelineFile { .. } => "plan/unreadable-pipeline".into(),
             Self::AmbiguousPipeline => "plan/ambiguous-pipeline".into(),
@@ -210,6 +221,9 @@ impl ResolveError {
             Self::Reference(error) => error.help().map(|help| help.to_string()),
             Self::Registry(error) => error.help().map(|help| help.to_string()),
             Self::Remote(error) => error.help().map(|help| help.to_string()),
+            Self::OtherSigner { .. } => {
+                Some("find out who changed lock.yaml; to take the new signer: cofferdam lock --update".to_owned())
+            }
             Self::NotLocked { .. } => {
                 Some("pin it: cofferdam lock PIPELINE; and keep lock.yaml under version control".to_owned())
             }

@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 use super::{Layout, LayoutError, io_error};
 use crate::digest::{Digest, Hasher};
@@ -26,13 +28,23 @@ pub(crate) struct Incoming {
 
 impl Layout {
     /// Begins to take in a blob, or goes on where an earlier attempt broke off;
-    /// `None` when the layout has it. Waits for another process that takes in
-    /// the same one.
+    /// `None` when the layout has it. Where somebody else is taking in the same
+    /// one, it begins anew beside that: whoever that is may wait for long.
     pub(crate) fn take_in(&self, descriptor: &Descriptor) -> Result<Option<Incoming>, LayoutError> {
         let directory = self.root().join("incoming");
         fs::create_dir_all(&directory).map_err(io_error("create", &directory))?;
         let path = directory.join(descriptor.digest.to_hex());
-        let mut file = open_locked(&path)?;
+        forget_old(&directory);
+        let (path, mut file) = match open_locked(&path)? {
+            Some(file) => (path, file),
+            None => {
+                let beside =
+                    tempfile::NamedTempFile::new_in(&directory).map_err(io_error("create", &directory))?;
+                let (file, path) =
+                    beside.keep().map_err(|error| io_error("create", &directory)(error.error))?;
+                (path, file)
+            }
+        };
         if self.holds(descriptor) {
             let _ = fs::remove_file(&path);
             return Ok(None);
@@ -67,17 +79,34 @@ impl Layout {
 
 /// Opens a file that one process at a time may write. Whoever had it before may
 /// have moved or removed it while this one waited: then it is another file.
-fn open_locked(path: &Path) -> Result<File, LayoutError> {
+/// `None` where another process has it.
+fn open_locked(path: &Path) -> Result<Option<File>, LayoutError> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = File::options();
     options.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(flags);
     loop {
         let file = options.open(path).map_err(io_error("open", path))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|e| io_error("lock", path)(e.into()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(io_error("lock", path)(error.into())),
+        }
         let own = file.metadata().map_err(io_error("read", path))?;
         let same = |found: fs::Metadata| (found.dev(), found.ino()) == (own.dev(), own.ino());
         if path.symlink_metadata().is_ok_and(same) {
-            return Ok(file);
+            return Ok(Some(file));
+        }
+    }
+}
+
+/// Removes what nobody has gone on with for a day.
+fn forget_old(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let old = entry.metadata().and_then(|found| found.modified());
+        let old = old.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > Duration::from_secs(24 * 3600)));
+        if old && let Ok(Some(_held)) = open_locked(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }

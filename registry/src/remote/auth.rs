@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http_auth::ParamValue;
-use oci_client::secrets::RegistryAuth;
 use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
@@ -56,15 +55,6 @@ impl Authorization {
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
         Some(value)
-    }
-
-    /// The same for the client that pushes, which then asks no token server.
-    pub(super) fn for_client(&self) -> RegistryAuth {
-        match self {
-            Self::None => RegistryAuth::Anonymous,
-            Self::Basic { user, password } => RegistryAuth::Basic(user.clone(), password.clone()),
-            Self::Bearer(token) => RegistryAuth::Bearer(token.clone()),
-        }
     }
 }
 

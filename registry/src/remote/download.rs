@@ -1,7 +1,10 @@
 //! Takes manifests and blobs out of a registry. Nothing larger than said is
 //! read, and nothing is kept whose digest is another.
 
+use std::collections::BTreeSet;
+
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use oci_client::errors::{OciEnvelope, OciErrorCode};
 use reqwest::{Response, StatusCode, Url};
 
 use super::auth::Access;
@@ -63,7 +66,7 @@ impl Remote {
     /// Every tag of a repository. What is no tag is left out: it would reach a
     /// terminal.
     pub(super) async fn list_tags(&self, repository: &str) -> Result<Vec<String>, RemoteError> {
-        let mut tags: Vec<String> = Vec::new();
+        let mut tags: BTreeSet<String> = BTreeSet::new();
         let mut last = String::new();
         for _ in 0..MAX_PAGES {
             let mut url = self.transport.url(&format!("{repository}/tags/list"))?;
@@ -81,11 +84,12 @@ impl Remote {
                 why: "it is no list of tags".to_owned(),
             })?;
             let page = page.tags.unwrap_or_default();
-            let (count, end) = (page.len(), page.last().cloned());
+            let (before, end) = (tags.len(), page.last().cloned());
             tags.extend(page.into_iter().filter(|tag| is_tag(tag)));
+            // Some give fewer than they are asked for, some everything each time.
             match end {
-                Some(end) if count >= PAGE && end > last => last = end,
-                Some(_) | None => return Ok(tags),
+                Some(end) if tags.len() > before => last = end,
+                Some(_) | None => return Ok(tags.into_iter().collect()),
             }
         }
         let why = format!("they are more than {}", PAGE * MAX_PAGES);
@@ -226,19 +230,13 @@ fn begins_at(answer: &Response, from: u64) -> bool {
 
 /// The registry's own words: distribution-spec, "Error Codes".
 fn words(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Answer {
-        errors: Vec<One>,
-    }
-    #[derive(serde::Deserialize)]
-    struct One {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let Ok(answer) = serde_json::from_slice::<Answer>(body) else { return String::new() };
+    let Ok(answer) = serde_json::from_slice::<OciEnvelope>(body) else { return String::new() };
     let all: Vec<String> =
-        answer.errors.iter().map(|one| format!("{} {}", one.code, one.message).trim().to_owned()).collect();
+        answer.errors.iter().map(|one| format!("{} {}", code(&one.code), one.message)).collect();
     cut(&all.join("; "))
+}
+
+/// A code as the specification writes it.
+fn code(code: &OciErrorCode) -> String {
+    serde_json::to_value(code).ok().and_then(|code| code.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -5,9 +5,9 @@
 //! and a run needs no network for what was pulled before. What goes into one
 //! comes out of a layout.
 //!
-//! `oci-client` pushes. Pulling is done here: a registry that is pulled from may
-//! be anybody's, so its redirects, sizes and token servers are looked at before
-//! they are followed.
+//! The requests are made here, not by `oci-client`: a registry may be anybody's,
+//! so its redirects, upload locations, sizes and token servers are looked at
+//! before they are followed.
 
 mod auth;
 mod download;
@@ -18,7 +18,7 @@ mod settings;
 mod transport;
 mod upload;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
@@ -95,7 +95,10 @@ impl Remote {
     ) -> Result<Digest, RemoteError> {
         let raw = self.document(&reference.name, &name_of(reference)).await?;
         let manifest = self.artifact(reference, &raw)?;
-        try_join_all(blobs(&manifest).map(|blob| self.blob(&reference.name, blob, layout, progress))).await?;
+        try_join_all(
+            blobs(&manifest).into_iter().map(|blob| self.blob(&reference.name, blob, layout, progress)),
+        )
+        .await?;
         self.pull_attached(&reference.name, raw.digest, layout).await?;
         // The name comes last: whoever finds it finds everything.
         let names: Vec<String> = reference.ref_name().into_iter().collect();
@@ -181,7 +184,9 @@ fn name_of(reference: &Reference) -> String {
     }
 }
 
-/// The parts of a manifest that are blobs.
-fn blobs(manifest: &Manifest) -> impl Iterator<Item = &Descriptor> {
-    std::iter::once(&manifest.config).chain(&manifest.layers)
+/// The parts of a manifest that are blobs, each once.
+fn blobs(manifest: &Manifest) -> Vec<&Descriptor> {
+    let mut seen = HashSet::new();
+    let all = std::iter::once(&manifest.config).chain(&manifest.layers);
+    all.filter(|blob| seen.insert(blob.digest)).collect()
 }

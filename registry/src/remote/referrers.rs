@@ -2,6 +2,9 @@
 //! registry has none, through the index under the fallback tag
 //! (distribution-spec, "Listing Referrers" and "Referrers Tag Schema").
 
+use http::header::LINK;
+use reqwest::{Response, Url};
+
 use super::download::Raw;
 use super::retry::Attempt;
 use super::transport::{cut, shown};
@@ -11,6 +14,9 @@ use crate::bundle::BUNDLE_TYPE;
 use crate::digest::Digest;
 use crate::document::{Descriptor, INDEX_TYPE, Index, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
+
+/// Pages of one list.
+const MAX_PAGES: usize = 16;
 
 /// What a registry knows about who refers to an artifact.
 #[derive(Debug)]
@@ -37,13 +43,23 @@ impl Remote {
         layout: &Layout,
     ) -> Result<(), RemoteError> {
         let found = self.referrers(repository, subject).await?;
-        let bundles =
-            found.index.manifests.iter().filter(|d| d.artifact_type.as_deref() == Some(BUNDLE_TYPE));
-        for descriptor in bundles.take(MAX_SIGNATURES) {
+        let is_bundle = |d: &&Descriptor| d.artifact_type.as_deref() == Some(BUNDLE_TYPE);
+        let bundles: Vec<&Descriptor> = found.index.manifests.iter().filter(is_bundle).collect();
+        // Among more, anybody's could hide the one that counts.
+        if bundles.len() > MAX_SIGNATURES {
+            let url = format!("{repository}/referrers/{subject}");
+            let why = format!("it lists more than {MAX_SIGNATURES} signatures");
+            return Err(RemoteError::Unsound { url, why });
+        }
+        for descriptor in bundles {
             match self.attached(repository, subject, descriptor, layout).await {
                 Ok(()) => {}
-                Err(error @ (RemoteError::Unreachable { .. } | RemoteError::Layout(_))) => return Err(error),
-                Err(error) => tracing::warn!("a signature of {subject} is left out: {error}"),
+                Err(
+                    error @ (RemoteError::NotFound { .. }
+                    | RemoteError::Unsound { .. }
+                    | RemoteError::DigestMismatch { .. }),
+                ) => tracing::warn!("a signature of {subject} is left out: {error}"),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -62,7 +78,7 @@ impl Remote {
         let manifest: Manifest =
             serde_json::from_slice(&raw.bytes).map_err(|_| unsound("it is no manifest of an artifact"))?;
         if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
-            || blobs(&manifest).any(|blob| blob.size > MAX_SIGNATURE)
+            || blobs(&manifest).iter().any(|blob| blob.size > MAX_SIGNATURE)
         {
             return Err(unsound("it is larger than a signature is"));
         }
@@ -86,10 +102,38 @@ impl Remote {
         repository: &str,
         subject: Digest,
     ) -> Result<Referrers, RemoteError> {
-        let url = self.transport.url(&format!("{repository}/referrers/{subject}"))?;
-        let by_api = retry::retrying(|| async {
-            match self.ask(repository, &url, INDEX_TYPE, 0).await {
-                Ok(answer) => Ok(Some(self.body(answer, MAX_DOCUMENT).await?)),
+        let mut url = self.transport.url(&format!("{repository}/referrers/{subject}"))?;
+        let mut all = Index::empty();
+        for page in 0..MAX_PAGES {
+            let Some((index, next)) = self.page(repository, &url).await? else {
+                if page == 0 {
+                    break;
+                }
+                return Err(RemoteError::Unsound { url: shown(&url), why: "the list breaks off".to_owned() });
+            };
+            all.manifests.extend(index.manifests);
+            match next {
+                None => return Ok(Referrers { index: all, by_api: true }),
+                Some(next) => url = next,
+            }
+            if page + 1 == MAX_PAGES {
+                let why = format!("it has more than {MAX_PAGES} pages");
+                return Err(RemoteError::Unsound { url: shown(&url), why });
+            }
+        }
+        let index = self.fallback_index(repository, subject).await?;
+        Ok(Referrers { index: index.unwrap_or_else(Index::empty), by_api: false })
+    }
+
+    /// One page of the registry's own list, and where the next is; nothing where
+    /// it keeps no such list.
+    async fn page(&self, repository: &str, url: &Url) -> Result<Option<(Index, Option<Url>)>, RemoteError> {
+        let page = retry::retrying(|| async {
+            match self.ask(repository, url, INDEX_TYPE, 0).await {
+                Ok(answer) => {
+                    let next = next_page(&answer);
+                    Ok(Some((self.body(answer, MAX_DOCUMENT).await?, next)))
+                }
                 // The specification's way to say that there is no such API.
                 Err(Attempt::Never(RemoteError::NotFound { .. })) => Ok(None),
                 // Older registries refuse the path itself.
@@ -98,15 +142,20 @@ impl Remote {
             }
         })
         .await?;
-        if let Some(bytes) = by_api {
-            let index = serde_json::from_slice(&bytes).map_err(|_| RemoteError::Unsound {
-                url: shown(&url),
-                why: "it is no index of referrers".to_owned(),
-            })?;
-            return Ok(Referrers { index, by_api: true });
-        }
-        let index = self.fallback_index(repository, subject).await?;
-        Ok(Referrers { index: index.unwrap_or_else(Index::empty), by_api: false })
+        let Some((bytes, next)) = page else { return Ok(None) };
+        let unsound = |why: &str| RemoteError::Unsound { url: shown(url), why: why.to_owned() };
+        let index = serde_json::from_slice(&bytes).map_err(|_| unsound("it is no index of referrers"))?;
+        let next = match next {
+            None => None,
+            Some(next) => {
+                let next = url.join(&next).map_err(|_| unsound("its next page is no URL"))?;
+                if next.origin() != url.origin() {
+                    return Err(unsound("its next page is somewhere else"));
+                }
+                Some(next)
+            }
+        };
+        Ok(Some((index, next)))
     }
 
     /// The index under the fallback tag, where there is one.
@@ -131,4 +180,11 @@ impl Remote {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Where the next page is: RFC 8288, `Link: <URL>; rel="next"`.
+fn next_page(answer: &Response) -> Option<String> {
+    let link = answer.headers().get(LINK)?.to_str().ok()?;
+    let (url, rest) = link.strip_prefix('<')?.split_once('>')?;
+    rest.contains("next").then(|| url.to_owned())
 }

@@ -10,8 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cofferdam_manifest::{AddressKind, Host};
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -35,6 +36,18 @@ pub(super) struct Transport {
     plain: bool,
 }
 
+/// What is sent to a registry.
+#[derive(Debug)]
+pub(super) struct Sending<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) media_type: &'a str,
+    /// The first and the last byte of a piece.
+    pub(super) range: Option<(usize, usize)>,
+    pub(super) body: Bytes,
+}
+
 /// What a request carries.
 #[derive(Debug, Default)]
 pub(super) struct Ask<'a> {
@@ -55,15 +68,16 @@ impl Transport {
             return Ok(transport);
         }
         let probe = transport.client.get(transport.url("")?).timeout(PROBE);
-        let speaks_tls = probe.send().await.is_ok();
-        Ok(Self { plain: !speaks_tls, ..transport })
+        // A certificate that is refused is an answer in TLS, too.
+        let plain = probe.send().await.is_err_and(|error| is_no_tls(&error));
+        Ok(Self { plain, ..transport })
     }
 
     fn new(host: &str, settings: &RemoteSettings) -> Result<Self, RemoteError> {
         let client = |error: &dyn std::fmt::Display| RemoteError::Client { why: error.to_string() };
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Arc::new(CheckedResolver { own: super::settings::without_port(host).to_owned() }))
+            .dns_resolver(Arc::new(CheckedResolver { named: named(host) }))
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
             .user_agent(USER_AGENT);
@@ -80,11 +94,6 @@ impl Transport {
         }
         let client = builder.build().map_err(|error| client(&error))?;
         Ok(Self { client, host: host.to_owned(), plain: settings.is_plain(host) })
-    }
-
-    /// Whether it is spoken to without TLS.
-    pub(super) fn is_plain(&self) -> bool {
-        self.plain
     }
 
     /// The registry, with its port.
@@ -134,6 +143,32 @@ impl Transport {
         })
     }
 
+    /// Sends something once. Where the registry sends it on, it does not go: it
+    /// would carry what is uploaded to a place that nobody named.
+    pub(super) async fn send(&self, sending: Sending<'_>) -> Result<Response, RemoteError> {
+        let url = sending.url;
+        if let Some(why) = self.refusal(&url) {
+            return Err(RemoteError::Redirected { from: self.host.clone(), to: shown(&url), why });
+        }
+        let mut request = self.client.request(sending.method, url.clone()).body(sending.body);
+        if !sending.media_type.is_empty() {
+            request = request.header(CONTENT_TYPE, sending.media_type);
+        }
+        if let Some((first, last)) = sending.range {
+            request = request.header(CONTENT_RANGE, format!("{first}-{last}"));
+        }
+        if let Some(authorization) = sending.authorization.filter(|_| self.is_own(&url)) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if is_redirect(response.status()) {
+            let why = "what is uploaded is not sent on";
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            return Err(RemoteError::Redirected { from: shown(&url), to: cut(to), why });
+        }
+        Ok(response)
+    }
+
     /// Why the registry may not send a request somewhere.
     pub(super) fn refusal(&self, to: &Url) -> Option<&'static str> {
         if self.is_own(to) {
@@ -178,14 +213,40 @@ impl Transport {
 }
 
 /// Names that lead to other than public addresses are resolved for the registry
-/// alone, which the user named.
+/// and the proxy alone, which the user named.
 struct CheckedResolver {
-    own: String,
+    named: Vec<String>,
+}
+
+/// The names that the user chose: the registry's, and those of proxies.
+fn named(host: &str) -> Vec<String> {
+    let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let host_of = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        let url = Url::parse(&text).or_else(|_| Url::parse(&format!("http://{text}"))).ok()?;
+        url.host_str().map(str::to_owned)
+    };
+    let own = super::settings::without_port(host).to_owned();
+    std::iter::once(own).chain(proxies.iter().filter_map(|name| host_of(name))).collect()
+}
+
+/// Whether a handshake failed because the other side does not speak TLS at all.
+fn is_no_tls(error: &reqwest::Error) -> bool {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = at {
+        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let found = inside.and_then(|inside| inside.downcast_ref()).or_else(|| error.downcast_ref());
+        if matches!(found, Some(rustls::Error::InvalidMessage(_))) {
+            return true;
+        }
+        at = error.source();
+    }
+    false
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let own = self.own.eq_ignore_ascii_case(name.as_str());
+        let own = self.named.iter().any(|own| own.eq_ignore_ascii_case(name.as_str()));
         let name = name.as_str().to_owned();
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();

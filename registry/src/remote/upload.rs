@@ -2,21 +2,24 @@
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use http::HeaderValue;
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
-use oci_client::{Client, Reference as ClientReference, RegistryOperation};
+use http::header::LOCATION;
+use reqwest::{Method, Url};
 
-use super::auth::{Access, refused};
+use super::auth::Access;
 use super::referrers::fallback_tag;
-use super::retry::{Attempt, is_passing, retrying};
-use super::transport::{Ask, USER_AGENT, cut, innermost};
+use super::retry::{Attempt, retrying};
+use super::transport::{Ask, Sending, shown};
 use super::{Remote, RemoteError, blobs};
 use crate::bundle::BUNDLE_TYPE;
 use crate::digest::Digest;
 use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT, encode};
 
+/// So much of a blob goes in one request.
+const PIECE: usize = 16 << 20;
+const OCTETS: &str = "application/octet-stream";
+/// Attachments of others that are added to a list.
+const MAX_OTHERS: usize = 64;
 /// Writers of one index that get in each other's way.
 const MAX_ROUNDS: usize = 20;
 
@@ -34,21 +37,19 @@ impl Remote {
         repository: &str,
         tags: &[String],
     ) -> Result<(), RemoteError> {
-        let client = self.client(repository).await?;
         let entry = layout.find("", Some(digest))?;
         let bytes = layout.read(&entry, MAX_DOCUMENT)?;
-        self.push_blobs(&client, layout, &layout.manifest(&entry, MAX_DOCUMENT)?, repository).await?;
-        self.put_manifest(&client, repository, &digest.to_string(), &bytes, MANIFEST_TYPE).await?;
-        self.push_attached(&client, layout, digest, repository).await?;
+        self.push_blobs(layout, &layout.manifest(&entry, MAX_DOCUMENT)?, repository).await?;
+        self.put_manifest(repository, &digest.to_string(), &bytes, MANIFEST_TYPE).await?;
+        self.push_attached(layout, digest, repository).await?;
         for tag in tags {
-            self.put_manifest(&client, repository, tag, &bytes, MANIFEST_TYPE).await?;
+            self.put_manifest(repository, tag, &bytes, MANIFEST_TYPE).await?;
         }
         Ok(())
     }
 
     async fn push_attached(
         &self,
-        client: &Client,
         layout: &Layout,
         subject: Digest,
         repository: &str,
@@ -56,16 +57,15 @@ impl Remote {
         let attached = layout.attached(subject)?;
         for (descriptor, manifest) in &attached {
             let bytes = layout.read(descriptor, MAX_DOCUMENT)?;
-            self.push_blobs(client, layout, manifest, repository).await?;
-            self.put_manifest(client, repository, &descriptor.digest.to_string(), &bytes, MANIFEST_TYPE)
-                .await?;
+            self.push_blobs(layout, manifest, repository).await?;
+            self.put_manifest(repository, &descriptor.digest.to_string(), &bytes, MANIFEST_TYPE).await?;
         }
         if attached.is_empty() || self.referrers(repository, subject).await?.by_api {
             return Ok(());
         }
         let own: Vec<Descriptor> =
             attached.into_iter().map(|(descriptor, manifest)| listed(descriptor, &manifest)).collect();
-        self.list_attached(client, layout, repository, subject, &own).await
+        self.list_attached(layout, repository, subject, &own).await
     }
 
     /// Writes the index under the fallback tag. The registry cannot change it in
@@ -75,7 +75,6 @@ impl Remote {
     /// all, or writes once more.
     async fn list_attached(
         &self,
-        client: &Client,
         layout: &Layout,
         repository: &str,
         subject: Digest,
@@ -85,13 +84,19 @@ impl Remote {
         for descriptor in own {
             let bytes = layout.read(descriptor, MAX_DOCUMENT)?;
             let tag = format!("{prefix}{}", descriptor.digest.short());
-            self.put_manifest(client, repository, &tag, &bytes, MANIFEST_TYPE).await?;
+            self.put_manifest(repository, &tag, &bytes, MANIFEST_TYPE).await?;
         }
         for _ in 0..MAX_ROUNDS {
             let mut index = self.fallback_index(repository, subject).await?.unwrap_or_else(Index::empty);
             let before = index.manifests.len();
             let mut wanted = own.to_vec();
-            for tag in self.list_tags(repository).await?.iter().filter(|tag| tag.starts_with(&prefix)) {
+            for tag in self
+                .list_tags(repository)
+                .await?
+                .iter()
+                .filter(|tag| tag.starts_with(&prefix))
+                .take(MAX_OTHERS)
+            {
                 let short = tag.strip_prefix(&prefix).unwrap_or_default();
                 if !wanted.iter().chain(&index.manifests).any(|d| d.digest.short() == short) {
                     wanted.extend(self.tagged(repository, tag, subject).await?);
@@ -105,8 +110,7 @@ impl Remote {
             if index.manifests.len() == before {
                 return Ok(());
             }
-            self.put_manifest(client, repository, &fallback_tag(subject), &encode(&index), INDEX_TYPE)
-                .await?;
+            self.put_manifest(repository, &fallback_tag(subject), &encode(&index), INDEX_TYPE).await?;
         }
         let url = format!("{repository}:{}", fallback_tag(subject));
         Err(RemoteError::Unsound {
@@ -135,18 +139,17 @@ impl Remote {
 
     async fn push_blobs(
         &self,
-        client: &Client,
         layout: &Layout,
         manifest: &Manifest,
         repository: &str,
     ) -> Result<(), RemoteError> {
-        try_join_all(blobs(manifest).map(|blob| self.push_blob(client, layout, blob, repository))).await?;
+        try_join_all(blobs(manifest).into_iter().map(|blob| self.push_blob(layout, blob, repository)))
+            .await?;
         Ok(())
     }
 
     async fn push_blob(
         &self,
-        client: &Client,
         layout: &Layout,
         blob: &Descriptor,
         repository: &str,
@@ -155,13 +158,44 @@ impl Remote {
             return Ok(());
         }
         let bytes = Bytes::from(layout.read(blob, blob.size)?);
-        let image = self.image(repository, &blob.digest.to_string());
-        let digest = blob.digest.to_string();
-        retrying(|| async {
-            let pushed = client.push_blob(&image, bytes.clone(), &digest).await;
-            pushed.map(drop).map_err(|error| self.refusal(repository, &error))
+        retrying(|| self.upload(repository, blob.digest, &bytes)).await
+    }
+
+    /// One attempt to upload a blob: distribution-spec, "Pushing a blob in chunks",
+    /// for one that fits into a piece "POST then PUT".
+    async fn upload(&self, repository: &str, digest: Digest, blob: &Bytes) -> Result<(), Attempt> {
+        let begin = self.transport.url(&format!("{repository}/blobs/uploads/"))?;
+        let mut at = self.put(repository, (Method::POST, begin), ("", None, Bytes::new())).await?;
+        let mut first = 0;
+        while blob.len() - first > PIECE {
+            let piece = blob.slice(first..first + PIECE);
+            let last = first + PIECE - 1;
+            at = self.put(repository, (Method::PATCH, at), (OCTETS, Some((first, last)), piece)).await?;
+            first += PIECE;
+        }
+        at.query_pairs_mut().append_pair("digest", &digest.to_string());
+        self.put(repository, (Method::PUT, at), (OCTETS, None, blob.slice(first..))).await.map(drop)
+    }
+
+    /// Sends one piece of something; gives where the next goes.
+    async fn put(
+        &self,
+        repository: &str,
+        (method, url): (Method, Url),
+        (media_type, range, body): (&str, Option<(usize, usize)>, Bytes),
+    ) -> Result<Url, Attempt> {
+        let authorization = self.authorization(repository, Access::Push).await?.header();
+        let begun = url.clone();
+        let answer =
+            self.transport.send(Sending { method, url, authorization, media_type, range, body }).await?;
+        if !answer.status().is_success() {
+            return Err(self.failure(repository, answer, Access::Push).await);
+        }
+        let next = answer.headers().get(LOCATION).and_then(|next| next.to_str().ok());
+        begun.join(next.unwrap_or_default()).map_err(|_| {
+            let why = "it says no URL to go on with".to_owned();
+            Attempt::Never(RemoteError::Unsound { url: shown(&begun), why })
         })
-        .await
     }
 
     async fn has_blob(&self, repository: &str, digest: Digest) -> Result<bool, RemoteError> {
@@ -181,99 +215,28 @@ impl Remote {
 
     pub(super) async fn put_manifest(
         &self,
-        client: &Client,
         repository: &str,
         name: &str,
         bytes: &[u8],
         media_type: &'static str,
     ) -> Result<(), RemoteError> {
-        let image = self.image(repository, name);
+        let url = self.transport.url(&format!("{repository}/manifests/{name}"))?;
         let bytes = Bytes::copy_from_slice(bytes);
         retrying(|| async {
-            let kind = HeaderValue::from_static(media_type);
-            let pushed = client.push_manifest_raw(&image, bytes.clone(), kind).await;
-            pushed.map(drop).map_err(|error| self.refusal(repository, &error))
+            let sent =
+                self.put(repository, (Method::PUT, url.clone()), (media_type, None, bytes.clone())).await;
+            match sent {
+                Ok(_) => Ok(()),
+                // What two writers put at once, a registry may see a moment later.
+                Err(Attempt::Never(error @ RemoteError::Answer { status: 400, .. }))
+                    if error.to_string().contains("BLOB_UNKNOWN") =>
+                {
+                    Err(Attempt::Again(error, None))
+                }
+                Err(error) => Err(error),
+            }
         })
         .await
-    }
-
-    async fn client(&self, repository: &str) -> Result<Client, RemoteError> {
-        self.client_for(repository, Access::Push).await
-    }
-
-    /// A client that carries what the registry wants for this repository, and so
-    /// asks no token server itself.
-    async fn client_for(&self, repository: &str, access: Access) -> Result<Client, RemoteError> {
-        let authorization = self.authorization(repository, access).await?;
-        let host = self.transport.host();
-        let mut certificates = Vec::new();
-        for file in &self.settings.ca_files {
-            let why = |error: std::io::Error| format!("cannot read {}: {error}", file.display());
-            let data = std::fs::read(file).map_err(|error| RemoteError::Client { why: why(error) })?;
-            certificates.push(Certificate { encoding: CertificateEncoding::Pem, data });
-        }
-        let plain = if self.transport.is_plain() { vec![host.to_owned()] } else { Vec::new() };
-        let config = ClientConfig {
-            protocol: ClientProtocol::HttpsExcept(plain),
-            extra_root_certificates: certificates,
-            user_agent: USER_AGENT,
-            ..ClientConfig::default()
-        };
-        let client =
-            Client::try_from(config).map_err(|error| RemoteError::Client { why: innermost(&error) })?;
-        let operation = match access {
-            Access::Pull => RegistryOperation::Pull,
-            Access::Push => RegistryOperation::Push,
-        };
-        let image = self.image(repository, "latest");
-        let told = client.auth(&image, &authorization.for_client(), operation).await;
-        told.map_err(|error| match self.refusal(repository, &error) {
-            Attempt::Again(error, _) | Attempt::Never(error) => error,
-        })?;
-        Ok(client)
-    }
-
-    fn image(&self, repository: &str, name: &str) -> ClientReference {
-        let (host, repository) = (self.transport.host().to_owned(), repository.to_owned());
-        if name.contains(':') {
-            ClientReference::with_digest(host, repository, name.to_owned())
-        } else {
-            ClientReference::with_tag(host, repository, name.to_owned())
-        }
-    }
-
-    /// What the client's error means.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "of the others none goes better the next time")]
-    fn refusal(&self, repository: &str, error: &OciDistributionError) -> Attempt {
-        let answer = |url: &str, status: u16, message: &str| RemoteError::Answer {
-            url: cut(url),
-            status,
-            message: cut(message),
-        };
-        match error {
-            OciDistributionError::UnauthorizedError { .. }
-            | OciDistributionError::AuthenticationFailure(_) => {
-                Attempt::Never(refused(&self.transport, repository, "it may not be written with this login"))
-            }
-            // What two writers put at once, a registry may see a moment later.
-            OciDistributionError::ServerError { code, url, message }
-                if is_passing(*code) || message.contains("BLOB_UNKNOWN") =>
-            {
-                Attempt::Again(answer(url, *code, message), None)
-            }
-            OciDistributionError::ServerError { code, url, message } => {
-                Attempt::Never(answer(url, *code, message))
-            }
-            OciDistributionError::RequestError(error) => {
-                Attempt::Again(self.transport.unreachable(error), None)
-            }
-            OciDistributionError::RegistryError { url, envelope } => {
-                let words: Vec<String> =
-                    envelope.errors.iter().map(|one| format!("{:?} {}", one.code, one.message)).collect();
-                Attempt::Again(answer(url, 0, &words.join("; ")), None)
-            }
-            other => Attempt::Never(answer(self.transport.host(), 0, &innermost(other))),
-        }
     }
 }
 

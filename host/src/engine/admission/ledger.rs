@@ -98,7 +98,9 @@ impl Ledger {
     /// Makes the directory, where there is none, and this process's file in it.
     pub(super) fn join(directory: &Path) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        let gate = File::options().create(true).truncate(false).write(true).open(directory.join(GATE))?;
+        // Whoever may open it may hold it.
+        let mut options = File::options();
+        let gate = options.create(true).truncate(false).write(true).mode(0o600).open(directory.join(GATE))?;
         // Nobody must see the file before it is locked.
         flock(&gate, FlockOperation::LockExclusive)?;
         let own = tempfile::Builder::new().prefix(PREFIX).tempfile_in(directory)?;
