@@ -59,4 +59,5 @@ mod source;
 mod story;
 mod tampering;
 mod task_list;
+mod trust_records;
 mod verify_bundle;

@@ -193,6 +193,11 @@ pub fn claims_log(bundle: &[u8]) -> Result<bool, BundleError> {
     Ok(!material.tlog_entries.is_empty() || !timestamps.is_empty())
 }
 
+/// Whether a bundle carries a certificate. Nothing is verified.
+pub(crate) fn is_keyless(bundle: &[u8]) -> bool {
+    parse(bundle).is_ok_and(|bundle| bundle.signing_certificate().is_some())
+}
+
 /// Verifies a bundle that is signed by a key and that no log has: its structure,
 /// its one signature, and that it is about the artifact.
 ///

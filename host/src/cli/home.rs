@@ -214,16 +214,13 @@ impl Home {
         };
         Trust::parse(&text, &self.config).map_err(|error| match error {
             TrustError::Faults(faults) => Failure::faults(&path.display().to_string(), &text, faults),
-            TrustError::Key { .. } | TrustError::Date { .. } => {
-                let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
+            other => {
+                let source = std::error::Error::source(&other).map(|s| format!(": {s}")).unwrap_or_default();
                 Failure::invalid(
                     "trust/invalid",
-                    format!("{}: {error}{source}", path.display()),
+                    format!("{}: {other}{source}", path.display()),
                     "correct the file",
                 )
-            }
-            other => {
-                Failure::invalid("trust/invalid", format!("{}: {other}", path.display()), "correct the file")
             }
         })
     }

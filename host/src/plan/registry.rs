@@ -68,7 +68,7 @@ impl RegistryResolver {
             bundles: &bundles,
         };
         let trust = self.trust.decide(&candidate, self.now);
-        self.registries.note_signer(&reference, pulled.digest, trust.signer());
+        self.registries.note_signer(&reference, pulled.digest, trust.signer().as_deref());
         // Recorded with the version that was signed, not with a tag that moves.
         let tag = Some(metadata.version.clone());
         let reference = Reference { tag, digest: Some(pulled.digest), ..reference }.to_string();

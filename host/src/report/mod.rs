@@ -27,6 +27,7 @@ mod task;
 mod task_list;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod words;
 
 pub use difference::{TaskDifference, difference_text};
