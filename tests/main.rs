@@ -60,4 +60,5 @@ mod story;
 mod tampering;
 mod task_list;
 mod trust_records;
+mod trust_rules;
 mod verify_bundle;

@@ -9,6 +9,7 @@ mod bundle;
 mod decision;
 mod digest;
 mod document;
+mod explain;
 mod key;
 mod keyless;
 mod keyless_error;
@@ -28,6 +29,7 @@ pub use bundle::{
 };
 pub use decision::{Candidate, Grounds, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
+pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use keyless::{Artifact, Identity, Verified, claims_log, verify_unlogged};
 pub use keyless_error::{KeylessError, LogError};

@@ -166,25 +166,25 @@ pub enum TrustError {
 /// Trust rules, ready to decide.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    allow: Vec<Allow>,
-    deny: Vec<Deny>,
-    records: Records,
+    pub(crate) allow: Vec<Allow>,
+    pub(crate) deny: Vec<Deny>,
+    pub(crate) records: Records,
 }
 
 #[derive(Clone, Debug)]
-struct Allow {
-    label: String,
-    pattern: String,
-    signatory: Signatory,
-    effective_on: Option<Timestamp>,
+pub(crate) struct Allow {
+    pub(crate) label: String,
+    pub(crate) pattern: String,
+    pub(crate) signatory: Signatory,
+    pub(crate) effective_on: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
-struct Deny {
-    label: String,
-    pattern: String,
-    message: Option<String>,
-    effective_on: Option<Timestamp>,
+pub(crate) struct Deny {
+    pub(crate) label: String,
+    pub(crate) pattern: String,
+    pub(crate) message: Option<String>,
+    pub(crate) effective_on: Option<Timestamp>,
 }
 
 impl Trust {
@@ -276,7 +276,7 @@ impl Trust {
 
 impl Deny {
     /// Whether the rule means a task, by any of its URIs or digests.
-    fn fits(&self, candidate: &Candidate<'_>) -> bool {
+    pub(crate) fn fits(&self, candidate: &Candidate<'_>) -> bool {
         let uris = candidate.spellings.iter().map(String::as_str).chain([candidate.uri]);
         if uris.clone().any(|uri| matches(&self.pattern, uri)) {
             return true;

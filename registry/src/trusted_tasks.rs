@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Candidate, Grounds, UntrustedCause};
 use crate::digest::Digest;
+use crate::explain::{RuleKind, RuleLine};
 use crate::trust::{TrustError, date};
 
 /// What decides in place of a rule's label.
@@ -55,23 +56,63 @@ impl Records {
     /// URI only: a digest that is trusted as one task is not as another.
     pub(crate) fn find(&self, candidate: &Candidate<'_>, now: Timestamp) -> Result<Grounds, UntrustedCause> {
         let mut cause = UntrustedCause::NoRule;
-        let records = self.0.get(candidate.uri).into_iter().flatten();
-        for record in records.filter(|record| record.digest == candidate.digest) {
-            let task = candidate.uri.to_owned();
-            if record.effective_on.is_some_and(|on| on > now) {
-                cause = UntrustedCause::NotYetEffective { rule: task };
-                continue;
-            }
-            match record.expires_on {
-                Some(on) if on <= now => cause = UntrustedCause::Expired { record: task, on },
-                expires_on => return Ok(Grounds::Record { record: task, expires_on }),
+        for found in self.outcomes(candidate, now) {
+            match found {
+                Ok(grounds) => return Ok(grounds),
+                Err(UntrustedCause::NoRule) => {}
+                Err(found) => cause = found,
             }
         }
         Err(cause)
     }
+
+    /// What comes of each record, in their order.
+    pub(crate) fn outcomes(
+        &self,
+        candidate: &Candidate<'_>,
+        now: Timestamp,
+    ) -> Vec<Result<Grounds, UntrustedCause>> {
+        self.all().map(|(task, record)| record.judge(task, candidate, now)).collect()
+    }
+
+    /// Each record, in their order.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = RuleLine> + '_ {
+        self.all().map(|(task, record)| RuleLine {
+            kind: RuleKind::Record,
+            label: TRUSTED_TASKS.to_owned(),
+            pattern: task.to_owned(),
+            who: Some(record.digest.to_string()),
+            message: None,
+            effective_on: record.effective_on,
+            expires_on: record.expires_on,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &Record)> + '_ {
+        self.0.iter().flat_map(|(task, records)| records.iter().map(move |record| (task.as_str(), record)))
+    }
 }
 
 impl Record {
+    fn judge(
+        &self,
+        task: &str,
+        candidate: &Candidate<'_>,
+        now: Timestamp,
+    ) -> Result<Grounds, UntrustedCause> {
+        if task != candidate.uri || self.digest != candidate.digest {
+            return Err(UntrustedCause::NoRule);
+        }
+        let task = task.to_owned();
+        if self.effective_on.is_some_and(|on| on > now) {
+            return Err(UntrustedCause::NotYetEffective { rule: task });
+        }
+        match self.expires_on {
+            Some(on) if on <= now => Err(UntrustedCause::Expired { record: task, on }),
+            expires_on => Ok(Grounds::Record { record: task, expires_on }),
+        }
+    }
+
     fn new(record: TrustedTask, task: &str) -> Result<Self, TrustError> {
         let digest = record.reference.strip_prefix("sha256:").and_then(Digest::from_hex);
         let text = &record.reference;

@@ -203,17 +203,27 @@ impl Home {
 
     /// The user's trust rules; without a file, nothing is trusted.
     pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        match self.trust_file().symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Trust::default()),
+            _ => self.parse_trust(&self.trust_text()?),
+        }
+    }
+
+    /// The text of the user's trust rules.
+    pub(crate) fn trust_text(&self) -> Result<String, Failure> {
         let path = self.trust_file();
-        let text = match read_named(&path, MAX_TRUST) {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
-                let message = format!("{} is not UTF-8 text", path.display());
-                Failure::invalid("document/syntax", message, "save the file as UTF-8")
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Trust::default()),
-            Err(error) => return Err(Failure::io("read", &path, &error)),
-        };
-        Trust::parse(&text, &self.config).map_err(|error| match error {
-            TrustError::Faults(faults) => Failure::faults(&path.display().to_string(), &text, faults),
+        let bytes = read_named(&path, MAX_TRUST).map_err(|error| Failure::io("read", &path, &error))?;
+        String::from_utf8(bytes).map_err(|_| {
+            let message = format!("{} is not UTF-8 text", path.display());
+            Failure::invalid("document/syntax", message, "save the file as UTF-8")
+        })
+    }
+
+    /// Reads trust rules as if they were the user's.
+    pub(crate) fn parse_trust(&self, text: &str) -> Result<Trust, Failure> {
+        let path = self.trust_file();
+        Trust::parse(text, &self.config).map_err(|error| match error {
+            TrustError::Faults(faults) => Failure::faults(&path.display().to_string(), text, faults),
             other => {
                 let source = std::error::Error::source(&other).map(|s| format!(": {s}")).unwrap_or_default();
                 Failure::invalid(

@@ -11,7 +11,8 @@ const AHEAD_DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 /// A decision of the trust rules, in words.
-pub(super) fn trust_words(trust: &TrustDecision) -> String {
+#[must_use]
+pub fn trust_words(trust: &TrustDecision) -> String {
     match trust {
         TrustDecision::Trusted { rule, grounds } => match grounds {
             Grounds::Key { key } => format!("trusted: signed by key {key}, rule `{rule}`"),
