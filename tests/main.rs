@@ -59,4 +59,6 @@ mod source;
 mod story;
 mod tampering;
 mod task_list;
+mod trust_records;
+mod trust_rules;
 mod verify_bundle;

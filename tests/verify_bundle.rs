@@ -71,6 +71,20 @@ fn a_bundle_is_verified_as_the_client_protocol_says() {
 }
 
 #[test]
+fn a_bundle_of_another_deployment_is_none_of_this_root() {
+    let signed = Signed::new();
+    for (other, code) in [
+        (signed.deployment.with_other_authority(), "bundle/certificate"),
+        (signed.deployment.with_other_certificate_log(), "bundle/certificate-log"),
+    ] {
+        let bundle = other.sign(&Signing::new(PREDICATE, Digest::of(b"the artifact")));
+        signed.world.write("app.sigstore.json", bundle.to_string());
+        let who = ["--certificate-identity", WORKFLOW, "--certificate-oidc-issuer", ISSUER];
+        signed.verify(&[&who[..], &["--trusted-root", "root.json", "app"]].concat()).refused(1, code, "");
+    }
+}
+
+#[test]
 fn nobody_in_particular_is_never_enough() {
     let signed = Signed::new();
     let root = ["--trusted-root", "root.json", "app"];

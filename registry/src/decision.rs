@@ -1,12 +1,16 @@
 //! What is decided of a task, and on what grounds. A decision is recorded and
 //! signed, so its serialised form carries nothing that was not verified.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Bundles, NoClaim, SIGNATURE_PREDICATE};
-use crate::bundle::{BundleError, NamedKey, verify_statement};
+use crate::bundle::{BundleError, NamedKey, claimed_key, verify_statement};
 use crate::digest::Digest;
 use crate::key::PublicKey;
+use crate::keyless::{Artifact, Identity, is_keyless};
+use crate::keyless_error::KeylessError;
+use crate::trusted_root::TrustedRoot;
 
 /// A task that is to be decided on.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +33,13 @@ pub struct Candidate<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "camelCase")]
 pub enum TrustDecision {
-    /// A rule fits and its key signed.
+    /// A rule fits and who it names signed, or a record has its digest.
     Trusted {
-        /// The rule's label.
+        /// The rule's label, or `trusted_tasks`.
         rule: String,
-        /// The key that signed.
-        key: String,
+        /// What was verified.
+        #[serde(flatten)]
+        grounds: Grounds,
     },
     /// It runs, without anything beyond its inputs and outputs.
     Untrusted {
@@ -50,13 +55,53 @@ pub enum TrustDecision {
     },
 }
 
+/// What was verified of a trusted task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum Grounds {
+    /// A key signed it.
+    Key {
+        /// The key's name.
+        key: String,
+    },
+    /// An identity signed it.
+    Identity {
+        /// The identity in the certificate.
+        identity: String,
+        /// Who vouched for it.
+        issuer: String,
+    },
+    /// A record of `trusted_tasks` has its digest, whoever signed it.
+    Record {
+        /// The record's task.
+        record: String,
+        /// From then on it does not count any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_on: Option<Timestamp>,
+    },
+}
+
 impl TrustDecision {
-    /// Whose signature decided it, where the task is trusted.
+    /// Whose signature decided it, where the task is trusted for one.
     #[must_use]
-    pub fn signer(&self) -> Option<&str> {
+    pub fn signer(&self) -> Option<String> {
         match self {
-            Self::Trusted { key, .. } => Some(key),
-            Self::Untrusted { .. } | Self::Denied { .. } => None,
+            Self::Trusted { grounds: Grounds::Key { key }, .. } => Some(key.clone()),
+            Self::Trusted { grounds: Grounds::Identity { identity, issuer }, .. } => {
+                Some(format!("{identity} ({issuer})"))
+            }
+            Self::Trusted { grounds: Grounds::Record { .. }, .. }
+            | Self::Untrusted { .. }
+            | Self::Denied { .. } => None,
+        }
+    }
+
+    /// When the task stops being trusted, where that is known.
+    #[must_use]
+    pub fn expires_on(&self) -> Option<Timestamp> {
+        match self {
+            Self::Trusted { grounds: Grounds::Record { expires_on, .. }, .. } => *expires_on,
+            Self::Trusted { .. } | Self::Untrusted { .. } | Self::Denied { .. } => None,
         }
     }
 }
@@ -88,6 +133,21 @@ pub enum UntrustedCause {
         #[serde(skip)]
         found: Option<NamedKey>,
     },
+    /// Not signed by the identity of the rule.
+    WrongIdentity {
+        /// The rule that fits.
+        rule: String,
+        /// Who signed instead; not kept in the history.
+        #[serde(skip)]
+        found: Option<String>,
+    },
+    /// The record with its digest does not count any more.
+    Expired {
+        /// The record's task.
+        record: String,
+        /// Since when.
+        on: Timestamp,
+    },
     /// The right key's signature does not hold for these bytes, or a signature
     /// is damaged.
     BadSignature {
@@ -114,6 +174,15 @@ impl std::fmt::Display for UntrustedCause {
                 }
                 None => write!(f, "the key that the rule `{rule}` names did not sign it"),
             },
+            Self::WrongIdentity { rule, found: Some(found) } => {
+                write!(f, "it was not signed by who the rule `{rule}` names: {found}")
+            }
+            Self::WrongIdentity { rule, found: None } => {
+                write!(f, "the identity that the rule `{rule}` names did not sign it")
+            }
+            Self::Expired { record, on } => {
+                write!(f, "the record of it under `{record}` in `trusted_tasks` expired on {on}")
+            }
             Self::BadSignature { rule, why } => {
                 write!(f, "the signature the rule `{rule}` wants does not hold")?;
                 match why {
@@ -125,31 +194,77 @@ impl std::fmt::Display for UntrustedCause {
     }
 }
 
-/// Whether one of the bundles is a key's signature of exactly this digest;
-/// `rule` is for the cause.
-pub(crate) fn signed_by(
-    key: &PublicKey,
-    digest: Digest,
-    bundles: &Bundles,
-    rule: &str,
-) -> Result<(), UntrustedCause> {
-    let bad = |why: String| UntrustedCause::BadSignature { rule: rule.to_owned(), why: Some(why) };
-    let mut cause = UntrustedCause::Unsigned { rule: rule.to_owned() };
-    for bundle in &bundles.sound {
-        match verify_statement::<NoClaim>(bundle, key, SIGNATURE_PREDICATE) {
-            Ok(statement) if statement.subject.iter().any(|s| s.sha256() == Some(digest)) => return Ok(()),
-            Ok(_) => cause = bad("it was made for another artifact".to_owned()),
+/// Who must have signed.
+#[derive(Clone, Debug)]
+pub(crate) enum Signatory {
+    Key(PublicKey),
+    /// An identity, and whom to believe that it signed.
+    Identity(Identity, TrustedRoot),
+}
+
+impl Signatory {
+    /// Whether one of the bundles is its signature of exactly this digest;
+    /// `rule` is for the cause.
+    pub(crate) fn signed(
+        &self,
+        digest: Digest,
+        bundles: &Bundles,
+        rule: &str,
+    ) -> Result<Grounds, UntrustedCause> {
+        let bad = |why: String| UntrustedCause::BadSignature { rule: rule.to_owned(), why: Some(why) };
+        let mut cause = UntrustedCause::Unsigned { rule: rule.to_owned() };
+        for bundle in &bundles.sound {
+            let found = match self.judge(bundle, digest, rule) {
+                Ok(grounds) => return Ok(grounds),
+                Err(found) => found,
+            };
             // The gravest thing found is what is told.
-            Err(BundleError::WrongKey { found, .. }) => {
-                if matches!(cause, UntrustedCause::Unsigned { .. }) {
-                    cause = UntrustedCause::WrongKey { rule: rule.to_owned(), found: Some(found) };
-                }
+            if matches!(cause, UntrustedCause::Unsigned { .. })
+                || matches!(found, UntrustedCause::BadSignature { .. })
+            {
+                cause = found;
             }
-            Err(error) => cause = bad(error.to_string()),
+        }
+        match &bundles.damaged {
+            Some(why) if !matches!(cause, UntrustedCause::BadSignature { .. }) => Err(bad(why.clone())),
+            Some(_) | None => Err(cause),
         }
     }
-    match &bundles.damaged {
-        Some(why) if !matches!(cause, UntrustedCause::BadSignature { .. }) => Err(bad(why.clone())),
-        Some(_) | None => Err(cause),
+
+    fn judge(&self, bundle: &[u8], digest: Digest, rule: &str) -> Result<Grounds, UntrustedCause> {
+        let rule = rule.to_owned();
+        match self {
+            Self::Key(key) => match verify_statement::<NoClaim>(bundle, key, SIGNATURE_PREDICATE) {
+                Ok(statement) if statement.subject.iter().any(|s| s.sha256() == Some(digest)) => {
+                    Ok(Grounds::Key { key: key.id() })
+                }
+                Ok(_) => {
+                    let why = Some("it was made for another artifact".to_owned());
+                    Err(UntrustedCause::BadSignature { rule, why })
+                }
+                Err(BundleError::WrongKey { found, .. }) => {
+                    Err(UntrustedCause::WrongKey { rule, found: Some(found) })
+                }
+                // An identity's signature beside it is no damage.
+                Err(_) if is_keyless(bundle) => Err(UntrustedCause::WrongKey { rule, found: None }),
+                Err(error) => Err(UntrustedCause::BadSignature { rule, why: Some(error.to_string()) }),
+            },
+            Self::Identity(identity, root) => {
+                if claimed_key(bundle).is_some() {
+                    return Err(UntrustedCause::WrongIdentity { rule, found: None });
+                }
+                let mut artifact = Artifact::Digest(digest);
+                match root.verify(bundle, identity, &mut artifact, Some(SIGNATURE_PREDICATE)) {
+                    Ok(_) => {
+                        let Identity { subject, issuer, .. } = identity.clone();
+                        Ok(Grounds::Identity { identity: subject, issuer })
+                    }
+                    Err(error @ (KeylessError::WrongIdentity { .. } | KeylessError::WrongIssuer { .. })) => {
+                        Err(UntrustedCause::WrongIdentity { rule, found: Some(error.to_string()) })
+                    }
+                    Err(error) => Err(UntrustedCause::BadSignature { rule, why: Some(error.to_string()) }),
+                }
+            }
+        }
     }
 }

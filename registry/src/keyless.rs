@@ -193,6 +193,11 @@ pub fn claims_log(bundle: &[u8]) -> Result<bool, BundleError> {
     Ok(!material.tlog_entries.is_empty() || !timestamps.is_empty())
 }
 
+/// Whether a bundle carries a certificate. Nothing is verified.
+pub(crate) fn is_keyless(bundle: &[u8]) -> bool {
+    parse(bundle).is_ok_and(|bundle| bundle.signing_certificate().is_some())
+}
+
 /// Verifies a bundle that is signed by a key and that no log has: its structure,
 /// its one signature, and that it is about the artifact.
 ///
@@ -209,22 +214,20 @@ pub fn verify_unlogged(
         Artifact::File(file) => Digest::of_reader(file).map_err(KeylessError::Artifact)?.0,
     };
     let bundle = parse(bytes)?;
-    let predicate_type = match &bundle.content {
-        SignatureContent::MessageSignature(signature) => {
-            if let Some(wanted) = predicate_type {
-                return Err(no_statement(wanted));
-            }
-            verify_message(signature, key, digest)?;
-            None
+    let predicate_type = if let SignatureContent::MessageSignature(signature) = &bundle.content {
+        if let Some(wanted) = predicate_type {
+            return Err(no_statement(wanted));
         }
-        _ => {
-            let payload = verify(bytes, key)?;
-            let statement = statement(&payload, predicate_type)?;
-            if !statement.subject.iter().any(|subject| subject.is(digest)) {
-                return Err(KeylessError::WrongSubject);
-            }
-            Some(statement.predicate_type)
+        verify_message(signature, key, digest)?;
+        None
+    } else {
+        // Refuses whatever is no envelope.
+        let payload = verify(bytes, key)?;
+        let statement = statement(&payload, predicate_type)?;
+        if !statement.subject.iter().any(|subject| subject.is(digest)) {
+            return Err(KeylessError::WrongSubject);
         }
+        Some(statement.predicate_type)
     };
     Ok(Verified { logged: false, signed_at: None, predicate_type })
 }

@@ -9,6 +9,7 @@ mod bundle;
 mod decision;
 mod digest;
 mod document;
+mod explain;
 mod key;
 mod keyless;
 mod keyless_error;
@@ -20,13 +21,15 @@ mod remote;
 mod statement;
 mod trust;
 mod trusted_root;
+mod trusted_tasks;
 
 pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
 pub use bundle::{
     BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from, verify, verify_statement,
 };
-pub use decision::{Candidate, TrustDecision, UntrustedCause};
+pub use decision::{Candidate, Grounds, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
+pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use keyless::{Artifact, Identity, Verified, claims_log, verify_unlogged};
 pub use keyless_error::{KeylessError, LogError};
@@ -36,6 +39,8 @@ pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use remote::{FindLogin, Login, Moved, Progress, Remote, RemoteError, RemoteSettings};
 pub use statement::{STATEMENT_TYPE, Statement, Subject};
 pub use trust::{
-    AllowRule, DenyRule, Trust, TrustDocument, TrustError, TrustKind, TrustVersion, TrustedTaskRules,
+    AllowRule, DenyRule, RuleIdentity, Trust, TrustDocument, TrustError, TrustKind, TrustVersion,
+    TrustedTaskRules,
 };
 pub use trusted_root::{TRUSTED_ROOT, TrustedRoot, TrustedRootError};
+pub use trusted_tasks::TrustedTask;

@@ -1,6 +1,6 @@
-//! Which tasks are trusted: Conforma's `trusted_task_rules`, and who must have
-//! signed. Deny wins over allow; no rule, no signature, or a signature that does
-//! not hold means untrusted.
+//! Which tasks are trusted: Conforma's `trusted_task_rules` and `trusted_tasks`,
+//! and who must have signed. Deny wins over allow; no rule, no signature, or a
+//! signature that does not hold means untrusted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,10 +11,14 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Candidate, TrustDecision, UntrustedCause, signed_by};
+use crate::decision::{Candidate, Signatory, TrustDecision, UntrustedCause};
 use crate::digest::Digest;
 use crate::key::{KeyError, PublicKey};
+use crate::keyless::Identity;
+use crate::keyless_error::KeylessError;
 use crate::pattern::matches;
+use crate::trusted_root::{TRUSTED_ROOT, TrustedRoot, TrustedRootError};
+use crate::trusted_tasks::{Records, TRUSTED_TASKS, TrustedTask};
 
 /// The text of `trust.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +31,14 @@ pub struct TrustDocument {
     /// Conforma's rule data, unchanged.
     #[serde(rename = "trusted_task_rules", default)]
     pub rules: TrustedTaskRules,
+    /// Conforma's records of digests, unchanged: by `oci://HOST/PATH:TAG`. A
+    /// task with such a digest is trusted, whoever signed it.
+    #[serde(rename = "trusted_tasks", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub records: BTreeMap<String, Vec<TrustedTask>>,
+    /// The file that says which certificate authorities and logs to believe,
+    /// relative to the document; left out, `trusted_root.json`.
+    #[serde(rename = "trusted_root", default, skip_serializing_if = "Option::is_none")]
+    pub trusted_root: Option<String>,
 }
 
 /// The version of the format.
@@ -54,7 +66,7 @@ pub struct TrustedTaskRules {
     pub deny: BTreeMap<String, Vec<DenyRule>>,
 }
 
-/// Trusts the tasks whose URI fits, when the key signed them.
+/// Trusts the tasks whose URI fits, when the key or the identity signed them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AllowRule {
@@ -62,10 +74,25 @@ pub struct AllowRule {
     /// characters.
     pub pattern: String,
     /// A public key in PEM, or a file that holds one, relative to the document.
-    pub signing_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
+    /// Who signed keyless, instead of a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<RuleIdentity>,
     /// A date or time (RFC 3339) before which the rule does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_on: Option<String>,
+}
+
+/// Who must have signed keyless: the names of Conforma's policies. Both are
+/// held to the letter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleIdentity {
+    /// The email address or the URI in the certificate.
+    pub subject: String,
+    /// The issuer of the identity token, a URL.
+    pub issuer: String,
 }
 
 /// Refuses the tasks whose URI or digest fits, wherever they are.
@@ -90,6 +117,36 @@ pub enum TrustError {
     /// The text is wrong; every fault has its place.
     #[error("the trust rules cannot be read")]
     Faults(Vec<Fault>),
+    /// A rule names nobody, or two, who must have signed.
+    #[error("the allow rule `{label}` must have either `signing_key` or `identity`")]
+    Signatory {
+        /// The rule's label.
+        label: String,
+    },
+    /// A rule's identity cannot be one.
+    #[error("the identity of the allow rule `{label}` cannot be used")]
+    Identity {
+        /// The rule's label.
+        label: String,
+        /// What is wrong with it.
+        source: KeylessError,
+    },
+    /// A rule has an identity, and nothing says whom to believe.
+    #[error("the allow rule `{label}` has an identity, and the trusted root cannot be used")]
+    Root {
+        /// The rule's label.
+        label: String,
+        /// What is wrong with the file.
+        source: TrustedRootError,
+    },
+    /// A record has no digest.
+    #[error("`{text}` under `{record}` in `trusted_tasks` is no digest such as sha256:0c5b..")]
+    Record {
+        /// The record's task.
+        record: String,
+        /// What was written.
+        text: String,
+    },
     /// A rule's key cannot be read.
     #[error("the key of the allow rule `{label}` cannot be read")]
     Key {
@@ -109,24 +166,25 @@ pub enum TrustError {
 /// Trust rules, ready to decide.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    allow: Vec<Allow>,
-    deny: Vec<Deny>,
+    pub(crate) allow: Vec<Allow>,
+    pub(crate) deny: Vec<Deny>,
+    pub(crate) records: Records,
 }
 
 #[derive(Clone, Debug)]
-struct Allow {
-    label: String,
-    pattern: String,
-    key: PublicKey,
-    effective_on: Option<Timestamp>,
+pub(crate) struct Allow {
+    pub(crate) label: String,
+    pub(crate) pattern: String,
+    pub(crate) signatory: Signatory,
+    pub(crate) effective_on: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
-struct Deny {
-    label: String,
-    pattern: String,
-    message: Option<String>,
-    effective_on: Option<Timestamp>,
+pub(crate) struct Deny {
+    pub(crate) label: String,
+    pub(crate) pattern: String,
+    pub(crate) message: Option<String>,
+    pub(crate) effective_on: Option<Timestamp>,
 }
 
 impl Trust {
@@ -138,16 +196,33 @@ impl Trust {
         let document = Document::parse(text).map_err(|fault| TrustError::Faults(vec![fault]))?;
         let document: TrustDocument = decode(&document).map_err(TrustError::Faults)?;
         let mut trust = Self::default();
+        let root_file = base.join(document.trusted_root.as_deref().unwrap_or(TRUSTED_ROOT));
+        let mut root = None;
         for (label, rules) in document.rules.allow {
             for rule in rules {
-                let key = if rule.signing_key.trim_start().starts_with("-----BEGIN") {
-                    PublicKey::from_pem(&rule.signing_key, "signing_key")
-                } else {
-                    PublicKey::load(&base.join(&rule.signing_key))
+                let signatory = match (&rule.signing_key, &rule.identity) {
+                    (Some(key), None) => Signatory::Key(read_key(key, base, &label)?),
+                    (None, Some(identity)) => {
+                        let identity = Identity::new(&identity.subject, &identity.issuer)
+                            .map_err(|source| TrustError::Identity { label: label.clone(), source })?;
+                        if root.is_none() {
+                            let read = TrustedRoot::load(&root_file);
+                            root = Some(
+                                read.map_err(|source| TrustError::Root { label: label.clone(), source })?,
+                            );
+                        }
+                        let Some(root) = &root else { return Err(TrustError::Signatory { label }) };
+                        Signatory::Identity(identity, root.clone())
+                    }
+                    (Some(_), Some(_)) | (None, None) => return Err(TrustError::Signatory { label }),
                 };
-                let key = key.map_err(|source| TrustError::Key { label: label.clone(), source })?;
                 let effective_on = rule.effective_on.as_deref().map(date).transpose()?;
-                trust.allow.push(Allow { label: label.clone(), pattern: rule.pattern, key, effective_on });
+                trust.allow.push(Allow {
+                    label: label.clone(),
+                    pattern: rule.pattern,
+                    signatory,
+                    effective_on,
+                });
             }
         }
         for (label, rules) in document.rules.deny {
@@ -157,6 +232,7 @@ impl Trust {
                 trust.deny.push(Deny { label: label.clone(), pattern, message, effective_on });
             }
         }
+        trust.records = Records::new(document.records)?;
         Ok(trust)
     }
 
@@ -183,10 +259,16 @@ impl Trust {
                 cause = UntrustedCause::NotYetEffective { rule: rule.label.clone() };
                 continue;
             }
-            match signed_by(&rule.key, candidate.digest, candidate.bundles, &rule.label) {
-                Ok(()) => return TrustDecision::Trusted { rule: rule.label.clone(), key: rule.key.id() },
+            match rule.signatory.signed(candidate.digest, candidate.bundles, &rule.label) {
+                Ok(grounds) => return TrustDecision::Trusted { rule: rule.label.clone(), grounds },
                 Err(found) => cause = found,
             }
+        }
+        match self.records.find(candidate, now) {
+            Ok(grounds) => return TrustDecision::Trusted { rule: TRUSTED_TASKS.to_owned(), grounds },
+            // What a rule says of a signature tells more.
+            Err(found) if cause == UntrustedCause::NoRule => cause = found,
+            Err(_) => {}
         }
         TrustDecision::Untrusted { cause }
     }
@@ -194,7 +276,7 @@ impl Trust {
 
 impl Deny {
     /// Whether the rule means a task, by any of its URIs or digests.
-    fn fits(&self, candidate: &Candidate<'_>) -> bool {
+    pub(crate) fn fits(&self, candidate: &Candidate<'_>) -> bool {
         let uris = candidate.spellings.iter().map(String::as_str).chain([candidate.uri]);
         if uris.clone().any(|uri| matches(&self.pattern, uri)) {
             return true;
@@ -210,7 +292,16 @@ impl Deny {
     }
 }
 
-fn date(text: &str) -> Result<Timestamp, TrustError> {
+fn read_key(key: &str, base: &Path, label: &str) -> Result<PublicKey, TrustError> {
+    let key = if key.trim_start().starts_with("-----BEGIN") {
+        PublicKey::from_pem(key, "signing_key")
+    } else {
+        PublicKey::load(&base.join(key))
+    };
+    key.map_err(|source| TrustError::Key { label: label.to_owned(), source })
+}
+
+pub(crate) fn date(text: &str) -> Result<Timestamp, TrustError> {
     let day = || -> Option<Timestamp> {
         let day: Date = text.parse().ok()?;
         Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())

@@ -8,8 +8,8 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_registry::{
-    Bundles, Candidate, Digest, Layout, LayoutError, NamedKey, Reference, SigningKey, TaskArtifact, Trust,
-    TrustDecision, UntrustedCause,
+    Bundles, Candidate, Digest, Grounds, Layout, LayoutError, NamedKey, Reference, SigningKey, TaskArtifact,
+    Trust, TrustDecision, UntrustedCause,
 };
 use jiff::Timestamp;
 
@@ -80,7 +80,13 @@ fn a_signed_task_that_a_rule_names_is_trusted() {
     assert!(!world.layout.sign(&sbom(), &world.key).unwrap(), "signing twice changes nothing");
     assert_eq!(world.layout.bundles(digest).unwrap().sound.len(), 1);
     let decision = world.decide(&world.trust(ALLOW), digest);
-    assert_eq!(decision, TrustDecision::Trusted { rule: "ours".into(), key: world.key.public().id() });
+    assert_eq!(
+        decision,
+        TrustDecision::Trusted {
+            rule: "ours".into(),
+            grounds: Grounds::Key { key: world.key.public().id() }
+        }
+    );
     let pulled = world.layout.pull(&sbom()).unwrap();
     assert_eq!((pulled.component.as_slice(), pulled.digest), (b"component".as_slice(), digest));
 }

@@ -19,6 +19,7 @@ use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
 use super::since::Since;
 use super::task_list::TaskListArgs;
+use super::trust::TrustCommand;
 use super::verify_bundle::VerifyBundleArgs;
 use crate::event::LogLevel;
 use crate::model::{Override, SecretHost};
@@ -110,6 +111,9 @@ pub(crate) enum Command {
     Login(LoginArgs),
     /// Forget the login for a registry.
     Logout(LogoutArgs),
+    /// Look at the trust rules, ask why they decide so, add one.
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Write, look at and publish tasks.
     #[command(subcommand)]
     Task(TaskCommand),

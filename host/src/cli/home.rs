@@ -203,28 +203,32 @@ impl Home {
 
     /// The user's trust rules; without a file, nothing is trusted.
     pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        match self.trust_file().symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Trust::default()),
+            _ => self.parse_trust(&self.trust_text()?),
+        }
+    }
+
+    /// The text of the user's trust rules.
+    pub(crate) fn trust_text(&self) -> Result<String, Failure> {
         let path = self.trust_file();
-        let text = match read_named(&path, MAX_TRUST) {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
-                let message = format!("{} is not UTF-8 text", path.display());
-                Failure::invalid("document/syntax", message, "save the file as UTF-8")
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Trust::default()),
-            Err(error) => return Err(Failure::io("read", &path, &error)),
-        };
-        Trust::parse(&text, &self.config).map_err(|error| match error {
-            TrustError::Faults(faults) => Failure::faults(&path.display().to_string(), &text, faults),
-            TrustError::Key { .. } | TrustError::Date { .. } => {
-                let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
-                Failure::invalid(
-                    "trust/invalid",
-                    format!("{}: {error}{source}", path.display()),
-                    "correct the file",
-                )
+        let bytes = read_named(&path, MAX_TRUST).map_err(|error| Failure::io("read", &path, &error))?;
+        String::from_utf8(bytes).map_err(|_| {
+            let message = format!("{} is not UTF-8 text", path.display());
+            Failure::invalid("document/syntax", message, "save the file as UTF-8")
+        })
+    }
+
+    /// Reads trust rules as if they were the user's.
+    pub(crate) fn parse_trust(&self, text: &str) -> Result<Trust, Failure> {
+        let path = self.trust_file();
+        Trust::parse(text, &self.config).map_err(|error| {
+            if let TrustError::Faults(faults) = error {
+                return Failure::faults(&path.display().to_string(), text, faults);
             }
-            other => {
-                Failure::invalid("trust/invalid", format!("{}: {other}", path.display()), "correct the file")
-            }
+            let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
+            let message = format!("{}: {error}{source}", path.display());
+            Failure::invalid("trust/invalid", message, "correct the file")
         })
     }
 }

@@ -243,18 +243,34 @@ fn trust(path: &Path, name: &str, text: &str) -> Option<Failure> {
         |pointer: &str| Document::parse(text).map(|document| document.place(pointer)).unwrap_or_default();
     Some(match error {
         TrustError::Faults(faults) => Failure::faults(name, text, faults),
-        TrustError::Key { ref label, ref source } => {
+        TrustError::Key { ref label, .. }
+        | TrustError::Signatory { ref label }
+        | TrustError::Identity { ref label, .. }
+        | TrustError::Root { ref label, .. } => {
             let label = label.replace('~', "~0").replace('/', "~1");
             let place = place(&format!("/trusted_task_rules/allow/{label}"));
-            let message = format!("{error}: {source}");
-            Failure::at(name, text, place, ("trust/invalid", &message, "name the file of a public key"))
+            let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
+            let message = format!("{error}{source}");
+            Failure::at(
+                name,
+                text,
+                place,
+                (
+                    "trust/invalid",
+                    &message,
+                    "name the file of a public key as `signing_key`, or subject and issuer as `identity`",
+                ),
+            )
         }
         TrustError::Date { text: ref date } => {
-            let line =
-                text.lines().position(|line| line.contains("effective_on") && line.contains(date.as_str()));
+            let line = text.lines().position(|line| {
+                ["effective_on", "expires_on"].iter().any(|key| line.contains(key))
+                    && line.contains(date.as_str())
+            });
             let place = Place { line: line.unwrap_or(0) + 1, column: 1 };
             Failure::at(name, text, place, ("trust/invalid", &error.to_string(), "correct the date"))
         }
+        TrustError::Record { .. } => Failure::invalid("trust/invalid", error.to_string(), "correct the file"),
         other => Failure::invalid("trust/invalid", other.to_string(), "correct the file"),
     })
 }

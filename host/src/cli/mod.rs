@@ -50,6 +50,7 @@ mod task_diff;
 mod task_inspect;
 mod task_list;
 mod task_publish;
+mod trust;
 mod verify;
 mod verify_bundle;
 mod watch;
@@ -139,6 +140,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Vendor(args) => lock::vendor(&args, &Home::open()?, printer),
         Command::Login(args) => login::login(&args, &Home::open()?, printer),
         Command::Logout(args) => login::logout(&args, &Home::open()?, printer),
+        Command::Trust(command) => trust::run(&command, &Home::open()?, printer),
         Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
         Command::Task(TaskCommand::List(args)) => task_list::run(&args, &Home::open()?, printer),

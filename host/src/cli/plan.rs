@@ -20,7 +20,7 @@ use crate::store::Store;
 pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let (plan, _) = build(&args.pipeline, home)?;
     let view = PlanView::new(&plan, &secrets(&plan, home)?);
-    printer.result(&view, |palette| plan_text(&view, palette));
+    printer.result(&view, |palette| plan_text(&view, jiff::Timestamp::now(), palette));
     Ok(exit::OK)
 }
 

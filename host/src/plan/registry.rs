@@ -6,7 +6,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{
-    Bundles, Candidate, Digest, EMBEDDED_HOST, MAX_COMPONENT, Reference, Trust, TrustDecision, read_plain,
+    Bundles, Candidate, Digest, EMBEDDED_HOST, Explanation, MAX_COMPONENT, Reference, Trust, TrustDecision,
+    read_plain,
 };
 use jiff::Timestamp;
 
@@ -41,6 +42,30 @@ impl RegistryResolver {
     /// # Errors
     /// [`ResolveError`].
     pub fn pull(&self, written: &Reference) -> Result<ResolvedTask, ResolveError> {
+        let (reference, component, digest, trust) =
+            self.judge(written, |candidate| self.trust.decide(candidate, self.now))?;
+        self.registries.note_signer(&reference, digest, trust.signer().as_deref())?;
+        // Recorded with the version that was signed, not with a tag that moves.
+        let tag = Some(component.manifest.metadata.version.clone());
+        let reference = Reference { tag, digest: Some(digest), ..reference }.to_string();
+        Ok(ResolvedTask::new(reference, digest, component, trust))
+    }
+
+    /// Finds a task, and tells what came of every rule.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn explain(&self, written: &Reference) -> Result<Explanation, ResolveError> {
+        let (.., explanation) = self.judge(written, |candidate| self.trust.explain(candidate, self.now))?;
+        Ok(explanation)
+    }
+
+    /// Finds a task, and has it judged.
+    fn judge<T>(
+        &self,
+        written: &Reference,
+        judge: impl FnOnce(&Candidate<'_>) -> T,
+    ) -> Result<(Reference, Component, Digest, T), ResolveError> {
         let (layout, reference) = self.registries.find(written)?;
         let pulled = layout.pull(&reference)?;
         let bundles = layout.bundles(pulled.digest)?;
@@ -67,12 +92,8 @@ impl RegistryResolver {
             component: pulled.component_digest,
             bundles: &bundles,
         };
-        let trust = self.trust.decide(&candidate, self.now);
-        self.registries.note_signer(&reference, pulled.digest, trust.signer())?;
-        // Recorded with the version that was signed, not with a tag that moves.
-        let tag = Some(metadata.version.clone());
-        let reference = Reference { tag, digest: Some(pulled.digest), ..reference }.to_string();
-        Ok(ResolvedTask::new(reference, pulled.digest, component, trust))
+        let judged = judge(&candidate);
+        Ok((reference, component, pulled.digest, judged))
     }
 
     /// The registries, with what was learnt about them.

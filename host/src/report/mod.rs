@@ -27,6 +27,7 @@ mod task;
 mod task_list;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod words;
 
 pub use difference::{TaskDifference, difference_text};
@@ -50,4 +51,5 @@ pub use runs::{RunLine, runs_text};
 pub use story::{GrantUse, Step, Story, TimeSplit};
 pub use task::{TaskDescription, task_text};
 pub use task_list::{TaskLine, TaskList, TaskTold, task_list_text};
+pub use trust::trust_words;
 pub use words::{Palette, bytes, duration, escaped_json, shell_word, visible};

@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 
 use cofferdam_manifest::Value;
+use jiff::Timestamp;
 
 use super::plan::{ControlView, NestedPlanView, PlanView, SecretPlanView, TaskPlanView};
-use super::run::trust_words;
+use super::trust::{expiring, trust_words};
 use super::words::{Palette, visible};
 use crate::capability::GrantLine;
 
-/// A plan in words.
+/// A plan in words; `now` decides whose trust ends soon.
 #[must_use]
-pub fn plan_text(view: &PlanView, palette: &Palette) -> String {
+pub fn plan_text(view: &PlanView, now: Timestamp, palette: &Palette) -> String {
     let mut out = String::new();
     let count = view.tasks.len();
     let plural = if count == 1 { "" } else { "s" };
@@ -31,6 +32,9 @@ pub fn plan_text(view: &PlanView, palette: &Palette) -> String {
     }
     for nested in &view.pipelines {
         nested_text(&mut out, nested, palette);
+    }
+    for words in expiring(view.tasks.iter().map(|task| &*task.identity), now) {
+        let _ = writeln!(out, "\n{} {words}", palette.bad.apply_to("trust"));
     }
     out
 }

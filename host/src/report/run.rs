@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cofferdam_manifest::Value;
-use cofferdam_registry::{Digest, TrustDecision};
+use cofferdam_registry::Digest;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -392,7 +392,7 @@ impl TaskView {
     /// How it is trusted, in words.
     #[must_use]
     pub fn trust(&self) -> Option<String> {
-        self.identity.as_ref().map(|identity| trust_words(&identity.trust))
+        self.identity.as_ref().map(|identity| super::trust::trust_words(&identity.trust))
     }
 }
 
@@ -414,18 +414,6 @@ impl TaskState {
 
 fn reads(reads: &BTreeMap<String, InputReads>) -> BTreeMap<String, ReadsView> {
     reads.iter().map(|(input, reads)| (input.clone(), ReadsView { reads: *reads, paths: None })).collect()
-}
-
-/// A decision of the trust rules, in words.
-pub(super) fn trust_words(trust: &TrustDecision) -> String {
-    match trust {
-        TrustDecision::Trusted { rule, key } => format!("trusted: signed by key {key}, rule `{rule}`"),
-        TrustDecision::Untrusted { cause } => format!("not trusted: {cause}"),
-        TrustDecision::Denied { rule, message } => {
-            let message = message.as_ref().map(|m| format!(": {m}")).unwrap_or_default();
-            format!("denied by rule `{rule}`{message}")
-        }
-    }
 }
 
 /// The word for how a run stands; `alive` says whether its process still runs.

@@ -9,6 +9,7 @@ use cofferdam_manifest::Value;
 use super::contacts::{connection_words, denial_words, exchange_words, grant_words};
 use super::run::{RunView, TaskState, TaskView};
 use super::story_text::story_rows;
+use super::trust::expiring;
 use super::words::{Palette, bytes, duration, shell_word, visible};
 use crate::engine::CacheFinding;
 use crate::event::{AfterFailure, InputArtifact, Origin, Reuse, ReusedBy, StoredResult};
@@ -98,6 +99,9 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
         let reused = view.reused();
         let reused = if reused > 0 { format!(", {reused} of them reused") } else { String::new() };
         let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{runs}{reused}{took}", view.pipeline);
+        for words in expiring(view.tasks.iter().filter_map(|task| task.identity.as_deref()), view.started) {
+            let _ = writeln!(out, "  {} {words}", palette.bad.apply_to("trust"));
+        }
         next(&mut out, view, here);
     }
     out

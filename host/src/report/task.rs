@@ -6,7 +6,7 @@ use cofferdam_manifest::{Manifest, ValueType};
 use cofferdam_registry::{Digest, TrustDecision};
 use serde::Serialize;
 
-use super::run::trust_words;
+use super::trust::trust_words;
 use super::words::{Palette, bytes, visible};
 use crate::capability::{Import, network_words};
 use crate::component::Component;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use cofferdam_registry::{Digest, TrustDecision};
 use serde::Serialize;
 
-use super::run::trust_words;
+use super::trust::trust_words;
 use super::words::{Palette, bytes, visible};
 use crate::event::TaskIdentity;
 

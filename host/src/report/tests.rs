@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{Digest, TrustDecision, UntrustedCause};
+use cofferdam_registry::{Digest, Grounds, TrustDecision, UntrustedCause};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -33,7 +33,10 @@ fn record(facts: usize) -> RunRecord {
     };
     let usage = json!({ "wallMicros": 1_234_567, "peakMemory": 2_000_000, "written": 300, "logged": 40 });
     let end = |task: &str, reason: &str| json!({ "fact": "taskFinished", "task": task, "attempt": 1, "reason": reason, "usage": usage });
-    let trusted = TrustDecision::Trusted { rule: "local".to_owned(), key: "a-key".to_owned() };
+    let trusted = TrustDecision::Trusted {
+        rule: "local".to_owned(),
+        grounds: Grounds::Key { key: "a-key".to_owned() },
+    };
     let untrusted = TrustDecision::Untrusted { cause: UntrustedCause::NoRule };
     let mut good = end("good", "Succeeded");
     good["results"] = json!({ "verdict": "x".repeat(100) });

@@ -1,0 +1,243 @@
+//! `cofferdam trust`: the rules, why they decide as they do, and one more.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use cofferdam_manifest::{Document, decode};
+use cofferdam_registry::{
+    AllowRule, Explanation, Outcome, Reference, RuleIdentity, RuleKind, RuleLine, TrustDocument,
+};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::home::Home;
+use super::printer::Printer;
+use super::{exit, registries};
+use crate::plan::Pinning;
+use crate::report::{Palette, visible};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Trust the tasks that a key or an identity signs.
+    Add(TrustAddArgs),
+    /// List the rules, in the order in which they decide.
+    List(TrustListArgs),
+    /// Tell which rule decides on a task, and what came of each.
+    Explain(TrustExplainArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cofferdam trust add team 'oci://registry.example/tasks/*' --key team.pub\n  \
+    cofferdam trust add ci 'oci://registry.example/ci/*' --subject dev@example.org \\\n    \
+    --issuer https://accounts.example.org\n\n\
+    The rest of trust.yaml stays as it is, comments too; where that cannot be, nothing is\n\
+    written, and what to paste is said.")]
+pub(crate) struct TrustAddArgs {
+    /// The rule's label, of your choice.
+    label: String,
+    /// The tasks, as oci://HOST/PATH/NAME:VERSION; `*` stands for any characters.
+    pattern: String,
+    /// The public key that must have signed.
+    #[arg(long, value_name = "FILE", required_unless_present = "subject", conflicts_with = "subject")]
+    key: Option<PathBuf>,
+    /// The identity that must have signed, to the letter.
+    #[arg(long, value_name = "IDENTITY", requires = "issuer")]
+    subject: Option<String>,
+    /// Who must have vouched for it.
+    #[arg(long, value_name = "URL", requires = "subject")]
+    issuer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam trust list --format json")]
+pub(crate) struct TrustListArgs {}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam trust explain sbom\n  \
+    cofferdam trust explain registry.example/tasks/sbom:0.1.0\n\n\
+    Exit status 4 where the task is not trusted.")]
+pub(crate) struct TrustExplainArgs {
+    /// The task.
+    #[arg(value_name = "REF")]
+    reference: String,
+}
+
+pub(crate) fn run(command: &TrustCommand, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    match command {
+        TrustCommand::Add(args) => add(args, home, printer),
+        TrustCommand::List(TrustListArgs {}) => {
+            let rules = home.trust()?.rules();
+            printer.result(&json!({ "rules": rules }), |palette| list_text(&rules, palette));
+            Ok(exit::OK)
+        }
+        TrustCommand::Explain(args) => explain(&args.reference, home, printer),
+    }
+}
+
+fn explain(reference: &str, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
+    let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
+    let explanation = resolver.explain(&Reference::parse(reference, &here)?)?;
+    printer.result(&explanation, |palette| explanation_text(&explanation, palette));
+    let trusted = explanation.rules.iter().any(|rule| matches!(rule.outcome, Outcome::Trusts { .. }));
+    let denied = explanation.rules.iter().any(|rule| rule.outcome == Outcome::Denies);
+    Ok(if trusted && !denied { exit::OK } else { exit::REFUSED })
+}
+
+fn rule_text(rule: &RuleLine, palette: &Palette) -> String {
+    let kind = match rule.kind {
+        RuleKind::Deny => "deny",
+        RuleKind::Allow => "allow",
+        RuleKind::Record => "record",
+    };
+    let mut text = format!("{kind} {}\n", palette.strong.apply_to(visible(&rule.label)));
+    let mut row = |label: &str, words: &str| {
+        let _ = writeln!(text, "  {} {}", palette.faint.apply_to(format!("{label:<9}")), visible(words));
+    };
+    row("tasks", &rule.pattern);
+    for (label, words) in [("wants", &rule.who), ("message", &rule.message)] {
+        if let Some(words) = words {
+            row(label, words);
+        }
+    }
+    for (label, at) in [("from", rule.effective_on), ("until", rule.expires_on)] {
+        if let Some(at) = at {
+            row(label, &at.to_string());
+        }
+    }
+    text
+}
+
+fn list_text(rules: &[RuleLine], palette: &Palette) -> String {
+    if rules.is_empty() {
+        return "there are no trust rules: nothing is trusted\n".to_owned();
+    }
+    rules.iter().map(|rule| rule_text(rule, palette)).collect()
+}
+
+fn explanation_text(explanation: &Explanation, palette: &Palette) -> String {
+    let Explanation { uri, digest, signatures, rules, decision } = explanation;
+    let plural = if *signatures == 1 { "" } else { "s" };
+    let mut text = format!("{}\n  {digest}, {signatures} signature{plural}\n\n", visible(uri));
+    for considered in rules {
+        text += &rule_text(&considered.rule, palette);
+        let words = match &considered.outcome {
+            Outcome::OtherTask => "is about other tasks".to_owned(),
+            Outcome::NotYetEffective => "is not in effect yet".to_owned(),
+            Outcome::Denies => "refuses it".to_owned(),
+            Outcome::Trusts { .. } => "trusts it".to_owned(),
+            Outcome::Fails { why } => format!("does not trust it: {why}"),
+        };
+        let _ = writeln!(text, "  {} {}", palette.faint.apply_to("outcome  "), visible(&words));
+    }
+    let _ = writeln!(text, "\n{}", visible(&crate::report::trust_words(decision)));
+    text
+}
+
+fn add(args: &TrustAddArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let path = home.trust_file();
+    let rule = rule(args)?;
+    let old = match std::fs::symlink_metadata(&path) {
+        Ok(_) => Some(home.trust_text()?),
+        Err(_) => None,
+    };
+    let block = |indent: usize| block(&args.label, &rule, indent);
+    let text = match &old {
+        None => {
+            format!("apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  allow:\n{}", block(4))
+        }
+        Some(old) => {
+            // What cannot be read is not added to.
+            home.trust()?;
+            let paste = || {
+                let help = format!("add this under `allow` of `trusted_task_rules`:\n{}", block(4));
+                let message = format!("{} cannot be added to as it is written", path.display());
+                Failure::invalid("document/unwritten", message, help)
+            };
+            let mut wanted = read(old).ok_or_else(paste)?;
+            if wanted.rules.allow.contains_key(&args.label) {
+                let message = format!("there is an allow rule `{}` already", args.label);
+                return Err(Failure::usage(message, "choose another label"));
+            }
+            wanted.rules.allow.entry(args.label.clone()).or_default().push(rule.clone());
+            let new = with_rule(old, block).ok_or_else(paste)?;
+            // Nothing else may come out changed, whatever the text looks like.
+            if read(&new).as_ref() != Some(&wanted) {
+                return Err(paste());
+            }
+            new
+        }
+    };
+    home.parse_trust(&text)?;
+    super::write_file(&path, text.as_bytes())?;
+    let told = json!({ "file": path, "label": args.label, "rule": rule });
+    printer.result(&told, |_| format!("added rule `{}` to {}\n", visible(&args.label), path.display()));
+    Ok(exit::OK)
+}
+
+fn rule(args: &TrustAddArgs) -> Result<AllowRule, Failure> {
+    // Relative names are looked for beside trust.yaml, not here.
+    let absolute = |key: &PathBuf| std::path::absolute(key).map_err(|error| Failure::unreadable(key, &error));
+    let signing_key = args.key.as_ref().map(absolute).transpose()?.map(|key| key.display().to_string());
+    let identity = match (&args.subject, &args.issuer) {
+        (Some(subject), Some(issuer)) => {
+            Some(RuleIdentity { subject: subject.clone(), issuer: issuer.clone() })
+        }
+        _ => None,
+    };
+    Ok(AllowRule { pattern: args.pattern.clone(), signing_key, identity, effective_on: None })
+}
+
+fn read(text: &str) -> Option<TrustDocument> {
+    decode(&Document::parse(text).ok()?).ok()
+}
+
+/// A rule in YAML, its label at a column. Quoted as JSON is, which YAML reads.
+fn block(label: &str, rule: &AllowRule, column: usize) -> String {
+    let quoted = |text: &str| json!(text).to_string();
+    let pad = " ".repeat(column);
+    let mut text = format!("{pad}{}:\n{pad}  - pattern: {}\n", quoted(label), quoted(&rule.pattern));
+    if let Some(key) = &rule.signing_key {
+        let _ = writeln!(text, "{pad}    signing_key: {}", quoted(key));
+    }
+    if let Some(identity) = &rule.identity {
+        let (subject, issuer) = (quoted(&identity.subject), quoted(&identity.issuer));
+        let _ =
+            writeln!(text, "{pad}    identity:\n{pad}      subject: {subject}\n{pad}      issuer: {issuer}");
+    }
+    text
+}
+
+/// The text with a rule as the first under `allow:`, every other byte as it was.
+fn with_rule(text: &str, block: impl Fn(usize) -> String) -> Option<String> {
+    let column = |line: &str| line.len() - line.trim_start().len();
+    let mut lines = text.split_inclusive('\n');
+    let mut before = String::new();
+    loop {
+        let line = lines.next()?;
+        before += line;
+        if line.trim_end() == "trusted_task_rules:" {
+            break;
+        }
+    }
+    let allow = loop {
+        let line = lines.next()?;
+        before += line;
+        let words = line.trim();
+        if words == "allow:" {
+            break column(line);
+        }
+        // Another key at the left ends the rules.
+        if !words.is_empty() && !words.starts_with('#') && column(line) == 0 {
+            return None;
+        }
+    };
+    let rest: String = lines.collect();
+    // As far to the right as the labels that are there.
+    let first = rest.lines().find(|line| !line.trim().is_empty() && !line.trim().starts_with('#'));
+    let deeper = first.map(column).filter(|column| *column > allow).unwrap_or(allow + 2);
+    let gap = if before.ends_with('\n') { "" } else { "\n" };
+    Some(format!("{before}{gap}{}{rest}", block(deeper)))
+}
