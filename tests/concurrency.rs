@@ -50,7 +50,12 @@ fn four_processes_at_once_use_no_more_than_there_is() {
         let mut all = Vec::new();
         for run in runs {
             let output = run.output();
-            assert_eq!(output.status.code(), Some(0), "{machine}");
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{machine}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             all.extend(spans(&serde_json::from_slice(&output.stdout).unwrap()));
         }
         assert_eq!(all.len(), 20);

@@ -38,9 +38,15 @@ impl Case {
         self.user.run(&["run", "--require-trusted", &self.pipeline])
     }
 
+    /// Publishes a task that is sent in more than one piece.
     fn publish(&self) -> Done {
         let to = format!("{}/other", self.registry.host());
-        let file = task_file(Task::Test("noop"));
+        let mut bytes = std::fs::read(task_file(Task::Test("noop"))).unwrap();
+        // A custom section of 9 MiB: its kind, its length in LEB128, an empty name.
+        bytes.extend([0, 0x80, 0x80, 0xc0, 0x04, 0]);
+        bytes.resize(bytes.len() + (9 << 20) - 1, b'x');
+        let file = self.publisher.path("large.wasm");
+        std::fs::write(&file, bytes).unwrap();
         self.publisher.run(&["task", "publish", file.to_str().unwrap(), "--to", &to, "--sign"])
     }
 

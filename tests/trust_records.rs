@@ -27,7 +27,7 @@ fn world(expires_on: Timestamp) -> (World, String) {
 
 #[test]
 fn the_end_of_trust_is_announced_thirty_days_ahead() {
-    let (world, pipeline) = world(Timestamp::now() + DAY * 10);
+    let (world, pipeline) = world(Timestamp::now() + DAY * 19 / 2);
     let plan = world.run(&["plan", &pipeline]).ok();
     assert!(plan.out.contains("ends in 9 days"), "{plan:?}");
     let run = world.run(&["run", "--quiet", "--require-trusted", &pipeline]).ok();

@@ -231,17 +231,13 @@ fn named(host: &str) -> Vec<String> {
 }
 
 /// Whether a handshake failed because the other side does not speak TLS at all.
-fn is_no_tls(error: &reqwest::Error) -> bool {
-    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = at {
-        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let found = inside.and_then(|inside| inside.downcast_ref()).or_else(|| error.downcast_ref());
-        if matches!(found, Some(rustls::Error::InvalidMessage(_))) {
-            return true;
-        }
-        at = error.source();
+fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(found) = error.downcast_ref::<rustls::Error>() {
+        return matches!(found, rustls::Error::InvalidMessage(_));
     }
-    false
+    // What is inside such an error is not its source.
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inside.is_some_and(|inside| is_no_tls(inside)) || error.source().is_some_and(is_no_tls)
 }
 
 impl Resolve for CheckedResolver {

@@ -16,7 +16,7 @@ use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT, encode};
 
 /// So much of a blob goes in one request.
-const PIECE: usize = 16 << 20;
+const PIECE: usize = 8 << 20;
 const OCTETS: &str = "application/octet-stream";
 /// Attachments of others that are added to a list.
 const MAX_OTHERS: usize = 64;
