@@ -124,11 +124,13 @@ impl Store {
             // For the user alone: it holds sources and whatever tasks made.
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
             made.map_err(io_error("create", root))?;
-            fs::create_dir_all(&staging).map_err(io_error("create", &staging))?;
             for byte in 0..=u8::MAX {
                 let shard = root.join("sha256").join(format!("{byte:02x}"));
                 fs::create_dir_all(&shard).map_err(io_error("create", &shard))?;
             }
+            // Last: whoever finds it, another process beside this one too, finds
+            // everything else.
+            fs::create_dir_all(&staging).map_err(io_error("create", &staging))?;
         }
         Ok(Self { root: root.to_owned(), sound: Mutex::default() })
     }
