@@ -224,3 +224,40 @@ fn writers_at_once_lose_no_signature() {
     let shown: Value = serde_json::from_str(&shown.out).unwrap();
     assert_eq!(shown["signatures"].as_array().unwrap().len(), writers.len(), "{shown:#}");
 }
+
+#[test]
+fn what_is_published_again_is_not_signed_again() {
+    for registry in [TestRegistry::plain(), TestRegistry::plain().without_referrers()] {
+        let host = registry.host();
+        let publisher = publisher(&host);
+        let file = task_file(Task::Test("noop"));
+        let to = format!("{host}/team");
+        publisher.run(&["task", "publish", file.to_str().unwrap(), "--to", &to, "--sign"]).ok();
+        let shown = publisher.run(&["task", "inspect", &format!("{to}/noop:0.1.0"), "--format", "json"]).ok();
+        let shown: Value = serde_json::from_str(&shown.out).unwrap();
+        assert_eq!(shown["signatures"].as_array().unwrap().len(), 1, "{shown:#}");
+    }
+}
+
+#[test]
+fn a_copy_that_is_damaged_is_pulled_again_and_a_pin_that_leads_nowhere_is_said() {
+    let registry = TestRegistry::plain();
+    let host = registry.host();
+    let publisher = publisher(&host);
+    let user = World::with(&[]);
+    trusts(&user, &publisher, &host);
+    let pipeline = pipeline(&user, &format!("{host}/team/noop:0.1.0"));
+    user.run(&["run", "--require-trusted", &pipeline]).ok();
+    for blob in user.home_files("pulled/blobs/sha256/") {
+        let mut bytes = fs::read(&blob).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&blob, bytes).unwrap();
+        user.run(&["run", "--require-trusted", &pipeline]);
+    }
+    user.run(&["run", "--require-trusted", &pipeline]).ok();
+    let pins = lock(&user);
+    let (before, digest) = pins.split_once("digest: sha256:").unwrap();
+    let other = format!("{before}digest: sha256:{}{}", "0".repeat(64), &digest[64..]);
+    fs::write(user.project().join(".cofferdam/lock.yaml"), other).unwrap();
+    user.run(&["run", &pipeline]).refused(3, "plan/pin-gone", ".cofferdam/test.yaml:").says("lock --update");
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cofferdam_registry::{
-    Digest, Layout, Location, MAX_COMPONENT, Reference, Remote, SigningKey, TaskArtifact,
+    Digest, Layout, Location, MAX_COMPONENT, Reference, Remote, RemoteError, SigningKey, TaskArtifact,
 };
 use serde::Serialize;
 
@@ -111,16 +111,22 @@ pub(crate) fn publish(
     })?;
     let (name, tag) = (format!("{}{}", place.path, metadata.name), Some(metadata.version.clone()));
     let reference = Reference { location: place.location.clone(), name, tag, digest: Some(digest) };
-    if let Some(key) = key {
-        layout.sign(&reference, key)?;
-    }
+    let sign = || key.map_or(Ok(false), |key| layout.sign(&reference, key));
     if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
         let tags = [metadata.version.clone(), "latest".to_owned()];
         registries::wait(async {
             let remote = Remote::open(host, &settings).await?;
-            remote.push(&layout, digest, &reference.name, &tags).await
+            // A repository that is new has none, and may not even be asked.
+            match remote.pull_signatures(&reference.name, digest, &layout).await {
+                Ok(()) | Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            sign()?;
+            Ok::<_, Failure>(remote.push(&layout, digest, &reference.name, &tags).await?)
         })??;
+    } else {
+        sign()?;
     }
     Ok(Published {
         reference: Reference { digest: None, ..reference }.to_string(),

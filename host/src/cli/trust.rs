@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use cofferdam_manifest::{Document, decode};
 use cofferdam_registry::{
-    AllowRule, Explanation, Outcome, Reference, RuleIdentity, RuleKind, RuleLine, TrustDocument,
+    AllowRule, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine, TrustDocument,
 };
 use serde_json::json;
 
@@ -178,6 +178,15 @@ fn add(args: &TrustAddArgs, home: &Home, printer: &Printer) -> Result<u8, Failur
 }
 
 fn rule(args: &TrustAddArgs) -> Result<AllowRule, Failure> {
+    // Anything else is never held against a task.
+    if !["oci:", "file:", "*"].iter().any(|begin| args.pattern.starts_with(begin)) {
+        let message =
+            format!("the pattern `{}` fits no task: their URIs begin with oci: or file:", args.pattern);
+        return Err(Failure::usage(message, format!("write oci://{}", args.pattern)));
+    }
+    if let Some(key) = &args.key {
+        PublicKey::load(key)?;
+    }
     // Relative names are looked for beside trust.yaml, not here.
     let absolute = |key: &PathBuf| std::path::absolute(key).map_err(|error| Failure::unreadable(key, &error));
     let signing_key = args.key.as_ref().map(absolute).transpose()?.map(|key| key.display().to_string());

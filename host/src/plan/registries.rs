@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cofferdam_registry::{
-    Digest, Layout, Location, Progress, Reference, Remote, RemoteError, RemoteSettings,
+    Digest, Layout, LayoutError, Location, Progress, Reference, Remote, RemoteError, RemoteSettings,
 };
 use tokio::runtime::Runtime;
 
@@ -171,20 +171,46 @@ impl Registries {
         };
         if let Some(digest) = digest {
             let pinned = reference.pinned(digest);
-            for root in self.kept() {
-                let Ok(layout) = Layout::open(&root) else { continue };
-                if layout.has(digest) {
-                    return Ok((layout, pinned));
+            for root in self.kept().into_iter().filter(|root| root.exists()) {
+                let found = Layout::open(&root).and_then(|layout| layout.resolve(&pinned).map(|_| layout));
+                match found {
+                    Ok(layout) => return Ok((layout, pinned)),
+                    Err(LayoutError::NotFound { .. }) => {}
+                    // A copy is made anew; what is vendored is the repository's.
+                    Err(error) if root == self.pulled => {
+                        tracing::warn!("{} is pulled again: {error}", pinned.name);
+                    }
+                    Err(source) => return Err(ResolveError::Vendored { source }),
                 }
             }
-            let (layout, _) = self.pull(host, &pinned)?;
-            return Ok((layout, pinned));
+            return match self.pull(host, &pinned) {
+                Ok((layout, _)) => Ok((layout, pinned)),
+                Err(ResolveError::Remote(RemoteError::NotFound { .. })) if pin == Some(digest) => {
+                    Err(ResolveError::PinGone { name: name.unwrap_or_default(), digest })
+                }
+                Err(error) => Err(error),
+            };
         }
         let (layout, digest) = self.pull(host, reference)?;
         if let Some(name) = name {
-            self.lock.borrow_mut().set(&name, Pin { digest, signed_by: None });
+            let mut lock = self.lock.borrow_mut();
+            // Who was noted stays, as long as it is the same.
+            let noted = lock.get(&name).filter(|pin| pin.digest == digest).cloned();
+            lock.set(&name, noted.unwrap_or(Pin { digest, signed_by: None }));
         }
         Ok((layout, reference.pinned(digest)))
+    }
+
+    /// Pulls what is kept of a registry over HTTP once more, where it is damaged;
+    /// nothing where it is no such copy.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn heal(&self, layout: &Layout, reference: &Reference) -> Result<Option<Layout>, ResolveError> {
+        match &reference.location {
+            Location::Remote(host) if layout.root() == self.pulled => Ok(Some(self.pull(host, reference)?.0)),
+            Location::Remote(_) | Location::Embedded | Location::Layout(_) => Ok(None),
+        }
     }
 
     fn pull(&self, host: &str, reference: &Reference) -> Result<(Layout, Digest), ResolveError> {

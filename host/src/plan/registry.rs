@@ -67,7 +67,16 @@ impl RegistryResolver {
         judge: impl FnOnce(&Candidate<'_>) -> T,
     ) -> Result<(Reference, Component, Digest, T), ResolveError> {
         let (layout, reference) = self.registries.find(written)?;
-        let pulled = layout.pull(&reference)?;
+        let pulled = match layout.pull(&reference) {
+            Ok(pulled) => pulled,
+            Err(error) => {
+                tracing::warn!("what was pulled of {} is damaged: {error}", reference.name);
+                match self.registries.heal(&layout, &reference)? {
+                    Some(layout) => layout.pull(&reference)?,
+                    None => return Err(error.into()),
+                }
+            }
+        };
         let bundles = layout.bundles(pulled.digest)?;
         if let Some(why) = &bundles.damaged {
             tracing::warn!("a signature beside {} is left out: {why}", reference.name);

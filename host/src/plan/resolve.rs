@@ -92,6 +92,20 @@ pub enum ResolveError {
         /// The reference.
         name: String,
     },
+    /// What is vendored cannot be read.
+    #[error("what is vendored cannot be used: {source}")]
+    Vendored {
+        /// What is wrong with it.
+        source: LayoutError,
+    },
+    /// The registry no longer has what a tag was pinned to.
+    #[error("lock.yaml pins `{name}` to {digest}, which the registry does not have")]
+    PinGone {
+        /// The reference.
+        name: String,
+        /// The digest.
+        digest: Digest,
+    },
     /// Its pin names another signer than the one that was found.
     #[error("lock.yaml says that `{name}` was signed by {noted}, and it is signed by {found}")]
     OtherSigner {
@@ -190,6 +204,8 @@ impl ResolveError {
             Self::Registry(error) => own(error.code()),
             Self::Remote(error) => own(error.code()),
             Self::NotLocked { .. } => "plan/not-locked".into(),
+            Self::Vendored { .. } => "plan/vendored".into(),
+            Self::PinGone { .. } => "plan/pin-gone".into(),
             Self::OtherSigner { .. } => "trust/other-signer".into(),
             Self::Component(error) => own(error.code()),
             Self::PipelineFile { .. } => "plan/unreadable-pipeline".into(),
@@ -221,6 +237,10 @@ impl ResolveError {
             Self::Reference(error) => error.help().map(|help| help.to_string()),
             Self::Registry(error) => error.help().map(|help| help.to_string()),
             Self::Remote(error) => error.help().map(|help| help.to_string()),
+            Self::Vendored { .. } => {
+                Some("remove .cofferdam/vendor, and copy again: cofferdam vendor".to_owned())
+            }
+            Self::PinGone { .. } => Some("ask anew what the tag stands for: cofferdam lock --update".to_owned()),
             Self::OtherSigner { .. } => {
                 Some("find out who changed lock.yaml; to take the new signer: cofferdam lock --update".to_owned())
             }

@@ -69,11 +69,14 @@ impl Layout {
         Ok(Some(incoming))
     }
 
-    /// Whether the layout has a blob of this size under this name. Its bytes are
-    /// checked by whoever reads them.
+    /// Whether the layout has a blob whose bytes are what its name says: a damaged
+    /// one is healed by taking it in again.
     fn holds(&self, descriptor: &Descriptor) -> bool {
-        let found = self.blob_path(descriptor.digest).symlink_metadata();
-        found.is_ok_and(|found| found.is_file() && found.len() == descriptor.size)
+        let path = self.blob_path(descriptor.digest);
+        let sound = |file: File| {
+            Digest::of_reader(file).is_ok_and(|found| found == (descriptor.digest, descriptor.size))
+        };
+        path.symlink_metadata().is_ok_and(|found| found.is_file()) && File::open(&path).is_ok_and(sound)
     }
 }
 

@@ -156,7 +156,7 @@ impl Remote {
         if incoming.written() < total {
             let why = format!("it ended after {} of {total} bytes", incoming.written());
             let host = self.transport.host().to_owned();
-            return Err(Attempt::Again(RemoteError::Unreachable { host, why }, None));
+            return Err(Attempt::Again(RemoteError::Unreachable { host, why, again: true }, None));
         }
         Ok(())
     }
@@ -194,7 +194,17 @@ impl Remote {
                 let error = RemoteError::Unauthorized { host, repository, why };
                 if had && status == 401 { Attempt::Again(error, None) } else { Attempt::Never(error) }
             }
-            404 => Attempt::Never(RemoteError::NotFound { host, name: url }),
+            404 => {
+                let path = url.split_once(&format!("/{repository}/")).map_or(url.as_str(), |(_, path)| path);
+                let what = match path.split_once('/') {
+                    Some(("manifests", digest)) if digest.contains(':') => format!("artifact {digest}"),
+                    Some(("manifests", tag)) => format!("tag `{tag}`"),
+                    Some(("blobs", digest)) => format!("blob {digest}"),
+                    Some(_) | None => "tags".to_owned(),
+                };
+                let repository = repository.to_owned();
+                Attempt::Never(RemoteError::NotFound { host, repository, what })
+            }
             _ if is_passing(status) => Attempt::Again(RemoteError::Answer { url, status, message }, wait),
             _ => Attempt::Never(RemoteError::Answer { url, status, message }),
         }

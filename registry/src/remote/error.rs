@@ -18,10 +18,12 @@ pub enum RemoteError {
         host: String,
         /// What the last attempt met.
         why: String,
+        /// Whether it may go better the next time.
+        again: bool,
     },
     /// It wants another login, or gives this one no access.
     #[error("the registry {host} refuses access to {repository}: {why}")]
-    #[diagnostic(code("registry/unauthorized"), help("log in: cofferdam login {host}"))]
+    #[diagnostic(code("registry/unauthorized"), help("log in: cofferdam login {host} --username NAME"))]
     Unauthorized {
         /// The registry.
         host: String,
@@ -32,7 +34,7 @@ pub enum RemoteError {
     },
     /// The login for it cannot be had.
     #[error("the login for {host} cannot be read: {why}")]
-    #[diagnostic(code("registry/login"), help("write a new one: cofferdam login {host}"))]
+    #[diagnostic(code("registry/login"), help("write a new one: cofferdam login {host} --username NAME"))]
     Login {
         /// The registry.
         host: String,
@@ -40,16 +42,18 @@ pub enum RemoteError {
         why: String,
     },
     /// Nothing has that name there.
-    #[error("{name} is not in the registry {host}")]
+    #[error("{host}/{repository} has no {what}")]
     #[diagnostic(
         code("registry/no-such-name"),
-        help("check the name and the tag; its tags: cofferdam task list HOST/PATH/NAME")
+        help("check the name and the tag; what there is: cofferdam task list {host}/{repository}")
     )]
     NotFound {
         /// The registry.
         host: String,
+        /// The repository there.
+        repository: String,
         /// What was asked for.
-        name: String,
+        what: String,
     },
     /// Another answer than the distribution-spec has for it.
     #[error("{url} answered {status}: {message}")]

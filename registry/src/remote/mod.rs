@@ -105,6 +105,20 @@ impl Remote {
         Ok(layout.keep(&raw.bytes, manifest.artifact_type.as_deref(), &names)?)
     }
 
+    /// Takes the signatures of an artifact into a layout, so that none is made
+    /// anew that is there already.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn pull_signatures(
+        &self,
+        repository: &str,
+        subject: Digest,
+        layout: &Layout,
+    ) -> Result<(), RemoteError> {
+        self.pull_attached(repository, subject, layout).await
+    }
+
     /// The tags of a repository.
     ///
     /// # Errors
@@ -122,7 +136,9 @@ impl Remote {
         let ask = transport::Ask { authorization: authorization.header(), ..Default::default() };
         let answer = self.transport.get(self.transport.url("")?, &ask).await?;
         match answer.status().as_u16() {
-            401 | 403 => Err(auth::refused(&self.transport, "anything", "it does not take the login")),
+            401 | 403 => {
+                Err(auth::refused(&self.transport, "its content", "it does not take this user and password"))
+            }
             _ => Ok(()),
         }
     }

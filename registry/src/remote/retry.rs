@@ -27,8 +27,9 @@ pub(super) enum Attempt {
 impl From<RemoteError> for Attempt {
     fn from(error: RemoteError) -> Self {
         match error {
-            RemoteError::Unreachable { .. } => Self::Again(error, None),
-            RemoteError::Unauthorized { .. }
+            RemoteError::Unreachable { again: true, .. } => Self::Again(error, None),
+            RemoteError::Unreachable { again: false, .. }
+            | RemoteError::Unauthorized { .. }
             | RemoteError::Login { .. }
             | RemoteError::NotFound { .. }
             | RemoteError::Answer { .. }

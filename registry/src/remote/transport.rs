@@ -204,7 +204,12 @@ impl Transport {
 
     /// Nobody answers, or not to the end.
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> RemoteError {
-        RemoteError::Unreachable { host: self.host.clone(), why: innermost(error) }
+        let why = innermost(error);
+        // Nobody is at home, or there is no such house: waiting changes neither.
+        let refused = is_loopback(&self.host) && why.contains("Connection refused");
+        let unknown = why.contains("failed to lookup address");
+        let again = !(error.is_connect() && (refused || unknown));
+        RemoteError::Unreachable { host: self.host.clone(), why, again }
     }
 
     pub(super) fn client(&self) -> &reqwest::Client {
