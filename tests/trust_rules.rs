@@ -56,7 +56,11 @@ fn a_rule_is_added_and_nothing_else_is_touched() {
 
     // Twice the same label, a key that is none, nobody, an identity without a root.
     world.run(&["trust", "add", "team", "*", "--key", &key]).refused(2, "usage/invalid", "team");
-    world.run(&["trust", "add", "b", "*", "--key", "no.pub"]).refused(4, "trust/invalid", "no.pub");
+    world.run(&["trust", "add", "b", "*", "--key", "no.pub"]).refused(3, "key/io", "no.pub");
+    world
+        .run(&["trust", "add", "b", "registry.example/*", "--key", &key])
+        .refused(2, "usage/invalid", "registry.example")
+        .says("oci://registry.example/*");
     assert_eq!(world.run(&["trust", "add", "b", "*"]).status, 2);
     let identity = ["--subject", "dev@example.test", "--issuer", "https://issuer.test"];
     world.run(&[&["trust", "add", "b", "*"], &identity[..]].concat()).refused(

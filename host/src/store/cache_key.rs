@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use hmac::{Hmac, Mac};
@@ -34,18 +33,19 @@ impl CacheKey {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        match fs::File::options().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => file.write_all(&key).map(|()| Self(key)),
+        let directory = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(directory)?;
+        // Whole before it has its name: another process may look for it meanwhile.
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(&key)?;
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(Self(key)),
             // Another process was first: its key counts.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let bytes = fs::read(path)?;
-                let key = bytes.try_into();
-                key.map(Self).map_err(|_| io::Error::other("the cache key is being written; try again"))
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                let key = fs::read(path)?.try_into();
+                key.map(Self).map_err(|_| io::Error::other("the cache key is no key; remove it"))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.error),
         }
     }
 
