@@ -242,14 +242,14 @@ fn signatures_of_another_task_do_not_count() {
         }
         // As the registry would answer for the signed one.
         let other = Received { target: received.target.replace(asked, &digest), ..received.clone() };
-        let answer = reqwest_free_get(&other)?;
+        let answer = asked_past_the_fault(&other)?;
         out.write_all(&answer).map(|()| true)
     });
     case.run().refused(4, "trust/not-trusted", ".cofferdam/test.yaml:");
 }
 
 /// Asks the registry itself, past its fault, for what a request asks.
-fn reqwest_free_get(received: &Received) -> io::Result<Vec<u8>> {
+fn asked_past_the_fault(received: &Received) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     let host = received.header("host").unwrap_or_default().to_owned();
     let mut stream = std::net::TcpStream::connect(host.replace("localhost", "127.0.0.1"))?;

@@ -89,7 +89,6 @@ fn a_certificate_that_nobody_vouches_for_ends_it() {
     let authority = Authority::new();
     let registry = TestRegistry::tls(&authority, "localhost");
     let world = World::with(&[]);
-    // That it speaks TLS is not found out either: what it says cannot be believed.
     let pipeline = pipeline(&world, &format!("{}/team/noop:1", registry.host()));
     world.run(&["plan", &pipeline]).refused(1, "registry/unreachable", &registry.host());
 }

@@ -329,12 +329,6 @@ impl Layout {
         self.keep(&bytes, manifest.artifact_type.as_deref(), names).map(drop)
     }
 
-    /// Whether the index lists a manifest of this digest.
-    #[must_use]
-    pub fn has(&self, digest: Digest) -> bool {
-        self.find("", Some(digest)).is_ok()
-    }
-
     /// Every name in the layout with the digest it stands for.
     ///
     /// # Errors

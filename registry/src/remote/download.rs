@@ -65,7 +65,10 @@ impl Remote {
 
     /// Every tag of a repository. What is no tag is left out: it would reach a
     /// terminal.
-    pub(super) async fn list_tags(&self, repository: &str) -> Result<Vec<String>, RemoteError> {
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn tags(&self, repository: &str) -> Result<Vec<String>, RemoteError> {
         let mut tags: BTreeSet<String> = BTreeSet::new();
         let mut last = String::new();
         for _ in 0..MAX_PAGES {

@@ -99,32 +99,10 @@ impl Remote {
             blobs(&manifest).into_iter().map(|blob| self.blob(&reference.name, blob, layout, progress)),
         )
         .await?;
-        self.pull_attached(&reference.name, raw.digest, layout).await?;
+        self.pull_signatures(&reference.name, raw.digest, layout).await?;
         // The name comes last: whoever finds it finds everything.
         let names: Vec<String> = reference.ref_name().into_iter().collect();
         Ok(layout.keep(&raw.bytes, manifest.artifact_type.as_deref(), &names)?)
-    }
-
-    /// Takes the signatures of an artifact into a layout, so that none is made
-    /// anew that is there already.
-    ///
-    /// # Errors
-    /// [`RemoteError`].
-    pub async fn pull_signatures(
-        &self,
-        repository: &str,
-        subject: Digest,
-        layout: &Layout,
-    ) -> Result<(), RemoteError> {
-        self.pull_attached(repository, subject, layout).await
-    }
-
-    /// The tags of a repository.
-    ///
-    /// # Errors
-    /// [`RemoteError`].
-    pub async fn tags(&self, repository: &str) -> Result<Vec<String>, RemoteError> {
-        self.list_tags(repository).await
     }
 
     /// Asks the registry whether it takes the login.

@@ -36,7 +36,10 @@ impl Remote {
     /// asked here: whoever reads them from the layout sees to that. One that
     /// cannot be had is left out, and said; a list that cannot be had is an
     /// error, for without it a signed task would look unsigned.
-    pub(super) async fn pull_attached(
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn pull_signatures(
         &self,
         repository: &str,
         subject: Digest,

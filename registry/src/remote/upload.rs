@@ -90,12 +90,8 @@ impl Remote {
             let mut index = self.fallback_index(repository, subject).await?.unwrap_or_else(Index::empty);
             let before = index.manifests.len();
             let mut wanted = own.to_vec();
-            for tag in self
-                .list_tags(repository)
-                .await?
-                .iter()
-                .filter(|tag| tag.starts_with(&prefix))
-                .take(MAX_OTHERS)
+            for tag in
+                self.tags(repository).await?.iter().filter(|tag| tag.starts_with(&prefix)).take(MAX_OTHERS)
             {
                 let short = tag.strip_prefix(&prefix).unwrap_or_default();
                 if !wanted.iter().chain(&index.manifests).any(|d| d.digest.short() == short) {
