@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, Received, Server, Task, TestRegistry, World, reply, task_file};
-use crate::registry_http::{pipeline, publisher, trusts};
+use crate::registry_http::{parties, pipeline};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -27,10 +27,7 @@ impl Case {
 
     fn of(registry: TestRegistry) -> Self {
         let host = registry.host();
-        let publisher = publisher(&host);
-        let user = World::with(&[]);
-        trusts(&user, &publisher, &host);
-        let pipeline = pipeline(&user, &format!("{host}/team/noop:0.1.0"));
+        let (publisher, user, pipeline) = parties(&host, "0.1.0");
         Self { registry, publisher, user, pipeline }
     }
 

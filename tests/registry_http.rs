@@ -18,7 +18,7 @@ pub(crate) fn publisher(host: &str) -> World {
 }
 
 /// Makes one user trust what another signs below `HOST/team`.
-pub(crate) fn trusts(world: &World, publisher: &World, host: &str) {
+fn trusts(world: &World, publisher: &World, host: &str) {
     fs::copy(publisher.home().join("keys/cofferdam.pub"), world.home().join("keys/publisher.pub")).unwrap();
     let rule = format!(
         "    publisher:\n      - pattern: oci://{host}/team/*\n        signing_key: keys/publisher.pub\n"
@@ -26,6 +26,15 @@ pub(crate) fn trusts(world: &World, publisher: &World, host: &str) {
     let file = world.home().join("trust.yaml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(file, text + &rule).unwrap();
+}
+
+/// A publisher, a user who trusts what it signs, and the user's pipeline with
+/// the task under a tag.
+pub(crate) fn parties(host: &str, tag: &str) -> (World, World, String) {
+    let (publisher, user) = (publisher(host), World::with(&[]));
+    trusts(&user, &publisher, host);
+    let pipeline = pipeline(&user, &format!("{host}/team/noop:{tag}"));
+    (publisher, user, pipeline)
 }
 
 /// A pipeline of one task of a registry.
@@ -97,10 +106,7 @@ fn a_certificate_that_nobody_vouches_for_ends_it() {
 fn a_tag_is_pinned_once_and_a_registry_that_is_gone_stops_nobody() {
     let registry = TestRegistry::plain();
     let host = registry.host();
-    let publisher = publisher(&host);
-    let user = World::with(&[]);
-    trusts(&user, &publisher, &host);
-    let pipeline = pipeline(&user, &format!("{host}/team/noop:latest"));
+    let (_, user, pipeline) = parties(&host, "latest");
     user.run(&["plan", "--locked", &pipeline]).refused(3, "plan/not-locked", ".cofferdam/test.yaml:");
     assert!(
         registry
@@ -151,10 +157,7 @@ fn a_tag_is_pinned_once_and_a_registry_that_is_gone_stops_nobody() {
 fn what_is_vendored_is_trusted_by_signature_alone() {
     let registry = TestRegistry::plain();
     let host = registry.host();
-    let publisher = publisher(&host);
-    let user = World::with(&[]);
-    trusts(&user, &publisher, &host);
-    let pipeline = pipeline(&user, &format!("{host}/team/noop:0.1.0"));
+    let (_, user, pipeline) = parties(&host, "0.1.0");
     user.run(&["vendor"]).ok();
     // Somebody else's vendored copy, without the signature.
     let vendor = user.project().join(".cofferdam/vendor/index.json");
@@ -242,10 +245,7 @@ fn what_is_published_again_is_not_signed_again() {
 fn a_copy_that_is_damaged_is_pulled_again_and_a_pin_that_leads_nowhere_is_said() {
     let registry = TestRegistry::plain();
     let host = registry.host();
-    let publisher = publisher(&host);
-    let user = World::with(&[]);
-    trusts(&user, &publisher, &host);
-    let pipeline = pipeline(&user, &format!("{host}/team/noop:0.1.0"));
+    let (_, user, pipeline) = parties(&host, "0.1.0");
     user.run(&["run", "--require-trusted", &pipeline]).ok();
     for blob in user.home_files("pulled/blobs/sha256/") {
         let mut bytes = fs::read(&blob).unwrap();
