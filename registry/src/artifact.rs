@@ -13,14 +13,15 @@ use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
 use crate::key::{KeyError, PublicKey, SigningKey};
 use crate::layout::{Layout, LayoutError, MAX_DOCUMENT, encode};
+use crate::pipeline_bundle;
 use crate::reference::Reference;
 use crate::statement::{Statement, Subject};
 
 const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
 const COMPONENT_TYPE: &str = "application/wasm";
-const TITLE: &str = "org.opencontainers.image.title";
-const VERSION: &str = "org.opencontainers.image.version";
-const DESCRIPTION: &str = "org.opencontainers.image.description";
+pub(crate) const TITLE: &str = "org.opencontainers.image.title";
+pub(crate) const VERSION: &str = "org.opencontainers.image.version";
+pub(crate) const DESCRIPTION: &str = "org.opencontainers.image.description";
 
 /// The predicate of a plain signature, in the form cosign 3 gives it.
 pub const SIGNATURE_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
@@ -150,7 +151,7 @@ impl Layout {
         Ok(self.descriptor(reference)?.digest)
     }
 
-    fn descriptor(&self, reference: &Reference) -> Result<Descriptor, LayoutError> {
+    pub(crate) fn descriptor(&self, reference: &Reference) -> Result<Descriptor, LayoutError> {
         self.find(&reference.ref_name().unwrap_or_default(), reference.digest)
     }
 
@@ -166,7 +167,11 @@ impl Layout {
             why: why.to_owned(),
         };
         if manifest.config.media_type != CONFIG_TYPE {
-            return Err(corrupt("it is not a WebAssembly artifact"));
+            let contents = pipeline_bundle::contents(&manifest);
+            return Err(contents.map_or_else(
+                || corrupt("it is not a WebAssembly artifact"),
+                |contents| corrupt(&format!("it is a Tekton bundle with {contents}, and no WebAssembly task")),
+            ));
         }
         let [layer] = manifest.layers.as_slice() else {
             return Err(corrupt("a WebAssembly artifact has exactly one layer"));

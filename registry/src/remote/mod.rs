@@ -30,13 +30,14 @@ use crate::artifact::MAX_COMPONENT;
 use crate::digest::Digest;
 use crate::document::{Descriptor, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
+use crate::pipeline_bundle::MAX_RESOURCES;
 use crate::reference::Reference;
 
 pub use error::RemoteError;
 pub use settings::{FindLogin, Login, RemoteSettings};
 
-/// Artifacts have one layer, or few.
-const MAX_LAYERS: usize = 16;
+/// Tasks have one layer, bundles of pipelines a few.
+const MAX_LAYERS: usize = MAX_RESOURCES;
 
 /// How far a blob has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
