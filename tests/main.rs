@@ -45,6 +45,7 @@ mod logs;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
+mod pipeline_bundles;
 mod reads;
 mod rebuild;
 mod registry_attacks;

@@ -18,7 +18,7 @@ pub(crate) fn publisher(host: &str) -> World {
 }
 
 /// Makes one user trust what another signs below `HOST/team`.
-fn trusts(world: &World, publisher: &World, host: &str) {
+pub(crate) fn trusts(world: &World, publisher: &World, host: &str) {
     fs::copy(publisher.home().join("keys/cofferdam.pub"), world.home().join("keys/publisher.pub")).unwrap();
     let rule = format!(
         "    publisher:\n      - pattern: oci://{host}/team/*\n        signing_key: keys/publisher.pub\n"

@@ -167,11 +167,15 @@ impl Layout {
             why: why.to_owned(),
         };
         if manifest.config.media_type != CONFIG_TYPE {
-            let contents = pipeline_bundle::contents(&manifest);
-            return Err(contents.map_or_else(
-                || corrupt("it is not a WebAssembly artifact"),
-                |contents| corrupt(&format!("it is a Tekton bundle with {contents}, and no WebAssembly task")),
-            ));
+            return Err(match pipeline_bundle::contents(&manifest) {
+                Some(contents) => LayoutError::OtherKind {
+                    wanted: "task of WebAssembly",
+                    found: format!("a bundle with {contents}"),
+                    help: "a pipeline of it is read by `pipelineRef: { bundle: .. }`; a task of it is containers: \
+                           name one that is a component",
+                },
+                None => corrupt("it is not a WebAssembly artifact"),
+            });
         }
         let [layer] = manifest.layers.as_slice() else {
             return Err(corrupt("a WebAssembly artifact has exactly one layer"));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+pub(crate) use oci_client::manifest::IMAGE_MANIFEST_MEDIA_TYPE as DOCKER_MANIFEST_TYPE;
 pub(crate) use oci_client::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE as INDEX_TYPE;
 pub(crate) use oci_client::manifest::OCI_IMAGE_MEDIA_TYPE as MANIFEST_TYPE;
 pub(crate) const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";

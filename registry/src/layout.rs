@@ -54,6 +54,18 @@ pub enum LayoutError {
         /// The digest of its bytes.
         found: Digest,
     },
+    /// It is sound, and something else than was asked for.
+    #[error("it is {found}, and no {wanted}")]
+    #[diagnostic(code("registry/other-kind"))]
+    OtherKind {
+        /// What was asked for.
+        wanted: &'static str,
+        /// What it is.
+        found: String,
+        /// What can be done with it.
+        #[help]
+        help: &'static str,
+    },
     /// Nothing has that name.
     #[error("{name} is not in the layout {}", root.display())]
     #[diagnostic(code("registry/not-found"))]
@@ -232,7 +244,7 @@ impl Layout {
 
     /// Stores a manifest and lists it in the index; `names` move to it.
     pub(crate) fn push(&self, manifest: &Manifest, names: &[String]) -> Result<Digest, LayoutError> {
-        self.keep(&encode(manifest), manifest.artifact_type.as_deref(), names)
+        self.keep(&encode(manifest), (MANIFEST_TYPE, manifest.artifact_type.as_deref()), names)
     }
 
     /// Stores a manifest byte by byte as it came, and lists it in the index;
@@ -240,10 +252,10 @@ impl Layout {
     pub(crate) fn keep(
         &self,
         manifest: &[u8],
-        artifact_type: Option<&str>,
+        (media_type, artifact_type): (&str, Option<&str>),
         names: &[String],
     ) -> Result<Digest, LayoutError> {
-        let mut entry = self.put(MANIFEST_TYPE, manifest)?;
+        let mut entry = self.put(media_type, manifest)?;
         // A media type is shorter; a list of longer ones could not be read again.
         entry.artifact_type = artifact_type.filter(|kind| kind.len() <= 255).map(str::to_owned);
         let _lock = self.lock()?;
@@ -326,7 +338,7 @@ impl Layout {
             self.put(&blob.media_type, &other.read(blob, blob.size)?)?;
         }
         let bytes = other.read(descriptor, MAX_DOCUMENT)?;
-        self.keep(&bytes, manifest.artifact_type.as_deref(), names).map(drop)
+        self.keep(&bytes, (&descriptor.media_type, manifest.artifact_type.as_deref()), names).map(drop)
     }
 
     /// Every name in the layout with the digest it stands for.

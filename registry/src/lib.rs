@@ -35,7 +35,7 @@ pub use key::{KeyError, PublicKey, SigningKey};
 pub use keyless::{Artifact, Identity, Verified, claims_log, verify_unlogged};
 pub use keyless_error::{KeylessError, LogError};
 pub use layout::{Layout, LayoutError};
-pub use pipeline_bundle::{PipelineArtifact, PulledPipeline};
+pub use pipeline_bundle::{BundleHead, PipelineArtifact, PulledPipeline};
 pub use plain_file::{open_named, read_named, read_plain};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use remote::{FindLogin, Login, Moved, Progress, Remote, RemoteError, RemoteSettings};

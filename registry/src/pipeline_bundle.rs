@@ -15,7 +15,7 @@ use crate::artifact::{DESCRIPTION, TITLE, VERSION};
 use crate::digest::Digest;
 use crate::document::{Descriptor, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, LayoutError, MAX_DOCUMENT, encode};
-use crate::reference::Reference;
+use crate::reference::{Reference, is_tag};
 
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -53,6 +53,15 @@ pub struct PulledPipeline {
     pub version: Option<String>,
     /// The pipeline.
     pub text: String,
+}
+
+/// What is signed of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleHead {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// The version that the manifest gives, where it gives one.
+    pub version: Option<String>,
 }
 
 impl Layout {
@@ -94,6 +103,17 @@ impl Layout {
         self.push(&manifest, &names)
     }
 
+    /// The head of a bundle; nothing where the artifact is none.
+    ///
+    /// # Errors
+    /// [`LayoutError`] where there is no such artifact, or it cannot be read.
+    pub fn bundle_head(&self, reference: &Reference) -> Result<Option<BundleHead>, LayoutError> {
+        let descriptor = self.descriptor(reference)?;
+        let manifest = self.manifest(&descriptor, MAX_DOCUMENT)?;
+        let version = version(&manifest);
+        Ok(is_bundle(&manifest).then_some(BundleHead { digest: descriptor.digest, version }))
+    }
+
     /// Reads a pipeline out of a bundle, every byte checked against its digest;
     /// without a name, the only one that is in there.
     ///
@@ -111,14 +131,26 @@ impl Layout {
             path: self.root().join("blobs/sha256").join(descriptor.digest.to_hex()),
             why,
         };
-        let (name, layer) = choose(&manifest, name).map_err(corrupt)?;
+        if !is_bundle(&manifest) {
+            return Err(LayoutError::OtherKind {
+                wanted: "bundle with a pipeline",
+                found: format!("an artifact with {}", manifest.config.media_type),
+                help: "a task is named by `taskRef`",
+            });
+        }
+        let (name, layer) = choose(&manifest, name)?;
         let raw = self.read(layer, MAX_RESOURCE)?;
         let bytes = only_file(&raw).map_err(|error| corrupt(format!("its layer `{name}`: {error}")))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| corrupt(format!("its layer `{name}`: it is not UTF-8 text")))?;
-        let version = manifest.annotations.get(VERSION).cloned();
+        let version = version(&manifest);
         Ok(PulledPipeline { digest: descriptor.digest, name, version, text })
     }
+}
+
+/// Whether a manifest is one of a bundle.
+pub(crate) fn is_bundle(manifest: &Manifest) -> bool {
+    manifest.layers.iter().any(|layer| resource(layer).is_some())
 }
 
 /// What a bundle holds, in words; nothing where a manifest is none.
@@ -128,6 +160,12 @@ pub(crate) fn contents(manifest: &Manifest) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
+/// The version that a manifest gives: rules are held against it, so it is what
+/// could be a tag, or nothing.
+fn version(manifest: &Manifest) -> Option<String> {
+    manifest.annotations.get(VERSION).filter(|version| is_tag(version)).cloned()
+}
+
 /// The kind and the name of the resource in a layer.
 fn resource(layer: &Descriptor) -> Option<(&str, &str)> {
     let annotation = |key: &str| layer.annotations.get(key).map(String::as_str);
@@ -135,24 +173,24 @@ fn resource(layer: &Descriptor) -> Option<(&str, &str)> {
 }
 
 /// The layer of the pipeline that is meant, and its name.
-fn choose<'m>(manifest: &'m Manifest, name: Option<&str>) -> Result<(String, &'m Descriptor), String> {
-    let Some(contents) = contents(manifest) else {
-        return Err("it is no bundle: no layer says which resource it has".to_owned());
+fn choose<'m>(manifest: &'m Manifest, name: Option<&str>) -> Result<(String, &'m Descriptor), LayoutError> {
+    let other = |wanted: &'static str| LayoutError::OtherKind {
+        wanted,
+        found: format!("a bundle with {}", contents(manifest).unwrap_or_default()),
+        help: "name one of its pipelines: pipelineRef: { bundle: .., name: .. }",
     };
     if manifest.layers.len() > MAX_RESOURCES {
-        return Err(format!("a bundle has at most {MAX_RESOURCES} layers"));
+        return Err(other("bundle, which has at most 20 layers"));
     }
     let pipelines = manifest.layers.iter().filter_map(|layer| match resource(layer) {
         Some((PIPELINE, found)) if name.is_none_or(|name| name == found) => Some((found.to_owned(), layer)),
         Some(_) | None => None,
     });
     let mut pipelines: Vec<_> = pipelines.collect();
-    match (pipelines.len(), name, pipelines.pop()) {
-        (1, _, Some(found)) => Ok(found),
-        (0, Some(name), _) => Err(format!("it has no pipeline `{name}`, but {contents}")),
-        (0, None, _) => Err(format!("it has no pipeline, but {contents}")),
-        (_, Some(name), _) => Err(format!("it has more than one pipeline `{name}`")),
-        (_, None, _) => Err(format!("it has more than one pipeline; name one: {contents}")),
+    match (pipelines.len(), pipelines.pop()) {
+        (1, Some(found)) => Ok(found),
+        (0, _) => Err(other("bundle with the pipeline that is named")),
+        (_, _) => Err(other("bundle with one pipeline of that name")),
     }
 }
 
@@ -272,12 +310,13 @@ mod tests {
     fn of_several_pipelines_the_named_one_is_read() {
         let (_directory, layout) = layout();
         let (one, two) = (packed(b"one"), packed(b"two"));
-        let reference = bundle(&layout, &[("pipeline", "a", &one), ("pipeline", "b", &two), ("task", "c", &two)]);
+        let reference =
+            bundle(&layout, &[("pipeline", "a", &one), ("pipeline", "b", &two), ("task", "c", &two)]);
         let pull = |name| layout.pull_pipeline(&reference, name);
         assert_eq!(pull(Some("b")).unwrap().text, "two");
         for (name, why) in [
-            (None, "more than one pipeline; name one: the pipeline `a`, the pipeline `b`, the task `c`"),
-            (Some("c"), "no pipeline `c`, but the pipeline `a`"),
+            (None, "the pipeline `a`, the pipeline `b`, the task `c`, and no bundle with one pipeline"),
+            (Some("c"), "and no bundle with the pipeline that is named"),
         ] {
             let error = pull(name).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
@@ -324,6 +363,6 @@ mod tests {
         let (_directory, layout) = layout();
         let reference = bundle(&layout, &[("task", "a", &packed(b"text"))]);
         let error = layout.pull(&reference).unwrap_err().to_string();
-        assert!(error.contains("a Tekton bundle with the task `a`"), "{error}");
+        assert!(error.contains("a bundle with the task `a`"), "{error}");
     }
 }

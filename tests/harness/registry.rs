@@ -110,6 +110,15 @@ impl TestRegistry {
         digest
     }
 
+    /// Puts a blob there; gives its descriptor.
+    pub(crate) fn put_blob(&self, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
+        let digest = Digest::of(bytes).to_string();
+        let mut contents = self.contents.lock().unwrap();
+        let repository = contents.repositories.entry(repository.to_owned()).or_default();
+        repository.blobs.insert(digest.clone(), bytes.to_vec());
+        json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
+    }
+
     /// Changes the bytes of a blob, and leaves its name.
     pub(crate) fn corrupt(&self, repository: &str, digest: &str) {
         let mut contents = self.contents.lock().unwrap();

@@ -65,8 +65,11 @@ pub struct GrantDecision {
 pub struct Deciders<'a> {
     /// The task's name in the pipeline.
     pub task: &'a str,
-    /// Whether the task is trusted.
-    pub trusted: bool,
+    /// Why the task is not trusted; nothing where it is.
+    pub doubt: Option<&'a str>,
+    /// Whether the pipeline's author could grant something: not where it is out
+    /// of a registry and not trusted itself.
+    pub remediable: bool,
     /// What the pipeline grants, where it says anything.
     pub pipeline: Option<&'a GrantSpec>,
     /// What the command line says.
@@ -156,15 +159,18 @@ impl GrantDecision {
             CapabilityKind::Random => self.grants.real_random = granted,
             CapabilityKind::Network | CapabilityKind::Tcp | CapabilityKind::Secrets => {}
         }
-        let remedy = (!granted && !by_command(&why)).then(|| format!("grants: {{ {word} }}"));
+        let remedy =
+            (!granted && deciders.remediable && !by_command(&why)).then(|| format!("grants: {{ {word} }}"));
         let granted = if granted { vec![word.clone()] } else { Vec::new() };
         self.lines.push(GrantLine { asked: word, granted, why, remedy, undecided });
     }
 
     fn decide_network(&mut self, asked: &NetworkRule, deciders: Deciders<'_>) {
         // A secret is not the pipeline's to give away.
-        let grantable =
-            NetworkRule { secret: asked.secret.clone().filter(|_| deciders.trusted), ..asked.clone() };
+        let grantable = NetworkRule {
+            secret: asked.secret.clone().filter(|_| deciders.doubt.is_none()),
+            ..asked.clone()
+        };
         let remedy = || Some(format!("grants: {{ network: [{}] }}", network_yaml(&grantable)));
         let (rules, why, undecided) = match deciders.verdict(CapabilityKind::Network, Some(&asked.host)) {
             Verdict::Whole(why) => (vec![asked.clone()], why, false),
@@ -193,7 +199,8 @@ impl GrantDecision {
             granted.push(network_words(&rule));
             self.grants.network.push(rule);
         }
-        let remedy = if granted.is_empty() && !by_command(&why) { remedy() } else { None };
+        let open = granted.is_empty() && deciders.remediable && !by_command(&why);
+        let remedy = if open { remedy() } else { None };
         if granted.is_empty() {
             let (rule, why, remedy) = (asked.clone(), why.clone(), remedy.clone());
             self.withheld.network.push(WithheldRule { rule, why, remedy });
@@ -214,7 +221,7 @@ impl GrantDecision {
             }
         };
         let granted: Vec<String> = rules.iter().map(words).collect();
-        let open = granted.is_empty() && !by_command(&why);
+        let open = granted.is_empty() && deciders.remediable && !by_command(&why);
         let remedy = open.then(|| format!("grants: {{ tcp: [{}] }}", tcp_yaml(asked)));
         if granted.is_empty() {
             let (rule, why, remedy) = (asked.clone(), why.clone(), remedy.clone());
@@ -244,12 +251,10 @@ impl<'a> Deciders<'a> {
         if self.pipeline.is_some() {
             return Verdict::Pipeline;
         }
-        if self.trusted {
-            return Verdict::Whole("the task is trusted".to_owned());
-        }
-        match self.allowed(kind, host) {
-            Some(allow) => Verdict::Whole(format!("allowed by --allow {allow}")),
-            None => Verdict::Refused { why: "the task is not trusted".to_owned(), undecided: true },
+        match (self.doubt, self.allowed(kind, host)) {
+            (None, _) => Verdict::Whole("the task is trusted".to_owned()),
+            (Some(_), Some(allow)) => Verdict::Whole(format!("allowed by --allow {allow}")),
+            (Some(why), None) => Verdict::Refused { why: why.to_owned(), undecided: true },
         }
     }
 
@@ -285,8 +290,8 @@ impl<'a> Deciders<'a> {
     /// Why requests to a host go out without a secret, if they do. A pipeline
     /// can come with the change that is built, so it cannot give one away.
     fn no_secret(self, host: &HostPattern) -> Option<String> {
-        if !self.trusted {
-            return Some("a task that is not trusted gets no secrets".to_owned());
+        if let Some(why) = self.doubt {
+            return Some(format!("no secrets: {why}"));
         }
         if let Some(whose) = &self.overrides.untrusted_source {
             return Some(format!("no secrets: {whose}"));
@@ -354,7 +359,14 @@ mod tests {
         let pipeline: Option<GrantSpec> = pipeline.map(|spec| serde_json::from_value(spec).unwrap());
         let parse = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
         let overrides = Overrides { deny: parse(deny), allow: parse(allow), ..Overrides::default() };
-        let deciders = Deciders { task: "t", trusted, pipeline: pipeline.as_ref(), overrides: &overrides };
+        let doubt = (!trusted).then_some("the task is not trusted");
+        let deciders = Deciders {
+            task: "t",
+            doubt,
+            remediable: true,
+            pipeline: pipeline.as_ref(),
+            overrides: &overrides,
+        };
         GrantDecision::new(&asked(), deciders)
     }
 
@@ -395,7 +407,8 @@ mod tests {
     #[test]
     fn hermetic_refuses_everything_and_a_foreign_change_gets_no_secrets() {
         let all = |overrides: Overrides| {
-            let deciders = Deciders { task: "t", trusted: true, pipeline: None, overrides: &overrides };
+            let deciders =
+                Deciders { task: "t", doubt: None, remediable: true, pipeline: None, overrides: &overrides };
             GrantDecision::new(&asked(), deciders)
         };
         let hermetic = all(Overrides { hermetic: true, ..Overrides::default() });

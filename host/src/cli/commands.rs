@@ -17,6 +17,7 @@ use super::lint::LintArgs;
 use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
+use super::pipeline_publish::PipelineCommand;
 use super::since::Since;
 use super::task_list::TaskListArgs;
 use super::trust::TrustCommand;
@@ -117,6 +118,9 @@ pub(crate) enum Command {
     /// Write, look at and publish tasks.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Publish pipelines.
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),

@@ -126,6 +126,7 @@ pub(crate) fn execute(
         overrides: plan.overrides.clone(),
         tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect(),
         files: keep_files(&plan, store)?,
+        pipelines: plan.pipelines.clone(),
         plan: Some(draft.keep(store, given.source.as_ref())?),
         origin,
         source_date_epoch: given.epoch,

@@ -30,8 +30,10 @@ mod machine;
 mod man;
 mod origin;
 mod params;
+mod pipeline_publish;
 mod plan;
 mod printer;
+mod publishing;
 mod rebuild;
 mod registries;
 mod resume;
@@ -143,6 +145,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Trust(command) => trust::run(&command, &Home::open()?, printer),
         Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
+        Command::Pipeline(command) => pipeline_publish::run(&command, &Home::open()?, printer),
         Command::Task(TaskCommand::List(args)) => task_list::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Diff(args)) => task_diff::run(&args, &Home::open()?, printer),

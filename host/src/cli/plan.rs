@@ -40,7 +40,7 @@ fn secrets(plan: &Plan, home: &Home) -> Result<BTreeMap<String, Vec<String>>, Fa
 }
 
 /// The text of a pipeline file, and the directory that names in it begin at.
-fn read(file: &Path) -> Result<(String, PathBuf), Failure> {
+pub(crate) fn read(file: &Path) -> Result<(String, PathBuf), Failure> {
     let text = String::from_utf8(super::read_file(file, MAX_PIPELINE)?).map_err(|_| {
         let message = format!("{} is not UTF-8 text", file.display());
         Failure::invalid("document/syntax", message, "save the file as UTF-8")

@@ -9,7 +9,8 @@ use super::exit;
 use super::failure::Failure;
 use super::home::{Home, PUBLIC_KEY};
 use super::printer::Printer;
-use super::task_publish::{Place, publish};
+use super::publishing::Place;
+use super::task_publish::publish;
 
 /// The label of the trust rule for tasks signed here.
 const RULE: &str = "local";

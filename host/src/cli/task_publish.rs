@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{
-    Digest, Layout, Location, MAX_COMPONENT, Reference, Remote, RemoteError, SigningKey, TaskArtifact,
-};
+use cofferdam_registry::{Digest, Layout, MAX_COMPONENT, Reference, SigningKey, TaskArtifact};
 use serde::Serialize;
 
 use super::commands::TaskPublishArgs;
+use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::{exit, registries};
+use super::publishing::{self, Place, place};
 use crate::component::Component;
 use crate::report::bytes;
 
@@ -43,46 +42,6 @@ pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Res
     Ok(exit::OK)
 }
 
-/// Where tasks are published: a registry, and what goes before their own names
-/// there.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) location: Location,
-    /// Ends in `/`, unless it is empty.
-    pub(crate) path: String,
-}
-
-impl Place {
-    pub(crate) const EMBEDDED: Self = Self { location: Location::Embedded, path: String::new() };
-}
-
-fn place(to: Option<&str>) -> Result<Place, Failure> {
-    let Some(to) = to else { return Ok(Place::EMBEDDED) };
-    let refuse = |why: &str| {
-        let help = "write --to HOST/PATH for a registry, or --to oci:PATH for a directory; the task's own name \
-                    follows there";
-        Err(Failure::usage(format!("`{to}` names no registry: {why}"), help))
-    };
-    // `oci://` is a host, and no path.
-    if let Some(path) = to.strip_prefix("oci:").filter(|path| !path.starts_with("//")) {
-        if path.is_empty() || path.contains(':') {
-            return refuse("the path is empty, or has a `:`");
-        }
-        return Ok(Place { location: Location::Layout(path.into()), path: String::new() });
-    }
-    // A task's name takes the place of `name`, and its version that of a tag.
-    let to = to.trim_end_matches('/');
-    let written = if to.starts_with("oci://") { format!("{to}/name") } else { format!("oci://{to}/name") };
-    match Reference::parse(&written, Path::new("/")) {
-        Ok(Reference { location: location @ Location::Remote(_), name, .. }) => {
-            let path = name.strip_suffix("name").unwrap_or_default().to_owned();
-            Ok(Place { location, path })
-        }
-        Ok(_) => refuse("the embedded registry needs no --to"),
-        Err(_) => refuse("it is no host with a path"),
-    }
-}
-
 /// Publishes the task in a file, and signs it with a key.
 pub(crate) fn publish(
     path: &Path,
@@ -92,45 +51,21 @@ pub(crate) fn publish(
 ) -> Result<Published, Failure> {
     let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
-    // For a registry over HTTP it is made whole here before anything is sent.
-    let staging =
-        tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
-    let layout = match &place.location {
-        Location::Embedded => Layout::open_or_create(&home.registry())?,
-        Location::Layout(root) => Layout::open_or_create(root)?,
-        Location::Remote(_) => Layout::open_or_create(staging.path())?,
-    };
     let metadata = &component.manifest.metadata;
-    let digest = layout.publish(&TaskArtifact {
+    let artifact = TaskArtifact {
         name: metadata.name.as_str(),
         version: &metadata.version,
         description: &metadata.description,
         component: &component.bytes,
         imports: &component.imports,
         exports: &component.exports,
-    })?;
-    let (name, tag) = (format!("{}{}", place.path, metadata.name), Some(metadata.version.clone()));
-    let reference = Reference { location: place.location.clone(), name, tag, digest: Some(digest) };
-    let sign = || key.map_or(Ok(false), |key| layout.sign(&reference, key));
-    if let Location::Remote(host) = &place.location {
-        let settings = registries::settings(home)?;
-        let tags = [metadata.version.clone(), "latest".to_owned()];
-        registries::wait(async {
-            let remote = Remote::open(host, &settings).await?;
-            // A repository that is new has none, and may not even be asked.
-            match remote.pull_signatures(&reference.name, digest, &layout).await {
-                Ok(()) | Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-            sign()?;
-            Ok::<_, Failure>(remote.push(&layout, digest, &reference.name, &tags).await?)
-        })??;
-    } else {
-        sign()?;
-    }
+    };
+    let names = (artifact.name, artifact.version);
+    let make = |layout: &Layout| Ok(layout.publish(&artifact)?);
+    let reference = publishing::publish(home, place, names, key, make)?;
     Ok(Published {
+        digest: reference.digest.unwrap_or(component.digest),
         reference: Reference { digest: None, ..reference }.to_string(),
-        digest,
         component: component.digest,
         size: component.bytes.len(),
         signed_by: key.map(|key| key.public().id()),

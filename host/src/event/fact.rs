@@ -123,6 +123,9 @@ pub struct RunStart {
     /// Every file the pipeline was read from, by name: its text is in the store.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Digest>,
+    /// Those of them that came out of a registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pipelines: Vec<PipelineIdentity>,
     /// What it was planned from, in the store: for whoever goes on from it, or
     /// repeats it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,6 +265,10 @@ pub struct TaskStart {
     /// The tasks of the same pipeline that it waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
+    /// The tasks that are not trusted and that it has anything from, however many
+    /// tasks lie between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub descends_from: Vec<String>,
     /// What it could do beyond reading inputs and writing outputs.
     pub grants: Grants,
     /// Whether that leaves it nothing but its inputs.
@@ -285,6 +292,20 @@ pub struct TaskIdentity {
     pub digest: Digest,
     /// The digest of the component itself.
     pub component: Digest,
+    /// Whether it is trusted, and why.
+    pub trust: TrustDecision,
+}
+
+/// A pipeline that was read out of a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineIdentity {
+    /// Its name there.
+    pub name: String,
+    /// The reference, pinned to its digest.
+    pub reference: String,
+    /// The digest that is signed and pinned.
+    pub digest: Digest,
     /// Whether it is trusted, and why.
     pub trust: TrustDecision,
 }

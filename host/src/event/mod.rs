@@ -18,8 +18,8 @@ use crate::model::RunId;
 pub use contact::{Connection, Contacts, Denial, Exchange, Transfer};
 pub use fact::{
     AfterFailure, Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart, Origin,
-    Reuse, ReusedBy, RunStart, RunningFinally, Source, StoredResult, TaskEnd, TaskFailure, TaskIdentity,
-    TaskStart, Usage,
+    PipelineIdentity, Reuse, ReusedBy, RunStart, RunningFinally, Source, StoredResult, TaskEnd, TaskFailure,
+    TaskIdentity, TaskStart, Usage,
 };
 pub use journal::{Journal, JournalError};
 pub(crate) use journal::{hold, let_go};

@@ -6,6 +6,7 @@ mod limits;
 mod overrides;
 mod pipeline;
 mod reason;
+mod reference;
 mod secret;
 mod shared;
 mod task_run;
@@ -26,10 +27,13 @@ pub(crate) use limits::{
 };
 pub use overrides::{CapabilityKind, InvalidOverride, Override, Overrides};
 pub use pipeline::{
-    GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineRef, PipelineResult,
-    PipelineRun, PipelineRunKind, PipelineSpec, PipelineTask, PipelineVersion, TaskRef, WiredInput,
+    GivenParam, GrantSpec, Pipeline, PipelineKind, PipelineMetadata, PipelineResult, PipelineRun,
+    PipelineRunKind, PipelineSpec, PipelineTask, PipelineVersion, WiredInput,
 };
 pub use reason::{RunReason, SkipReason, Status, TaskRunReason};
+pub use reference::{
+    InvalidPlace, PipelinePlace, PipelineRef, ResolverName, ResolverParam, TaskPlace, TaskRef,
+};
 pub use secret::{InvalidSecretHost, InvalidSecretValue, SecretHost, SecretValue};
 pub use shared::Shared;
 pub use task_run::is_task_run_name;

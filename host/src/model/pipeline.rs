@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::control::{ErrorMode, MatrixSpec, PipelineRunSpec, Retries, TimeoutSpec, WhenSpec};
+use super::reference::{PipelineRef, TaskRef};
 
 /// A pipeline: tasks and how artifacts and values pass between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -172,38 +173,6 @@ pub struct PipelineTask {
     /// of it, and an untrusted one must not ask for anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<GrantSpec>,
-}
-
-/// Which task: by `name` from the embedded registry, by `bundle` from a
-/// registry, or by `component` from a file. Exactly one of the three.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TaskRef {
-    /// A task of the embedded registry.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<Name>,
-    /// Its version; left out, the newest published.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// A reference, such as `oci:PATH:NAME:TAG`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bundle: Option<String>,
-    /// A component file, relative to the pipeline file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub component: Option<String>,
-}
-
-/// Which pipeline: a `file` beside the one that names it, or a `bundle` in a
-/// registry. Exactly one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PipelineRef {
-    /// A pipeline file, relative to the file that names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    /// A reference, such as `oci:PATH:NAME:TAG`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bundle: Option<String>,
 }
 
 /// A value for one param.

@@ -147,8 +147,8 @@ pub enum PlanError {
         capability: String,
         /// Why not.
         why: String,
-        /// The YAML that would grant it.
-        remedy: Option<String>,
+        /// What would grant it.
+        help: Option<String>,
         /// Where.
         place: Place,
     },
@@ -192,9 +192,7 @@ impl PlanError {
             Self::InvalidCondition { .. } => {
                 Some("write for example cel: params.level == 'strict' && size(params.names) > 0".to_owned())
             }
-            Self::NotGranted { remedy, .. } => remedy.as_ref().map(|yaml| {
-                format!("to allow it, add under this task: {yaml}; to run it without, add grants: {{}}")
-            }),
+            Self::NotGranted { help, .. } => help.clone(),
             Self::Cycle { .. } => {
                 Some("remove one of these from `runAfter`, `inputs` or `params`".to_owned())
             }

@@ -88,6 +88,10 @@ pub struct TaskWork {
     pub identity: Shared<TaskIdentity>,
     /// The component.
     pub component: Arc<Component>,
+    /// Whether it is trusted, and so is the pipeline that names it.
+    pub trusted: bool,
+    /// The tasks that are not trusted and that it has anything from.
+    pub descends_from: Vec<String>,
     /// What it may do beyond reading inputs and writing outputs.
     pub grants: Grants,
     /// The same for people: each capability it asks for, and why it has it or not.

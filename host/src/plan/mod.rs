@@ -26,6 +26,7 @@ use std::path::Path;
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
 
+use crate::event::PipelineIdentity;
 use crate::model::{EffectiveLimits, Overrides};
 use build::Builder;
 
@@ -57,6 +58,8 @@ pub struct Plan {
     pub file_digest: Digest,
     /// Every file it was read from, that one first.
     pub files: Vec<PlanFile>,
+    /// Those of them that came out of a registry.
+    pub pipelines: Vec<PipelineIdentity>,
     /// Every param, defaults applied.
     pub params: BTreeMap<String, Value>,
     /// What the command line said about grants.
@@ -103,10 +106,12 @@ impl Plan {
         if builder.failed() {
             return Err(builder.into_faults());
         }
+        build::mark_descent(&mut flow);
         Ok(Self {
             pipeline: opened.name,
             file: request.file.to_owned(),
             file_digest: Digest::of(request.text.as_bytes()),
+            pipelines: builder.bundles().to_vec(),
             files: builder.into_faults().files,
             params,
             overrides: request.overrides.clone(),

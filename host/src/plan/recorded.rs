@@ -50,6 +50,9 @@ struct PipelineRecord {
     file: PathBuf,
     below: PathBuf,
     text: Digest,
+    /// What is signed, for one out of a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bundle: Option<Digest>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,6 +148,7 @@ impl Resolver for RecordingResolver {
                 file: found.file.clone(),
                 below: found.base.clone(),
                 text: Digest::of(found.text.as_bytes()),
+                bundle: found.identity.as_ref().map(|identity| identity.digest),
             });
             seen.texts.push(found.text.clone());
         }
@@ -220,7 +224,11 @@ impl Resolver for RecordedResolver<'_> {
         let mut pipelines = self.record.pipelines.iter();
         let found = pipelines.find(|found| found.reference == *pipeline && found.base == base);
         let found = found.ok_or_else(|| ResolveError::Unrecorded { what: format!("{pipeline:?}") })?;
+        // Whether one out of a registry is trusted is asked anew.
+        if let Some(pin) = found.bundle {
+            return self.registry.pipeline_pinned(pipeline, base, pin);
+        }
         let PipelineRecord { name, file, below, text, .. } = found.clone();
-        Ok(PipelineText { name, file, base: below, text: self.text(text)? })
+        Ok(PipelineText { name, file, base: below, text: self.text(text)?, identity: None })
     }
 }

@@ -1,4 +1,5 @@
-//! Finds tasks in registries and files, and asks the trust rules about them.
+//! Finds tasks and pipelines in registries and files, and asks the trust rules
+//! about them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,16 +7,16 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{
-    Bundles, Candidate, Digest, EMBEDDED_HOST, Explanation, MAX_COMPONENT, Reference, Trust, TrustDecision,
-    read_plain,
+    Bundles, Candidate, Digest, EMBEDDED_HOST, Explanation, Layout, LayoutError, Location, MAX_COMPONENT,
+    Reference, Trust, TrustDecision, read_plain,
 };
 use jiff::Timestamp;
 
 use super::registries::Registries;
 use super::resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 use crate::component::Component;
-use crate::event::TaskIdentity;
-use crate::model::{MAX_PIPELINE, PipelineRef, TaskRef};
+use crate::event::{PipelineIdentity, TaskIdentity};
+use crate::model::{MAX_PIPELINE, PipelinePlace, PipelineRef, TaskPlace, TaskRef};
 
 /// Finds tasks in registries and in files. Each is
 /// read, verified and decided on once.
@@ -51,13 +52,42 @@ impl RegistryResolver {
         Ok(ResolvedTask::new(reference, digest, component, trust))
     }
 
-    /// Finds a task, and tells what came of every rule.
+    /// Finds a task or a pipeline, and tells what came of every rule.
     ///
     /// # Errors
     /// [`ResolveError`].
     pub fn explain(&self, written: &Reference) -> Result<Explanation, ResolveError> {
-        let (.., explanation) = self.judge(written, |candidate| self.trust.explain(candidate, self.now))?;
-        Ok(explanation)
+        let explain = |candidate: &Candidate<'_>| self.trust.explain(candidate, self.now);
+        let (layout, reference) = self.registries.find(written)?;
+        match layout.bundle_head(&reference)? {
+            Some(head) => {
+                let version = head.version.as_deref();
+                self.judge_pipeline(written, (&layout, &reference), (head.digest, version), explain)
+            }
+            None => Ok(self.judge(written, explain)?.3),
+        }
+    }
+
+    /// What a registry has under a reference; what was pulled and is damaged is
+    /// pulled once more.
+    fn take<T>(
+        &self,
+        written: &Reference,
+        read: impl Fn(&Layout, &Reference) -> Result<T, LayoutError>,
+    ) -> Result<(Layout, Reference, T), ResolveError> {
+        let (layout, reference) = self.registries.find(written)?;
+        match read(&layout, &reference) {
+            Ok(found) => Ok((layout, reference, found)),
+            Err(error @ (LayoutError::OtherKind { .. } | LayoutError::NotFound { .. })) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!("what was pulled of {} is damaged: {error}", reference.name);
+                let Some(layout) = self.registries.heal(&layout, &reference)? else {
+                    return Err(error.into());
+                };
+                let found = read(&layout, &reference)?;
+                Ok((layout, reference, found))
+            }
+        }
     }
 
     /// Finds a task, and has it judged.
@@ -66,21 +96,8 @@ impl RegistryResolver {
         written: &Reference,
         judge: impl FnOnce(&Candidate<'_>) -> T,
     ) -> Result<(Reference, Component, Digest, T), ResolveError> {
-        let (layout, reference) = self.registries.find(written)?;
-        let pulled = match layout.pull(&reference) {
-            Ok(pulled) => pulled,
-            Err(error) => {
-                tracing::warn!("what was pulled of {} is damaged: {error}", reference.name);
-                match self.registries.heal(&layout, &reference)? {
-                    Some(layout) => layout.pull(&reference)?,
-                    None => return Err(error.into()),
-                }
-            }
-        };
-        let bundles = layout.bundles(pulled.digest)?;
-        if let Some(why) = &bundles.damaged {
-            tracing::warn!("a signature beside {} is left out: {why}", reference.name);
-        }
+        let (layout, reference, pulled) = self.take(written, Layout::pull)?;
+        let bundles = signatures(&layout, &reference, pulled.digest)?;
         let component = Component::read(&reference.to_string(), pulled.component)?;
         let metadata = &component.manifest.metadata;
         if metadata.name.as_str() != reference.task_name() {
@@ -103,6 +120,103 @@ impl RegistryResolver {
         };
         let judged = judge(&candidate);
         Ok((reference, component, pulled.digest, judged))
+    }
+
+    /// Has a pipeline judged. Its version is the one that its manifest gives,
+    /// which is signed; where it gives none, no rule about versions fits.
+    fn judge_pipeline<T>(
+        &self,
+        written: &Reference,
+        (layout, reference): (&Layout, &Reference),
+        (digest, version): (Digest, Option<&str>),
+        judge: impl FnOnce(&Candidate<'_>) -> T,
+    ) -> Result<T, ResolveError> {
+        let bundles = signatures(layout, reference, digest)?;
+        let uri = |named: &Reference| match version {
+            Some(version) => named.version_uri(version),
+            None => Reference { tag: None, ..named.clone() }.written_uri(),
+        };
+        let spellings = [reference.written_uri(), written.written_uri(), uri(written)];
+        let uri = uri(reference);
+        Ok(judge(&Candidate {
+            uri: &uri,
+            spellings: &spellings,
+            digest,
+            component: digest,
+            bundles: &bundles,
+        }))
+    }
+
+    /// Finds a pipeline in a registry, and decides whether it may run.
+    fn pull_pipeline(
+        &self,
+        (text, written): (&str, &Reference),
+        name: Option<&str>,
+    ) -> Result<PipelineText, ResolveError> {
+        let read = |layout: &Layout, reference: &Reference| layout.pull_pipeline(reference, name);
+        let (layout, reference, pulled) = self.take(written, read)?;
+        let trust = self.judge_pipeline(
+            written,
+            (&layout, &reference),
+            (pulled.digest, pulled.version.as_deref()),
+            |candidate| self.trust.decide(candidate, self.now),
+        )?;
+        self.admit(&trust)?;
+        self.registries.note_signer(&reference, pulled.digest, trust.signer().as_deref())?;
+        let pinned = as_written(text, reference.pinned(pulled.digest)).to_string();
+        let label = if name.is_some() { format!("{pinned}#{}", pulled.name) } else { pinned.clone() };
+        Ok(PipelineText {
+            file: PathBuf::from(&label),
+            name: label,
+            base: PathBuf::new(),
+            text: pulled.text,
+            identity: Some(PipelineIdentity {
+                name: pulled.name,
+                reference: pinned,
+                digest: pulled.digest,
+                trust,
+            }),
+        })
+    }
+
+    /// Reads the pipeline of a `pipelineRef` that was read before, by the digest
+    /// it had.
+    pub(super) fn pipeline_pinned(
+        &self,
+        pipeline: &PipelineRef,
+        base: &Path,
+        pin: Digest,
+    ) -> Result<PipelineText, ResolveError> {
+        self.find_pipeline(pipeline, base, Some(pin))
+    }
+
+    fn find_pipeline(
+        &self,
+        pipeline: &PipelineRef,
+        base: &Path,
+        pin: Option<Digest>,
+    ) -> Result<PipelineText, ResolveError> {
+        match pipeline.place().map_err(ResolveError::pipeline)? {
+            PipelinePlace::File(file) => pipeline_file(file, base),
+            PipelinePlace::Bundle { reference: text, name } => {
+                let reference = Reference::parse(text, base)?;
+                let reference = pin.map_or_else(|| reference.clone(), |pin| reference.pinned(pin));
+                self.pull_pipeline((text, &reference), name)
+            }
+        }
+    }
+
+    /// Whether what was decided lets it run.
+    fn admit(&self, trust: &TrustDecision) -> Result<(), ResolveError> {
+        match trust {
+            TrustDecision::Denied { rule, message } => {
+                Err(ResolveError::Denied { rule: rule.clone(), message: message.clone() })
+            }
+            TrustDecision::Untrusted { cause } if self.require_trusted => {
+                Err(ResolveError::NotTrusted { cause: cause.to_string() })
+            }
+            TrustDecision::Untrusted { .. } | TrustDecision::Trusted { .. } => Ok(()),
+        }
     }
 
     /// The registries, with what was learnt about them.
@@ -140,26 +254,25 @@ impl RegistryResolver {
     fn find(&self, task: &TaskRef, base: &Path, pin: Option<Digest>) -> Result<ResolvedTask, ResolveError> {
         let pinned =
             |reference: Reference| pin.map_or_else(|| reference.clone(), |pin| reference.pinned(pin));
-        match (&task.name, &task.bundle, &task.component) {
-            (Some(name), None, None) => {
-                self.pull(&pinned(Reference::embedded(name.as_str(), task.version.as_deref())?))
-            }
-            (None, Some(bundle), None) if task.version.is_none() => {
-                let mut found = self.pull(&pinned(Reference::parse(bundle, base)?))?;
-                if let Some((path, _)) = bundle.strip_prefix("oci:").and_then(|rest| rest.split_once(':'))
-                    && !path.starts_with("//")
-                {
-                    // As it was written: where that is on this machine is nobody's business.
-                    let task = found.component.manifest.metadata.clone();
-                    let digest = found.identity.digest;
-                    let reference = format!("oci:{path}:{}:{}@{digest}", task.name, task.version);
+        match task.place().map_err(ResolveError::task)? {
+            TaskPlace::Embedded { name, version } => self.pull(&pinned(Reference::embedded(name, version)?)),
+            TaskPlace::Bundle { reference: bundle, name } => {
+                let reference = Reference::parse(bundle, base)?;
+                let mut found = self.pull(&pinned(reference.clone()))?;
+                if let Some(name) = name.filter(|name| **name != found.identity.name) {
+                    let (name, found) = (name.to_owned(), found.identity.name.clone());
+                    return Err(ResolveError::Renamed { name, found });
+                }
+                if let Location::Layout(_) = reference.location {
+                    let version = Some(found.identity.version.clone());
+                    let pinned = Reference { tag: version, digest: Some(found.identity.digest), ..reference };
+                    let reference = as_written(bundle, pinned).to_string();
                     found.identity =
                         TaskIdentity { reference, ..TaskIdentity::clone(&found.identity) }.into();
                 }
                 Ok(found)
             }
-            (None, None, Some(path)) if task.version.is_none() => self.read(path, base),
-            _ => Err(ResolveError::Ambiguous),
+            TaskPlace::File(path) => self.read(path, base),
         }
     }
 
@@ -193,15 +306,7 @@ impl RegistryResolver {
             return Ok(found.clone());
         }
         let found = find()?;
-        match &found.identity.trust {
-            TrustDecision::Denied { rule, message } => {
-                return Err(ResolveError::Denied { rule: rule.clone(), message: message.clone() });
-            }
-            TrustDecision::Untrusted { cause } if self.require_trusted => {
-                return Err(ResolveError::NotTrusted { cause: cause.to_string() });
-            }
-            TrustDecision::Untrusted { .. } | TrustDecision::Trusted { .. } => {}
-        }
+        self.admit(&found.identity.trust)?;
         self.known.borrow_mut().insert(key, found.clone());
         Ok(found)
     }
@@ -220,12 +325,29 @@ impl Resolver for RegistryResolver {
     }
 
     fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError> {
-        match (&pipeline.file, &pipeline.bundle) {
-            (Some(file), None) => pipeline_file(file, base),
-            (None, Some(name)) => Err(ResolveError::UnreadPipeline { name: name.clone() }),
-            (None, None) | (Some(_), Some(_)) => Err(ResolveError::AmbiguousPipeline),
-        }
+        self.find_pipeline(pipeline, base, None)
     }
+}
+
+/// A layout by its path as it was written: where that is on this machine is
+/// nobody's business.
+fn as_written(text: &str, reference: Reference) -> Reference {
+    let path = text.strip_prefix("oci:").and_then(|rest| rest.split_once(':')).map(|(path, _)| path);
+    match (&reference.location, path) {
+        (Location::Layout(_), Some(path)) => {
+            Reference { location: Location::Layout(path.into()), ..reference }
+        }
+        _ => reference,
+    }
+}
+
+/// The signatures beside what was found. One that cannot be read is left out.
+fn signatures(layout: &Layout, reference: &Reference, digest: Digest) -> Result<Bundles, ResolveError> {
+    let bundles = layout.bundles(digest)?;
+    if let Some(why) = &bundles.damaged {
+        tracing::warn!("a signature beside {} is left out: {why}", reference.name);
+    }
+    Ok(bundles)
 }
 
 /// Reads a pipeline file. It must stand below the pipelines' directory: what
@@ -243,5 +365,5 @@ fn pipeline_file(written: &str, base: &Path) -> Result<PipelineText, ResolveErro
     let bytes = read_plain(&file, MAX_PIPELINE).map_err(|error| unreadable(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
     let base = file.parent().unwrap_or(&base).to_owned();
-    Ok(PipelineText { name: written.to_owned(), file, base, text })
+    Ok(PipelineText { name: written.to_owned(), file, base, text, identity: None })
 }

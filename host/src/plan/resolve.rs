@@ -9,8 +9,8 @@ use cofferdam_registry::{Digest, InvalidReference, LayoutError, RemoteError, Tru
 use miette::Diagnostic;
 
 use crate::component::{Component, ComponentError};
-use crate::event::TaskIdentity;
-use crate::model::{PipelineRef, Shared, TaskRef};
+use crate::event::{PipelineIdentity, TaskIdentity};
+use crate::model::{InvalidPlace, PipelineRef, Shared, TaskRef};
 use crate::store::StoreError;
 
 /// A task that was found, read and held against the trust rules.
@@ -57,17 +57,20 @@ pub trait Resolver {
     fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError>;
 }
 
-/// A pipeline file that was found.
+/// A pipeline that was found, in a file or in a registry.
 #[derive(Clone, Debug)]
 pub struct PipelineText {
     /// Its name in messages.
     pub name: String,
     /// What it is, whatever it is called.
     pub file: PathBuf,
-    /// The directory that references in it are relative to.
+    /// The directory that references in it are relative to; empty for one out of
+    /// a registry, which names nothing of this machine.
     pub base: PathBuf,
     /// The text.
     pub text: String,
+    /// Which one of a registry it is; nothing for a file.
+    pub identity: Option<PipelineIdentity>,
 }
 
 /// Why a task cannot be had.
@@ -75,7 +78,7 @@ pub struct PipelineText {
 #[non_exhaustive]
 pub enum ResolveError {
     /// `taskRef` names no task, or more than one.
-    #[error("`taskRef` takes exactly one of `name`, `bundle` and `component`")]
+    #[error("`taskRef` takes exactly one of `name`, `bundle`, `component` and `resolver`")]
     Ambiguous,
     /// The reference cannot be read.
     #[error(transparent)]
@@ -136,7 +139,7 @@ pub enum ResolveError {
         why: String,
     },
     /// `pipelineRef` names no pipeline, or more than one.
-    #[error("`pipelineRef` takes exactly one of `file` and `bundle`")]
+    #[error("`pipelineRef` takes exactly one of `file`, `bundle` and `resolver`")]
     AmbiguousPipeline,
     /// The file stands elsewhere than pipelines may.
     #[error("{path} is outside the directory of the pipeline")]
@@ -144,11 +147,17 @@ pub enum ResolveError {
         /// The file.
         path: String,
     },
-    /// Pipelines are read from files only.
-    #[error("the pipeline {name} is in a registry, which this version reads no pipelines from")]
-    UnreadPipeline {
-        /// What was named.
-        name: String,
+    /// What the resolver is asked for makes no sense.
+    #[error("{why}")]
+    Resolver {
+        /// Why.
+        why: String,
+    },
+    /// A pipeline of a registry names what only whoever published it has.
+    #[error("a pipeline that comes out of a registry names {what}, which is no part of it")]
+    OutsideBundle {
+        /// What it names.
+        what: String,
     },
     /// The file that was named runs a pipeline and is none.
     #[error("{name} is a PipelineRun, not a Pipeline")]
@@ -193,6 +202,22 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
+    /// A `taskRef` that means nothing.
+    pub(super) fn task(error: InvalidPlace) -> Self {
+        match error {
+            InvalidPlace::Ambiguous => Self::Ambiguous,
+            InvalidPlace::Resolver(why) => Self::Resolver { why },
+        }
+    }
+
+    /// A `pipelineRef` that means nothing.
+    pub(super) fn pipeline(error: InvalidPlace) -> Self {
+        match error {
+            InvalidPlace::Ambiguous => Self::AmbiguousPipeline,
+            InvalidPlace::Resolver(why) => Self::Resolver { why },
+        }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> Cow<'static, str> {
@@ -212,7 +237,8 @@ impl ResolveError {
             Self::AmbiguousPipeline => "plan/ambiguous-pipeline".into(),
             Self::NotAPipeline { .. } => "plan/not-a-pipeline".into(),
             Self::OutsidePipeline { .. } => "plan/outside-pipeline".into(),
-            Self::UnreadPipeline { .. } => "plan/unread-pipeline".into(),
+            Self::Resolver { .. } => "plan/invalid-resolver".into(),
+            Self::OutsideBundle { .. } => "plan/outside-bundle".into(),
             Self::File { .. } => "plan/unreadable-component".into(),
             Self::Unrecorded { .. } => "plan/unrecorded".into(),
             Self::Store(error) => own(error.code()),
@@ -252,7 +278,14 @@ impl ResolveError {
             Self::OutsidePipeline { .. } => {
                 Some("put it beside the file that names it, or below the same .cofferdam directory".to_owned())
             }
-            Self::UnreadPipeline { .. } => Some("copy its file, and write pipelineRef: { file: FILE }".to_owned()),
+            Self::Resolver { .. } => Some(
+                "write for example { resolver: bundles, params: [{ name: bundle, value: HOST/PATH/NAME:TAG }] }, \
+                 or in short { bundle: HOST/PATH/NAME:TAG }"
+                    .to_owned(),
+            ),
+            Self::OutsideBundle { .. } => Some(
+                "whoever publishes it publishes that, too, and names it by `bundle: HOST/PATH/NAME:TAG`".to_owned(),
+            ),
             Self::NotAPipeline { .. } => Some("name the file of the pipeline that it runs".to_owned()),
             Self::PipelineFile { .. } => Some("the path is relative to the file that names it".to_owned()),
             Self::File { .. } => Some("the path is relative to the pipeline file".to_owned()),

@@ -79,6 +79,9 @@ pub struct Started<'a> {
 pub struct Settings<'a> {
     task: Component<'a>,
     trust: &'a TrustDecision,
+    /// The tasks that are not trusted and that it has anything from.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    descends_from: &'a [String],
     attempt: u32,
     grants: &'a Grants,
     limits: EffectiveLimits,
@@ -133,6 +136,7 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
                     component: identity.component,
                 },
                 trust: &identity.trust,
+                descends_from: &start.descends_from,
                 attempt: start.attempt,
                 grants: &start.grants,
                 limits: start.limits,
@@ -167,6 +171,10 @@ impl Serialize for RunDependencies<'_> {
         let pipeline = ResourceDescriptor::named("pipeline")
             .uri(start.file.clone())
             .digest("sha256", start.file_digest.to_hex());
+        let bundles = start.pipelines.iter().map(|found| {
+            let uri = found.reference.rsplit_once('@').map_or(found.reference.as_str(), |(uri, _)| uri);
+            ResourceDescriptor::named("pipeline").uri(scheme(uri)).digest("sha256", found.digest.to_hex())
+        });
         let source = record.source.iter();
         let source =
             source.flat_map(|source| iter::once(source_dependency(source)).chain(commit_dependency(source)));
@@ -178,7 +186,7 @@ impl Serialize for RunDependencies<'_> {
                 .chain(reused)
                 .chain(contacts::fetched(task.contacts))
         });
-        serializer.collect_seq(iter::once(pipeline).chain(source).chain(tasks))
+        serializer.collect_seq(iter::once(pipeline).chain(bundles).chain(source).chain(tasks))
     }
 }
 
@@ -200,6 +208,9 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
     }
     let hermetic = !tasks.is_empty() && tasks.iter().all(|task| task.start.grants.hermetic());
     let untrusted: Vec<&str> = tasks.iter().filter(|t| !t.trusted()).map(|t| t.start.task.as_str()).collect();
+    let doubted =
+        start.pipelines.iter().filter(|found| !matches!(found.trust, TrustDecision::Trusted { .. }));
+    let doubted: Vec<&str> = doubted.map(|found| found.reference.as_str()).collect();
     let provenance = Provenance {
         build_definition: BuildDefinition {
             build_type: PIPELINE_RUN_TYPE.to_owned(),
@@ -212,6 +223,7 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
                 "pipeline": start.pipeline,
                 "hermetic": hermetic,
                 "untrustedTasks": untrusted,
+                "untrustedPipelines": doubted,
                 "sourceDateEpoch": start.source_date_epoch,
                 "isolation": ISOLATION,
             }),
@@ -237,7 +249,7 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
 
 impl TaskFacts<'_> {
     fn trusted(&self) -> bool {
-        matches!(self.start.identity.trust, cofferdam_registry::TrustDecision::Trusted { .. })
+        matches!(self.start.identity.trust, TrustDecision::Trusted { .. })
     }
 }
 
@@ -306,12 +318,13 @@ fn output_subjects(end: &TaskEnd) -> impl Iterator<Item = Subject> {
 fn task_dependency(name: &str, start: &TaskStart) -> ResourceDescriptor {
     let identity = &start.identity;
     let uri = identity.reference.rsplit_once('@').map_or(identity.reference.as_str(), |(uri, _)| uri);
-    let scheme = if uri.contains(':') && (uri.starts_with("oci:") || uri.starts_with("file:")) {
-        ""
-    } else {
-        "oci://"
-    };
-    ResourceDescriptor::named(name).uri(format!("{scheme}{uri}")).digest("sha256", identity.digest.to_hex())
+    ResourceDescriptor::named(name).uri(scheme(uri)).digest("sha256", identity.digest.to_hex())
+}
+
+/// A reference as a URI.
+fn scheme(reference: &str) -> String {
+    let is_uri = reference.starts_with("oci:") || reference.starts_with("file:");
+    if is_uri { reference.to_owned() } else { format!("oci://{reference}") }
 }
 
 /// The TaskRun whose outcome was taken, by the bundle that attests it.

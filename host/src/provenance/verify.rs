@@ -310,13 +310,22 @@ pub(super) fn outcome(statement: &Statement<Provenance>) -> Result<String, Strin
     }
     let internal = &build_definition.internal_parameters;
     let verdict = internal.pointer("/trust/verdict").and_then(|verdict| verdict.as_str());
-    let untrusted = internal.get("untrustedTasks").and_then(|tasks| tasks.as_array()).map_or(0, Vec::len);
-    Ok(match (verdict, untrusted) {
+    let count = |list: &str| internal.get(list).and_then(|list| list.as_array()).map_or(0, Vec::len);
+    let (tasks, pipelines, before) =
+        (count("untrustedTasks"), count("untrustedPipelines"), count("descendsFrom"));
+    let mut words = match (verdict, tasks) {
         (Some("trusted"), _) => "Succeeded; the task was trusted".to_owned(),
         (Some(_), _) => "Succeeded; the task was NOT trusted".to_owned(),
         (None, 0) => "Succeeded; every task was trusted".to_owned(),
         (None, tasks) => format!("Succeeded; {tasks} of its tasks NOT trusted"),
-    })
+    };
+    if before > 0 {
+        words.push_str(&format!("; what it was given comes from {before} NOT trusted"));
+    }
+    if pipelines > 0 {
+        words.push_str(&format!("; {pipelines} of its pipelines NOT trusted"));
+    }
+    Ok(words)
 }
 
 /// Checks a bundle on its own: its signature, its Statement, and that every

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::words::shell_word;
 use crate::capability::GrantLine;
-use crate::event::TaskIdentity;
+use crate::event::{PipelineIdentity, TaskIdentity};
 use crate::model::{EffectiveLimits, ErrorMode, Shared, WhenOperator};
 use crate::plan::{
     Argument, Flow, Guard, Piece, Plan, PlanFile, PlannedTask, TaskWork, Template, Wire, Work,
@@ -24,6 +24,9 @@ pub struct PlanView {
     /// The files of pipelines that run in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Those of them that come out of a registry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bundles: Vec<PipelineIdentity>,
     /// Its params, defaults applied.
     pub params: BTreeMap<String, Value>,
     /// Its tasks, in the order they are written, those of nested pipelines in
@@ -182,6 +185,7 @@ impl PlanView {
         let mut view = Self {
             pipeline: plan.pipeline.clone(),
             file: plan.file.clone(),
+            bundles: plan.pipelines.clone(),
             files: plan.files.iter().skip(1).map(|PlanFile { name, .. }| name.clone()).collect(),
             params: plan.params.clone(),
             tasks: Vec::with_capacity(plan.flow.tasks.len()),

@@ -6,7 +6,7 @@ use cofferdam_manifest::Value;
 use jiff::Timestamp;
 
 use super::plan::{ControlView, NestedPlanView, PlanView, SecretPlanView, TaskPlanView};
-use super::trust::{expiring, trust_words};
+use super::trust::{bundle_words, expiring, trust_words};
 use super::words::{Palette, visible};
 use crate::capability::GrantLine;
 
@@ -21,6 +21,9 @@ pub fn plan_text(view: &PlanView, now: Timestamp, palette: &Palette) -> String {
     let mut row = |label: &str, text: &str| {
         let _ = writeln!(out, "  {} {text}", palette.faint.apply_to(format!("{label:<9}")));
     };
+    for words in bundle_words(&view.bundles) {
+        row("bundle", &words);
+    }
     for (name, value) in &view.params {
         row("param", &format!("{name} = {}", shown(value)));
     }
@@ -33,7 +36,7 @@ pub fn plan_text(view: &PlanView, now: Timestamp, palette: &Palette) -> String {
     for nested in &view.pipelines {
         nested_text(&mut out, nested, palette);
     }
-    for words in expiring(view.tasks.iter().map(|task| &*task.identity), now) {
+    for words in expiring(view.tasks.iter().map(|task| &*task.identity), &view.bundles, now) {
         let _ = writeln!(out, "\n{} {words}", palette.bad.apply_to("trust"));
     }
     out

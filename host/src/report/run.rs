@@ -12,8 +12,8 @@ use super::story::Story;
 use crate::engine::CacheFinding;
 use crate::event::{
     AfterFailure, Attempt, Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads,
-    NestedRecord, Origin, Reuse, RunRecord, RunState, Source, StoredResult, TaskFailure, TaskIdentity,
-    TaskRecord, Usage,
+    NestedRecord, Origin, PipelineIdentity, Reuse, RunRecord, RunState, Source, StoredResult, TaskFailure,
+    TaskIdentity, TaskRecord, Usage,
 };
 use crate::model::{EffectiveLimits, Shared};
 use crate::store::Tree;
@@ -60,6 +60,9 @@ pub struct RunView {
     pub pipeline: String,
     /// Its file.
     pub file: String,
+    /// The pipelines that it read out of a registry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bundles: Vec<PipelineIdentity>,
     /// When it began.
     pub started: Timestamp,
     /// When the last task had ended.
@@ -131,6 +134,9 @@ pub struct TaskView {
     /// Which task it is, and whether it is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Shared<TaskIdentity>>,
+    /// The tasks that are not trusted and that it has anything from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub descends_from: Vec<String>,
     /// Whether nothing but inputs, params and the component decided the outcome.
     pub hermetic: bool,
     /// What it could do beyond reading inputs and writing outputs.
@@ -260,6 +266,7 @@ impl RunView {
             origin: record.start.origin.clone(),
             pipeline: record.start.pipeline.clone(),
             file: record.start.file.clone(),
+            bundles: record.start.pipelines.clone(),
             started: record.started,
             finished: finished.map(|(at, ..)| *at),
             duration_micros: finished.map(|(at, ..)| between(record.started, *at)),
@@ -371,6 +378,7 @@ impl TaskView {
             reused: end.and_then(|end| end.reused.as_deref().cloned()),
             after: start.map(|(_, start)| start.after.clone()).unwrap_or_default(),
             identity: start.map(|(_, start)| Shared::clone(&start.identity)),
+            descends_from: start.map(|(_, start)| start.descends_from.clone()).unwrap_or_default(),
             hermetic: task.hermetic(),
             grants: start.map(|(_, start)| start.grants.clone()),
             limits: start.map(|(_, start)| start.limits),

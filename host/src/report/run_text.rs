@@ -9,7 +9,7 @@ use cofferdam_manifest::Value;
 use super::contacts::{connection_words, denial_words, exchange_words, grant_words};
 use super::run::{RunView, TaskState, TaskView};
 use super::story_text::story_rows;
-use super::trust::expiring;
+use super::trust::{bundle_words, expiring};
 use super::words::{Palette, bytes, duration, shell_word, visible};
 use crate::engine::CacheFinding;
 use crate::event::{AfterFailure, InputArtifact, Origin, Reuse, ReusedBy, StoredResult};
@@ -54,6 +54,9 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
         let _ = writeln!(out, "  {message}");
     }
     row(&mut out, palette, "pipeline", &format!("{} ({})", view.pipeline, visible(&view.file)));
+    for words in bundle_words(&view.bundles) {
+        row(&mut out, palette, "bundle", &shortened(&words, detail));
+    }
     if let Some(source) = &view.source {
         row(&mut out, palette, "source", &shortened(&source_words(source), detail));
     }
@@ -99,7 +102,8 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
         let reused = view.reused();
         let reused = if reused > 0 { format!(", {reused} of them reused") } else { String::new() };
         let _ = writeln!(out, "\n{status}: {} of {count} {tasks}{runs}{reused}{took}", view.pipeline);
-        for words in expiring(view.tasks.iter().filter_map(|task| task.identity.as_deref()), view.started) {
+        let identities = view.tasks.iter().filter_map(|task| task.identity.as_deref());
+        for words in expiring(identities, &view.bundles, view.started) {
             let _ = writeln!(out, "  {} {words}", palette.bad.apply_to("trust"));
         }
         next(&mut out, view, here);
@@ -237,6 +241,10 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
     }
     if let Some(trust) = task.trust() {
         row(out, palette, "trust", &visible(&trust));
+    }
+    if !task.descends_from.is_empty() {
+        let words = format!("what it was given comes from {}, not trusted", task.descends_from.join(", "));
+        row(out, palette, "", &visible(&words));
     }
     if task.started.is_some() && !task.hermetic {
         let granted = task.grants.as_ref().map(grant_words).unwrap_or_default();

@@ -4,7 +4,7 @@ use cofferdam_registry::{Grounds, TrustDecision};
 use jiff::Timestamp;
 
 use super::words::visible;
-use crate::event::TaskIdentity;
+use crate::event::{PipelineIdentity, TaskIdentity};
 
 /// So many days ahead the end of trust is announced.
 const AHEAD_DAYS: i64 = 30;
@@ -32,11 +32,25 @@ pub fn trust_words(trust: &TrustDecision) -> String {
     }
 }
 
-/// One line for each task whose trust ends within 30 days, the first first.
-pub(super) fn expiring<'a>(tasks: impl Iterator<Item = &'a TaskIdentity>, now: Timestamp) -> Vec<String> {
-    let ending = tasks.filter_map(|task| Some((task.trust.expires_on()?, task)));
-    let mut ending: Vec<_> =
-        ending.map(|(on, task)| (on, format!("{}:{}", task.name, task.version))).collect();
+/// One line for each pipeline that came out of a registry.
+pub(super) fn bundle_words(bundles: &[PipelineIdentity]) -> impl Iterator<Item = String> {
+    bundles.iter().map(|found| {
+        let (reference, trust) = (visible(&found.reference), trust_words(&found.trust));
+        format!("{reference}, {}", visible(&trust))
+    })
+}
+
+/// One line for each task and each pipeline whose trust ends within 30 days, the
+/// first first.
+pub(super) fn expiring<'a>(
+    tasks: impl Iterator<Item = &'a TaskIdentity>,
+    pipelines: &[PipelineIdentity],
+    now: Timestamp,
+) -> Vec<String> {
+    let tasks = tasks.map(|task| (format!("{}:{}", task.name, task.version), &task.trust));
+    let pipelines = pipelines.iter().map(|found| (format!("the pipeline {}", found.name), &found.trust));
+    let all = tasks.chain(pipelines);
+    let mut ending: Vec<_> = all.filter_map(|(name, trust)| Some((trust.expires_on()?, name))).collect();
     ending.sort();
     ending.dedup();
     let within = |(on, _): &(Timestamp, String)| on.as_second() - now.as_second() <= AHEAD_DAYS * DAY_SECONDS;

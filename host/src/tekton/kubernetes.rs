@@ -155,7 +155,7 @@ pub fn kubernetes_only(document: &Document) -> Vec<KubernetesOnly> {
             if let Some(pipeline) = spec.get("pipelineSpec") {
                 walk.pipeline(&pipeline);
             }
-            spec.get("pipelineRef").into_iter().for_each(|reference| walk.resolver(&reference));
+            spec.get("pipelineRef").into_iter().for_each(|reference| walk.pipeline_ref(&reference));
         }
         "TaskRun" => {
             walk.run(&spec);
@@ -257,7 +257,7 @@ impl Walk {
             }
         }
         task.get("taskRef").into_iter().for_each(|reference| self.task_ref(&reference));
-        task.get("pipelineRef").into_iter().for_each(|reference| self.resolver(&reference));
+        task.get("pipelineRef").into_iter().for_each(|reference| self.pipeline_ref(&reference));
         task.get("taskSpec").into_iter().for_each(|spec| self.task_spec(&spec));
         task.get("pipelineSpec").into_iter().for_each(|spec| self.pipeline(&spec));
     }
@@ -289,6 +289,13 @@ impl Walk {
             } else if kind != "Task" {
                 self.say(at, "a custom task, run by a controller of Kubernetes".to_owned(), WRITE_A_TASK);
             }
+        }
+    }
+
+    /// A bundle's pipeline is read like a file's; its tasks may still be containers.
+    fn pipeline_ref(&mut self, reference: &At<'_>) {
+        if reference.text_of("resolver").is_none_or(|name| name != "bundles") {
+            self.resolver(reference);
         }
     }
 

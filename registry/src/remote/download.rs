@@ -13,7 +13,7 @@ use super::retry::{Attempt, is_passing, retry_after, retrying};
 use super::transport::{Ask, cut, shown};
 use super::{Moved, Progress, Remote};
 use crate::digest::Digest;
-use crate::document::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
+use crate::document::{DOCKER_MANIFEST_TYPE, Descriptor, INDEX_TYPE, MANIFEST_TYPE};
 use crate::layout::{Incoming, Layout, MAX_DOCUMENT};
 use crate::reference::is_tag;
 
@@ -42,7 +42,7 @@ impl Remote {
     /// The document under a tag or a digest, of at most 4 MiB.
     pub(super) async fn document(&self, repository: &str, name: &str) -> Result<Raw, RemoteError> {
         let url = self.transport.url(&format!("{repository}/manifests/{name}"))?;
-        let accept = format!("{MANIFEST_TYPE}, {INDEX_TYPE}");
+        let accept = format!("{MANIFEST_TYPE}, {INDEX_TYPE}, {DOCKER_MANIFEST_TYPE}");
         let pinned: Option<Digest> = name.parse().ok();
         retrying(|| async {
             let answer = self.ask(repository, &url, &accept, 0).await?;

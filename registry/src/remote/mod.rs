@@ -28,9 +28,9 @@ use transport::Transport;
 
 use crate::artifact::MAX_COMPONENT;
 use crate::digest::Digest;
-use crate::document::{Descriptor, MANIFEST_TYPE, Manifest};
+use crate::document::{DOCKER_MANIFEST_TYPE, Descriptor, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
-use crate::pipeline_bundle::MAX_RESOURCES;
+use crate::pipeline_bundle::{self, MAX_RESOURCES};
 use crate::reference::Reference;
 
 pub use error::RemoteError;
@@ -103,7 +103,7 @@ impl Remote {
         self.pull_signatures(&reference.name, raw.digest, layout).await?;
         // The name comes last: whoever finds it finds everything.
         let names: Vec<String> = reference.ref_name().into_iter().collect();
-        Ok(layout.keep(&raw.bytes, manifest.artifact_type.as_deref(), &names)?)
+        Ok(layout.keep(&raw.bytes, (&raw.media_type, manifest.artifact_type.as_deref()), &names)?)
     }
 
     /// Asks the registry whether it takes the login.
@@ -133,7 +133,10 @@ impl Remote {
                 error.column()
             ))
         })?;
-        if manifest.media_type.as_deref().unwrap_or(kind) != MANIFEST_TYPE || kind != MANIFEST_TYPE {
+        // Tekton's own program writes bundles with Docker's media type.
+        let is_artifact =
+            kind == MANIFEST_TYPE || (kind == DOCKER_MANIFEST_TYPE && pipeline_bundle::is_bundle(&manifest));
+        if manifest.media_type.as_deref().unwrap_or(kind) != kind || !is_artifact {
             return Err(unsound(format!("it is {}, and no manifest of an artifact", transport::cut(kind))));
         }
         let sizes = || manifest.layers.iter().map(|layer| layer.size);

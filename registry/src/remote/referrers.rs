@@ -12,7 +12,7 @@ use super::{Remote, RemoteError, blobs, retry};
 use crate::artifact::{MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
 use crate::bundle::BUNDLE_TYPE;
 use crate::digest::Digest;
-use crate::document::{Descriptor, INDEX_TYPE, Index, Manifest};
+use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
 
 /// Pages of one list.
@@ -95,7 +95,8 @@ impl Remote {
         for blob in blobs(&manifest) {
             self.blob(repository, blob, layout, &|_| {}).await?;
         }
-        layout.keep(&raw.bytes, manifest.artifact_type.as_deref().or(Some(BUNDLE_TYPE)), &[])?;
+        let kind = manifest.artifact_type.as_deref().or(Some(BUNDLE_TYPE));
+        layout.keep(&raw.bytes, (MANIFEST_TYPE, kind), &[])?;
         Ok(())
     }
 

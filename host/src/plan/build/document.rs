@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cofferdam_manifest::{Document, Node, NodeKind, Value, decode};
+use cofferdam_registry::TrustDecision;
 
 use super::{Builder, MAX_TEXT, Site, Text};
 use crate::model::{Pipeline, PipelineRef, PipelineRun, PipelineSpec, TimeoutSpec};
 use crate::plan::error::PlanFile;
-use crate::plan::{PlanError, ResolveError, unsupported};
+use crate::plan::{PipelineText, PlanError, ResolveError, unsupported};
 
 /// A pipeline that was read.
 pub(in crate::plan) struct Opened {
@@ -18,6 +19,13 @@ pub(in crate::plan) struct Opened {
     pub(in crate::plan) spec: PipelineSpec,
     pub(in crate::plan) site: Site,
     pub(in crate::plan) file: PathBuf,
+}
+
+/// Where a text came from, and what follows from it.
+struct Origin {
+    base: PathBuf,
+    bundled: bool,
+    doubt: Option<String>,
 }
 
 /// What a PipelineRun says beside which pipeline.
@@ -32,7 +40,8 @@ impl Builder<'_> {
     pub(in crate::plan) fn root(&mut self) -> Option<(Opened, RunWords)> {
         let (name, base) = (self.request.file.to_owned(), self.request.base.to_owned());
         let file = base.join(Path::new(&name).file_name().unwrap_or_default());
-        let text = self.text(name, self.request.text.to_owned(), base)?;
+        let text =
+            self.text(name, self.request.text.to_owned(), Origin { base, bundled: false, doubt: None })?;
         if has_kind(text.document.root(), "PipelineRun") {
             return self.run(text, file);
         }
@@ -71,20 +80,46 @@ impl Builder<'_> {
 
     /// Reads the pipeline that a reference names.
     pub(super) fn open(&mut self, reference: &PipelineRef, at: &Site, below: &str) -> Option<Opened> {
-        let found = match self.resolver.pipeline(reference, at.base()) {
-            Ok(found) => found,
+        let found = within(at, reference.local())
+            .and_then(|()| self.resolver.pipeline(reference, at.base()))
+            .and_then(|found| self.read(found, at));
+        match found {
+            Ok(opened) => opened,
             Err(source) => {
                 self.report(at, PlanError::NoPipeline { source, place: at.place(below) });
-                return None;
+                None
             }
-        };
-        let text = self.text(found.name, found.text, found.base)?;
-        if has_kind(text.document.root(), "PipelineRun") {
-            let source = ResolveError::NotAPipeline { name: reference_name(reference) };
-            self.report(at, PlanError::NoPipeline { source, place: at.place(below) });
-            return None;
         }
-        self.pipeline(text, found.file)
+    }
+
+    fn read(&mut self, found: PipelineText, at: &Site) -> Result<Option<Opened>, ResolveError> {
+        let PipelineText { name, file, base, text, identity } = found;
+        let bundled = identity.is_some();
+        let own = identity.as_ref().and_then(|identity| match &identity.trust {
+            TrustDecision::Trusted { .. } => None,
+            TrustDecision::Untrusted { .. } | TrustDecision::Denied { .. } => {
+                Some(format!("the pipeline {} is not trusted", identity.reference))
+            }
+        });
+        // Whoever is not trusted decides with what a pipeline runs, too.
+        let doubt = at.doubt().map(str::to_owned).or(own);
+        let Some(text) = self.text(name.clone(), text, Origin { base, bundled, doubt }) else {
+            return Ok(None);
+        };
+        if has_kind(text.document.root(), "PipelineRun") {
+            return Err(ResolveError::NotAPipeline { name });
+        }
+        let Some(opened) = self.pipeline(text, file) else { return Ok(None) };
+        if let Some(identity) = identity {
+            // Under another name it could be taken for another pipeline.
+            if identity.name != opened.name {
+                return Err(ResolveError::Renamed { name: identity.name, found: opened.name });
+            }
+            if !self.bundles.contains(&identity) {
+                self.bundles.push(identity);
+            }
+        }
+        Ok(Some(opened))
     }
 
     fn pipeline(&mut self, text: Rc<Text>, file: PathBuf) -> Option<Opened> {
@@ -94,7 +129,7 @@ impl Builder<'_> {
     }
 
     /// Parses a text and keeps it for messages.
-    fn text(&mut self, name: String, text: String, base: PathBuf) -> Option<Rc<Text>> {
+    fn text(&mut self, name: String, text: String, origin: Origin) -> Option<Rc<Text>> {
         let file = self.faults.files.len();
         let Some(left) = self.text_left.checked_sub(text.len()) else {
             // Said once, in the file that was named.
@@ -121,7 +156,8 @@ impl Builder<'_> {
             self.faults.errors.extend(unsupported.into_iter().map(|error| (file, error)));
             return None;
         }
-        Some(Rc::new(Text { file, document, base }))
+        let Origin { base, bundled, doubt } = origin;
+        Some(Rc::new(Text { file, document, base, bundled, doubt }))
     }
 
     fn decode<T: schemars::JsonSchema + serde::de::DeserializeOwned>(&mut self, site: &Site) -> Option<T> {
@@ -151,6 +187,11 @@ fn has_kind(root: &Node, kind: &str) -> bool {
     }
 }
 
-fn reference_name(reference: &PipelineRef) -> String {
-    reference.file.clone().or_else(|| reference.bundle.clone()).unwrap_or_default()
+/// Refuses what a pipeline out of a registry names of this machine: it is not
+/// what its author meant, and nobody's business.
+pub(super) fn within(at: &Site, named: Option<&str>) -> Result<(), ResolveError> {
+    match named {
+        Some(what) if at.text.bundled => Err(ResolveError::OutsideBundle { what: format!("`{what}`") }),
+        Some(_) | None => Ok(()),
+    }
 }

@@ -9,6 +9,7 @@ mod cycle;
 mod document;
 mod guards;
 mod inputs;
+mod lineage;
 mod matrix;
 mod task;
 mod timeouts;
@@ -23,9 +24,11 @@ use super::error::PlanErrors;
 use super::flow::{Argument, Dependency, Flow, Wire};
 use super::params::known_names;
 use super::{PlanError, PlanRequest, ResolvedTask, Resolver};
+use crate::event::PipelineIdentity;
 use crate::model::{MAX_PLAN_BYTES, MatrixSpec, PipelineSpec, PipelineTask, TaskRef};
 
 pub(super) use document::Opened;
+pub(super) use lineage::mark_descent;
 
 /// Pipelines in pipelines in pipelines: deeper, nobody can follow it.
 const MAX_DEPTH: usize = 8;
@@ -40,6 +43,8 @@ pub(in crate::plan) struct Builder<'a> {
     request: &'a PlanRequest<'a>,
     resolver: &'a dyn Resolver,
     faults: PlanErrors,
+    /// The pipelines that came out of registries, each once.
+    bundles: Vec<PipelineIdentity>,
     /// The files that are open, each inside the one before.
     open: Vec<PathBuf>,
     /// Bytes that files may still have, one that is opened again counted again.
@@ -61,6 +66,11 @@ struct Text {
     file: usize,
     document: Document,
     base: PathBuf,
+    /// Whether it came out of a registry: then it names nothing of this machine.
+    bundled: bool,
+    /// Why nothing that it says grants anything: it, or the one that names it, is
+    /// a pipeline of a registry that is not trusted.
+    doubt: Option<String>,
 }
 
 /// A param as far as a plan knows it.
@@ -129,6 +139,11 @@ impl Site {
     fn base(&self) -> &Path {
         &self.text.base
     }
+
+    /// Why no task that is named here is trusted, if so.
+    fn doubt(&self) -> Option<&str> {
+        self.text.doubt.as_deref()
+    }
 }
 
 impl Known {
@@ -150,6 +165,7 @@ impl<'a> Builder<'a> {
             request,
             resolver,
             faults,
+            bundles: Vec::new(),
             open: Vec::new(),
             text_left: MAX_TEXT,
             left: MAX_PLAN_BYTES,
@@ -171,6 +187,11 @@ impl<'a> Builder<'a> {
         let flow = self.flow(&opened.name, &opened.spec, &opened.site, params);
         self.open.pop();
         flow
+    }
+
+    /// The pipelines that came out of registries.
+    pub(super) fn bundles(&self) -> &[PipelineIdentity] {
+        &self.bundles
     }
 
     pub(super) fn given(&self) -> &'a BTreeMap<String, Value> {
@@ -238,7 +259,7 @@ impl<'a> Builder<'a> {
             outputs,
             timeouts,
         };
-        mark_awaited(&mut flow);
+        lineage::mark_awaited(&mut flow);
         flow
     }
 
@@ -276,7 +297,9 @@ impl<'a> Builder<'a> {
     }
 
     fn component(&mut self, task: &PipelineTask, reference: &TaskRef, at: &Site) -> Resolved {
-        match self.resolver.resolve(reference, at.base()) {
+        let found = document::within(at, reference.local())
+            .and_then(|()| self.resolver.resolve(reference, at.base()));
+        match found {
             Ok(found) => Resolved::Task(found),
             Err(source) => {
                 // Said once: no other task is there either.
@@ -334,45 +357,6 @@ fn sites<'s>(spec: &'s PipelineSpec, site: &'s Site) -> impl Iterator<Item = (&'
 fn specs_of(params: &BTreeMap<String, Known>, spec: &PipelineSpec) -> Vec<ParamSpec> {
     let own = |name: &str| spec.params.iter().find(|spec| spec.name.as_str() == name).cloned();
     params.keys().filter_map(|name| own(name)).collect()
-}
-
-/// Marks the tasks whose results or artifacts are used in the flow.
-fn mark_awaited(flow: &mut Flow) {
-    let mut used: Vec<usize> = Vec::new();
-    let names: HashMap<&str, usize> =
-        flow.tasks.iter().enumerate().map(|(index, task)| (&*task.name, index)).collect();
-    let mut refer = |argument: &Argument| {
-        used.extend(argument.references().filter_map(|r| names.get(r.task()?).copied()));
-    };
-    flow.results.iter().for_each(|(_, argument)| refer(argument));
-    for task in flow.tasks.iter().skip(flow.finally_from) {
-        task.params.values().for_each(&mut refer);
-        task.matrix.iter().flat_map(|matrix| &matrix.params).for_each(|(_, argument)| refer(argument));
-    }
-    for task in &flow.tasks {
-        used.extend(task.after.iter().filter(|dependency| dependency.needs).map(|d| d.task));
-        used.extend(task.inputs.values().filter_map(wired));
-        used.extend(
-            task.when.iter().flat_map(guards::references).filter_map(|r| names.get(r.task()?).copied()),
-        );
-        let include = task.matrix.iter().flat_map(|matrix| &matrix.include).flat_map(|i| i.params.values());
-        used.extend(
-            include.flat_map(super::Template::references).filter_map(|r| names.get(r.task()?).copied()),
-        );
-    }
-    used.extend(flow.outputs.values().filter_map(wired));
-    for index in used {
-        if let Some(task) = flow.tasks.get_mut(index) {
-            task.awaited = true;
-        }
-    }
-}
-
-fn wired(wire: &Wire) -> Option<usize> {
-    match wire {
-        Wire::Output { task, .. } => Some(*task),
-        Wire::Source | Wire::Input(_) => None,
-    }
 }
 
 impl Resolved {

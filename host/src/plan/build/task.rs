@@ -11,12 +11,16 @@ use cofferdam_registry::TrustDecision;
 use super::arguments::known_value;
 use super::{Builder, Known, MAX_DEPTH, MAX_TASKS, Nested, Position, Resolved, Scope, Site, Wiring};
 use crate::capability::{Deciders, GrantDecision, Import};
-use crate::model::{EffectiveLimits, ErrorMode, PipelineTask, Retries, Shared};
+use crate::model::{EffectiveLimits, ErrorMode, GrantSpec, PipelineTask, Retries, Shared};
 use crate::plan::flow::{Argument, Dependency, Flow, PlannedTask, RetryPolicy, TaskWork, Work};
 use crate::plan::{PlanError, ResolvedTask};
 
 /// More retries than this are no remedy.
 const MAX_RETRIES: u32 = 100;
+/// What whoever runs a pipeline that is not trusted can do about it.
+const DOUBTED: &str = "see what it would need to be trusted: cofferdam trust explain REFERENCE; \
+                       or allow it for this run with --allow, \
+                       for example --allow network";
 /// The first wait, where nothing is said.
 const BACKOFF: Duration = Duration::from_secs(1);
 
@@ -78,21 +82,33 @@ impl Builder<'_> {
                 self.report(site, PlanError::ForbiddenImport { task: name(), import, why, place });
             }
         }
-        let trusted = matches!(found.identity.trust, TrustDecision::Trusted { .. });
-        let pipeline = task.grants.as_ref();
+        let doubt = match &found.identity.trust {
+            TrustDecision::Trusted { .. } => site.doubt(),
+            TrustDecision::Untrusted { .. } | TrustDecision::Denied { .. } => {
+                Some(site.doubt().unwrap_or("the task is not trusted"))
+            }
+        };
+        // What a pipeline grants that is not trusted itself is worth nothing.
+        let worth = |spec: &&GrantSpec| site.doubt().is_none() || **spec == GrantSpec::default();
+        let pipeline = task.grants.as_ref().filter(worth);
         let overrides = self.request.overrides;
-        let deciders = Deciders { task: task.name.as_str(), trusted, pipeline, overrides };
+        let remediable = site.doubt().is_none();
+        let deciders = Deciders { task: task.name.as_str(), doubt, remediable, pipeline, overrides };
         let decision = GrantDecision::new(asked, deciders);
         for line in decision.undecided() {
-            let (capability, why, remedy) = (line.asked.clone(), line.why.clone(), line.remedy.clone());
+            let (capability, why) = (line.asked.clone(), line.why.clone());
+            let paste = line.remedy.as_ref().map(|yaml| {
+                format!("to allow it, add under this task: {yaml}; to run it without, add grants: {{}}")
+            });
+            let help = paste.or_else(|| site.doubt().map(|_| DOUBTED.to_owned()));
             let place = site.place("taskRef");
-            self.report(site, PlanError::NotGranted { task: name(), capability, why, remedy, place });
+            self.report(site, PlanError::NotGranted { task: name(), capability, why, help, place });
         }
         for (below, rule) in &decision.unasked {
             let (task, rule, place) = (name(), rule.clone(), site.place(&format!("grants{below}")));
             self.report(site, PlanError::UnaskedGrant { task, rule, place });
         }
-        if let Some(spec) = pipeline {
+        if let Some(spec) = &task.grants {
             for (below, message) in contradictions(&spec.network, &spec.tcp) {
                 let place = site.place(&format!("grants{below}"));
                 self.report(site, PlanError::InvalidValue { message, place });
@@ -103,6 +119,8 @@ impl Builder<'_> {
         TaskWork {
             identity: Shared::clone(&found.identity),
             component: Arc::clone(&found.component),
+            trusted: doubt.is_none(),
+            descends_from: Vec::new(),
             grants: decision.grants,
             grant_lines: decision.lines,
             withheld: decision.withheld.into(),

@@ -1,0 +1,136 @@
+//! `cofferdam pipeline publish`: puts a pipeline into a registry, as a Tekton
+//! bundle, and signs it there.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+use cofferdam_manifest::{Document, decode};
+use cofferdam_registry::{Digest, Layout, PipelineArtifact, Reference};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::home::Home;
+use super::printer::Printer;
+use super::publishing::{self, place};
+use super::{candidates, exit, plan};
+use crate::model::{Pipeline, PipelineRef, PipelineSpec, PipelineTask, TaskRef};
+
+/// The label that says a version, as the catalogues of Tekton have it.
+const VERSION_LABEL: &str = "app.kubernetes.io/version";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PipelineCommand {
+    /// Put a pipeline into a registry.
+    Publish(PipelinePublishArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cofferdam pipeline publish build.yaml --version 1.2.0 --to registry.example/pipelines --sign\n  \
+    cofferdam pipeline publish build.yaml --version 1.2.0 --to oci:vendor/registry\n\n\
+    Others then name it by pipelineRef: { bundle: registry.example/pipelines/build:1.2.0 }")]
+#[command(disable_version_flag = true)]
+pub(crate) struct PipelinePublishArgs {
+    /// The pipeline.
+    #[arg(value_name = "FILE", add = ArgValueCompleter::new(candidates::pipelines))]
+    file: PathBuf,
+    /// Its version, which becomes its tag; left out, what its label
+    /// `app.kubernetes.io/version` says.
+    #[arg(long)]
+    version: Option<String>,
+    /// Sign it with your key.
+    #[arg(long)]
+    sign: bool,
+    /// Below what the pipeline's own name goes: HOST/PATH of a registry, or a
+    /// layout, as oci:PATH; left out, the embedded registry.
+    #[arg(long, value_name = "HOST/PATH|oci:PATH")]
+    to: Option<String>,
+}
+
+/// A pipeline that was published.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Published {
+    reference: String,
+    digest: Digest,
+    /// The key whose signature is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<String>,
+}
+
+pub(crate) fn run(command: &PipelineCommand, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    match command {
+        PipelineCommand::Publish(args) => publish(args, home, printer),
+    }
+}
+
+fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let key = if args.sign { Some(home.signing_key()?) } else { None };
+    let place = place(args.to.as_deref())?;
+    let (pipeline, text) = read(&args.file, home)?;
+    let name = pipeline.metadata.name.as_str();
+    let version = version(args.version.as_deref(), &pipeline)?;
+    // One line of a list.
+    let description = pipeline.spec.description.lines().next().unwrap_or_default();
+    let artifact = PipelineArtifact { name, version, description, text: &text };
+    let make = |layout: &Layout| Ok(layout.publish_pipeline(&artifact)?);
+    let reference = publishing::publish(home, &place, (name, version), key.as_ref(), make)?;
+    let published = Published {
+        digest: reference.digest.unwrap_or_else(|| Digest::of(text.as_bytes())),
+        reference: Reference { digest: None, ..reference }.to_string(),
+        signed_by: key.map(|key| key.public().id()),
+    };
+    printer.result(&published, |palette| {
+        let name = palette.strong.apply_to(&published.reference);
+        let signed = match &published.signed_by {
+            Some(key) => format!("signed by key {key}"),
+            None => "not signed; add --sign to sign it with your key".to_owned(),
+        };
+        format!("published {name}\n  {}\n  {signed}\n", published.digest)
+    });
+    Ok(exit::OK)
+}
+
+/// The pipeline in a file, if it can be run by somebody who has nothing else.
+fn read(file: &Path, home: &Home) -> Result<(Pipeline, String), Failure> {
+    // What cannot be planned here cannot be planned anywhere.
+    plan::without_params(file, home)?;
+    let (text, _) = plan::read(file)?;
+    let pipeline = Document::parse(&text).ok().and_then(|document| decode::<Pipeline>(&document).ok());
+    let Some(pipeline) = pipeline else {
+        let message = format!("{} is no pipeline, but a run of one", file.display());
+        return Err(Failure::invalid("pipeline/no-pipeline", message, "publish the pipeline that it runs"));
+    };
+    let mut local = Vec::new();
+    outside(&pipeline.spec, &mut local);
+    if !local.is_empty() {
+        let message = format!("{} names what only this machine has: {}", file.display(), local.join(", "));
+        let help = "publish that first, and name it by `bundle: HOST/PATH/NAME:TAG`";
+        return Err(Failure::invalid("pipeline/not-whole", message, help));
+    }
+    Ok((pipeline, text))
+}
+
+/// What a pipeline names that is no part of it and in no registry.
+fn outside<'a>(spec: &'a PipelineSpec, found: &mut Vec<&'a str>) {
+    for PipelineTask { task_ref, pipeline_ref, pipeline_spec, .. } in spec.tasks.iter().chain(&spec.finally) {
+        found.extend(task_ref.as_ref().and_then(TaskRef::local));
+        found.extend(pipeline_ref.as_ref().and_then(PipelineRef::local));
+        if let Some(spec) = pipeline_spec {
+            outside(spec, found);
+        }
+    }
+}
+
+fn version<'a>(given: Option<&'a str>, pipeline: &'a Pipeline) -> Result<&'a str, Failure> {
+    let label = pipeline.metadata.labels.get(VERSION_LABEL).map(String::as_str);
+    let help = format!("add for example --version 1.0.0, or the label `{VERSION_LABEL}`");
+    let version = given.or(label).ok_or_else(|| {
+        Failure::usage(format!("the pipeline `{}` has no version", pipeline.metadata.name), help.clone())
+    })?;
+    match Reference::embedded(pipeline.metadata.name.as_str(), Some(version)) {
+        Ok(_) if version != "latest" => Ok(version),
+        Ok(_) | Err(_) => Err(Failure::usage(format!("`{version}` is no version that can be a tag"), help)),
+    }
+}

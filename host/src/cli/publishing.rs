@@ -1,0 +1,90 @@
+//! Where tasks and pipelines are published, and how they get there.
+
+use std::path::Path;
+
+use cofferdam_registry::{Digest, Layout, Location, Reference, Remote, RemoteError, SigningKey};
+
+use super::failure::Failure;
+use super::home::Home;
+use super::registries;
+
+/// Where something is published: a registry, and what goes before its own name
+/// there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) location: Location,
+    /// Ends in `/`, unless it is empty.
+    pub(crate) path: String,
+}
+
+impl Place {
+    pub(crate) const EMBEDDED: Self = Self { location: Location::Embedded, path: String::new() };
+}
+
+/// Reads what `--to` says.
+pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
+    let Some(to) = to else { return Ok(Place::EMBEDDED) };
+    let refuse = |why: &str| {
+        let help = "write --to HOST/PATH for a registry, or --to oci:PATH for a directory; its own name \
+                    follows there";
+        Err(Failure::usage(format!("`{to}` names no registry: {why}"), help))
+    };
+    // `oci://` is a host, and no path.
+    if let Some(path) = to.strip_prefix("oci:").filter(|path| !path.starts_with("//")) {
+        if path.is_empty() || path.contains(':') {
+            return refuse("the path is empty, or has a `:`");
+        }
+        return Ok(Place { location: Location::Layout(path.into()), path: String::new() });
+    }
+    // The name takes the place of `name`, and its version that of a tag.
+    let to = to.trim_end_matches('/');
+    let written = if to.starts_with("oci://") { format!("{to}/name") } else { format!("oci://{to}/name") };
+    match Reference::parse(&written, Path::new("/")) {
+        Ok(Reference { location: location @ Location::Remote(_), name, .. }) => {
+            let path = name.strip_suffix("name").unwrap_or_default().to_owned();
+            Ok(Place { location, path })
+        }
+        Ok(_) => refuse("the embedded registry needs no --to"),
+        Err(_) => refuse("it is no host with a path"),
+    }
+}
+
+/// Puts one artifact into a registry, with its signature, under its version and
+/// `latest`. `make` stores it in a layout; gives its reference there.
+pub(crate) fn publish(
+    home: &Home,
+    place: &Place,
+    (name, version): (&str, &str),
+    key: Option<&SigningKey>,
+    make: impl FnOnce(&Layout) -> Result<Digest, Failure>,
+) -> Result<Reference, Failure> {
+    // For a registry over HTTP it is made whole here before anything is sent.
+    let staging =
+        tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
+    let layout = match &place.location {
+        Location::Embedded => Layout::open_or_create(&home.registry())?,
+        Location::Layout(root) => Layout::open_or_create(root)?,
+        Location::Remote(_) => Layout::open_or_create(staging.path())?,
+    };
+    let digest = make(&layout)?;
+    let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
+    let reference = Reference { location: place.location.clone(), name, tag, digest: Some(digest) };
+    let sign = || key.map_or(Ok(false), |key| layout.sign(&reference, key));
+    if let Location::Remote(host) = &place.location {
+        let settings = registries::settings(home)?;
+        let tags = [version.to_owned(), "latest".to_owned()];
+        registries::wait(async {
+            let remote = Remote::open(host, &settings).await?;
+            // A repository that is new has none, and may not even be asked.
+            match remote.pull_signatures(&reference.name, digest, &layout).await {
+                Ok(()) | Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            sign()?;
+            Ok::<_, Failure>(remote.push(&layout, digest, &reference.name, &tags).await?)
+        })??;
+    } else {
+        sign()?;
+    }
+    Ok(reference)
+}
