@@ -72,7 +72,7 @@ deny: toolchain ## Check licences, advisories and sources of dependencies
 	tests/deny
 
 schemas: build ## Write the published JSON Schemas again
-	for kind in pipeline pipeline-run task trust; do $(COFFERDAM) schema $$kind > docs/schema/$$kind.json; done
+	for kind in pipeline pipeline-run task task-test trust; do $(COFFERDAM) schema $$kind > docs/schema/$$kind.json; done
 
 clean: ## Remove what was built
 	cargo clean

@@ -139,6 +139,7 @@ fn is_code(text: &str) -> bool {
         "secret",
         "source",
         "store",
+        "test",
         "trust",
         "usage",
     ];

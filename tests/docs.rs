@@ -146,7 +146,7 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn the_published_schemas_are_those_of_the_types() {
     let world = World::empty();
-    for kind in ["pipeline", "pipeline-run", "task", "trust"] {
+    for kind in ["pipeline", "pipeline-run", "task", "task-test", "trust"] {
         let published = fs::read_to_string(repository().join(format!("docs/schema/{kind}.json"))).unwrap();
         let printed = world.run(&["schema", kind]).ok().out;
         assert!(printed == published, "docs/schema/{kind}.json is old; write it again with `make schemas`");
@@ -183,6 +183,8 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["trust", "list"],
         &["trust", "explain"],
         &["task", "build"],
+        &["task", "run"],
+        &["task", "test"],
         &["task", "list"],
         &["task", "inspect"],
         &["task", "publish"],

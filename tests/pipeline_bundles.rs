@@ -177,7 +177,7 @@ fn a_bundle_of_tektons_own_program_is_read() {
         "layers": [{ "mediaType": "application/wasm", "digest": layers[0]["digest"], "size": layers[0]["size"] }] });
     registry.put("tekton/greet", "v2", kind, &bare);
     let task = user.pipeline(&format!("- {{ name: a, taskRef: {{ bundle: '{host}/tekton/greet:v2' }} }}"));
-    user.run(&["plan", &task]).refused(3, "registry/unsound", ".cofferdam/test.yaml:");
+    user.run(&["plan", &task]).refused(4, "registry/unsound", ".cofferdam/test.yaml:");
 }
 
 #[test]

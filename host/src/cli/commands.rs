@@ -20,6 +20,8 @@ use super::login::{LoginArgs, LogoutArgs};
 use super::pipeline_publish::PipelineCommand;
 use super::since::Since;
 use super::task_list::TaskListArgs;
+use super::task_run::TaskRunArgs;
+use super::task_test::TaskTestArgs;
 use super::trust::TrustCommand;
 use super::verify_bundle::VerifyBundleArgs;
 use crate::event::LogLevel;
@@ -143,7 +145,8 @@ impl Command {
         if let Self::Run(RunArgs { log_format, .. })
         | Self::Resume(ResumeArgs { follow: FollowArgs { log_format, .. }, .. })
         | Self::Rebuild(RebuildArgs { follow: FollowArgs { log_format, .. } })
-        | Self::Dev(DevArgs { run: RunArgs { log_format, .. }, .. }) = self
+        | Self::Dev(DevArgs { run: RunArgs { log_format, .. }, .. })
+        | Self::Task(TaskCommand::Run(TaskRunArgs { log_format, .. })) = self
         {
             Some(*log_format)
         } else {
@@ -421,6 +424,10 @@ pub(crate) struct SetupArgs {
 pub(crate) enum TaskCommand {
     /// Make a task from a Rust crate or a ready component.
     Build(TaskBuildArgs),
+    /// Run a task once, to see what it does.
+    Run(TaskRunArgs),
+    /// Run the test cases beside a task.
+    Test(TaskTestArgs),
     /// List the tasks of a registry, and whether they are trusted.
     List(TaskListArgs),
     /// Show a task's contract, imports, size, digest and signatures.
@@ -563,6 +570,8 @@ pub(crate) enum SchemaKind {
     PipelineRun,
     /// `task.yaml`.
     Task,
+    /// `tests/*.yaml` beside a `task.yaml`.
+    TaskTest,
     /// `trust.yaml`.
     Trust,
 }

@@ -26,7 +26,7 @@ use crate::plan::{Draft, Plan};
 use crate::provenance::{self, Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
 use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
-use crate::store::Store;
+use crate::store::{Store, Tree};
 
 /// A larger Statement is kept in a file until it is signed.
 const MAX_BODY: usize = 2 << 20;
@@ -68,6 +68,8 @@ pub(crate) struct Given {
     pub(crate) file_in_source: bool,
     pub(crate) epoch: i64,
     pub(crate) source: Option<Source>,
+    /// The artifacts that the pipeline is handed.
+    pub(crate) inputs: BTreeMap<String, Tree>,
 }
 
 /// A run that has ended.
@@ -162,6 +164,7 @@ pub(crate) fn execute(
         credentials: &credentials,
         cancel: &cancel,
         reuses: &reuses,
+        inputs: &given.inputs,
     };
     let attest = |started: &_, finished: &_| {
         attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))

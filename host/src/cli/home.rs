@@ -26,6 +26,10 @@ pub(crate) struct Home {
     config: PathBuf,
     data: PathBuf,
     cache: PathBuf,
+    /// Where the history, the store and the directories of runs are.
+    runs: PathBuf,
+    /// The user's own signing key.
+    key: PathBuf,
 }
 
 impl Home {
@@ -45,7 +49,7 @@ impl Home {
         let variable = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         if let Some(home) = variable("COFFERDAM_HOME") {
             let home = std::path::absolute(&home).unwrap_or(home);
-            return Ok(Self { config: home.clone(), data: home.clone(), cache: home });
+            return Ok(Self::below(home.clone(), home.clone(), home));
         }
         let user = variable("HOME");
         let under = |xdg: &str, below: &str| {
@@ -55,16 +59,27 @@ impl Home {
         };
         let missing =
             || Failure::usage("neither HOME nor COFFERDAM_HOME is set", "set COFFERDAM_HOME to a directory");
-        Ok(Self {
-            config: under("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?,
-            data: under("XDG_DATA_HOME", ".local/share").ok_or_else(missing)?,
-            cache: under("XDG_CACHE_HOME", ".cache").ok_or_else(missing)?,
-        })
+        Ok(Self::below(
+            under("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?,
+            under("XDG_DATA_HOME", ".local/share").ok_or_else(missing)?,
+            under("XDG_CACHE_HOME", ".cache").ok_or_else(missing)?,
+        ))
+    }
+
+    fn below(config: PathBuf, data: PathBuf, cache: PathBuf) -> Self {
+        let (runs, key) = (data.clone(), config.join("keys/cofferdam.key"));
+        Self { config, data, cache, runs, key }
+    }
+
+    /// The same user, whose runs and what signs them are in a directory of
+    /// their own: nothing of them is to be kept.
+    pub(crate) fn with_runs_in(&self, directory: &Path) -> Self {
+        Self { runs: directory.to_owned(), key: directory.join("run.key"), ..self.clone() }
     }
 
     /// The user's own signing key.
     pub(crate) fn key_file(&self) -> PathBuf {
-        self.config.join("keys/cofferdam.key")
+        self.key.clone()
     }
 
     pub(crate) fn configuration(&self) -> Result<Configuration, Failure> {
@@ -126,7 +141,7 @@ impl Home {
 
     /// The directories of runs while they are under way.
     pub(crate) fn work_root(&self) -> PathBuf {
-        self.data.join("work")
+        self.runs.join("work")
     }
 
     /// Where runs under way say what they use of the machine.
@@ -153,12 +168,12 @@ impl Home {
 
     /// Opens the store, making it where there is none.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
-        Ok(Store::open(&self.data.join("store"))?)
+        Ok(Store::open(&self.runs.join("store"))?)
     }
 
     /// Opens the journal, making it where there is none.
     pub(crate) fn journal(&self) -> Result<Journal, Failure> {
-        self.make(&self.data)?;
+        self.make(&self.runs)?;
         let path = self.history();
         // SQLite gives the files beside it the same permissions.
         let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
@@ -168,7 +183,7 @@ impl Home {
 
     /// The journal's file.
     pub(crate) fn history(&self) -> PathBuf {
-        self.data.join("state.db")
+        self.runs.join("state.db")
     }
 
     fn make(&self, directory: &Path) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cofferdam_manifest::{Document, Manifest, Place};
+use cofferdam_manifest::{Document, Manifest, Place, decode};
 use cofferdam_registry::{Trust, TrustError};
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use super::home::Home;
 use super::lint_files::{self, Kind, Named};
 use super::printer::Printer;
 use super::{plan, registries};
-use crate::model::{EffectiveLimits, Overrides, PipelineRef, TaskRef};
+use crate::model::{EffectiveLimits, Overrides, PipelineRef, TaskRef, TaskTest};
 use crate::plan::{
     Advices, Lock, Pinning, PipelineText, Plan, PlanErrors, PlanRequest, RegistryResolver, ResolveError,
     ResolvedTask, Resolver,
@@ -121,6 +121,11 @@ fn check(file: &Named, tasks: &Tasks, ceiling: &EffectiveLimits) -> (LintFile, u
         (Ok(text), Kind::Task) => {
             let faults = Manifest::parse(text).err();
             ("Task", faults.map(|faults| Failure::faults(&name, text, faults)))
+        }
+        (Ok(text), Kind::TaskTest) => {
+            let read = Document::parse(text).map_err(|fault| vec![fault]);
+            let faults = read.and_then(|document| decode::<TaskTest>(&document)).err();
+            ("TaskTest", faults.map(|faults| Failure::faults(&name, text, faults)))
         }
         (Ok(text), Kind::Trust) => ("Trust", trust(&file.path, &name, text)),
     };

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     PipelineRun,
     /// The manifest of a task.
     Task,
+    /// Test cases of a task.
+    TaskTest,
     /// Trust rules.
     Trust,
 }
@@ -50,6 +52,7 @@ impl Kind {
             Self::Pipeline => "Pipeline",
             Self::PipelineRun => "PipelineRun",
             Self::Task => "Task",
+            Self::TaskTest => "TaskTest",
             Self::Trust => "Trust",
         }
     }
@@ -60,11 +63,12 @@ impl Kind {
             Self::Pipeline => "pipeline",
             Self::PipelineRun => "pipeline-run",
             Self::Task => "task",
+            Self::TaskTest => "task-test",
             Self::Trust => "trust",
         }
     }
 
-    const ALL: [Self; 4] = [Self::Pipeline, Self::PipelineRun, Self::Task, Self::Trust];
+    const ALL: [Self; 5] = [Self::Pipeline, Self::PipelineRun, Self::Task, Self::TaskTest, Self::Trust];
 
     fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
@@ -103,7 +107,7 @@ impl Named {
                     Some(word) => format!("`{word}` is no kind of file that can be checked"),
                     None => "the file does not say of which `kind` it is".to_owned(),
                 };
-                let help = "there are Pipeline, PipelineRun, Task and Trust";
+                let help = "there are Pipeline, PipelineRun, Task, TaskTest and Trust";
                 let at = document.place("/kind");
                 let failure = Failure::at(&name, text, at, ("lint/unknown-kind", &message, help));
                 (kind, kind.is_none().then_some(failure))

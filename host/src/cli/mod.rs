@@ -28,6 +28,7 @@ mod logins;
 mod logs;
 mod machine;
 mod man;
+mod one_task;
 mod origin;
 mod params;
 mod pipeline_publish;
@@ -52,6 +53,9 @@ mod task_diff;
 mod task_inspect;
 mod task_list;
 mod task_publish;
+mod task_run;
+mod task_test;
+mod test_case;
 mod trust;
 mod verify;
 mod verify_bundle;
@@ -149,6 +153,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Task(TaskCommand::List(args)) => task_list::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Diff(args)) => task_diff::run(&args, &Home::open()?, printer),
+        Command::Task(TaskCommand::Run(args)) => task_run::run(&args, &Home::open()?, printer),
+        Command::Task(TaskCommand::Test(args)) => task_test::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Publish(args)) => task_publish::run(&args, &Home::open()?, printer),
     }
 }

@@ -1,6 +1,8 @@
 //! `cofferdam resume`: goes on with a run from what it had done. The new run is
 //! planned from what the old one recorded, never from the files of today.
 
+use std::collections::BTreeMap;
+
 use cofferdam_registry::Digest;
 use serde_json::json;
 
@@ -100,6 +102,7 @@ impl Followed {
             file_in_source: start.file_in_source,
             epoch: start.source_date_epoch,
             source: self.plan_record.source.clone(),
+            inputs: BTreeMap::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `cofferdam run`: plans, runs, attests, and says how it was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::commands::RunArgs;
@@ -95,5 +95,5 @@ pub(crate) fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Give
     let source = checkout.map(|checkout| checkout.acquire(store)).transpose()?;
     let found = source.as_ref().map(|source| store.find(source.tree.digest, Path::new(&file))).transpose()?;
     let file_in_source = found.flatten() == Some(plan.file_digest);
-    Ok(Given { file, file_in_source, epoch, source })
+    Ok(Given { file, file_in_source, epoch, source, inputs: BTreeMap::new() })
 }

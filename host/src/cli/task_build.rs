@@ -1,10 +1,11 @@
 //! `cofferdam task build`: a component and its manifest become one file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::Manifest;
 use cofferdam_registry::{Digest, MAX_COMPONENT};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use super::commands::TaskBuildArgs;
 use super::failure::Failure;
@@ -30,21 +31,7 @@ struct Built<'a> {
 }
 
 pub(crate) fn run(args: &TaskBuildArgs, printer: &Printer) -> Result<u8, Failure> {
-    let path = args.path.join(MANIFEST_FILE);
-    let text = String::from_utf8(super::read_file(&path, MAX_MANIFEST)?).map_err(|_| {
-        let message = format!("{} is not UTF-8 text", path.display());
-        Failure::invalid("document/syntax", message, "save the file as UTF-8")
-    })?;
-    let manifest = Manifest::parse(&text)
-        .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
-    let file = match &args.component {
-        Some(file) => file.clone(),
-        None => cargo_build::component(&args.path)?,
-    };
-    let code = super::read_file(&file, MAX_COMPONENT)?;
-    let name = file.display().to_string();
-    check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
-    let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
+    let (task, manifest) = build(&args.path, args.component.as_deref())?;
     let output = args.output.clone().unwrap_or_else(|| format!("{}.wasm", manifest.metadata.name).into());
     super::write_file(&output, &task.bytes)?;
     let metadata = &manifest.metadata;
@@ -62,6 +49,60 @@ pub(crate) fn run(args: &TaskBuildArgs, printer: &Printer) -> Result<u8, Failure
         format!("built {name}: {} ({size})\n  {}\n", output.display(), built.digest)
     });
     Ok(exit::OK)
+}
+
+/// A task in a file: the user's, or one that was built and goes with this.
+#[derive(Debug)]
+pub(crate) enum TaskFile {
+    Given(PathBuf),
+    /// In a directory of its own, under the name of the task.
+    Built {
+        path: PathBuf,
+        _directory: TempDir,
+    },
+}
+
+impl TaskFile {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Built { path, .. } => path,
+        }
+    }
+}
+
+/// The task in a file, or in a directory, which is built first.
+pub(crate) fn file_of(path: &Path, component: Option<&Path>) -> Result<TaskFile, Failure> {
+    if !path.is_dir() {
+        return Ok(TaskFile::Given(path.to_owned()));
+    }
+    let (task, manifest) = build(path, component)?;
+    let temporary = std::env::temp_dir();
+    let directory = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
+    let path = directory.path().join(format!("{}.wasm", manifest.metadata.name));
+    super::write_file(&path, &task.bytes)?;
+    Ok(TaskFile::Built { path, _directory: directory })
+}
+
+/// Builds the task in a directory; with a component that is compiled already,
+/// of that.
+fn build(directory: &Path, component: Option<&Path>) -> Result<(Component, Manifest), Failure> {
+    let path = directory.join(MANIFEST_FILE);
+    let text = String::from_utf8(super::read_file(&path, MAX_MANIFEST)?).map_err(|_| {
+        let message = format!("{} is not UTF-8 text", path.display());
+        Failure::invalid("document/syntax", message, "save the file as UTF-8")
+    })?;
+    let manifest = Manifest::parse(&text)
+        .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
+    let file = match component {
+        Some(file) => file.to_owned(),
+        None => cargo_build::component(directory)?,
+    };
+    let code = super::read_file(&file, MAX_COMPONENT)?;
+    let name = file.display().to_string();
+    check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
+    let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
+    Ok((task, manifest))
 }
 
 /// Refuses a component that imports more than its manifest asks for: what a

@@ -23,12 +23,12 @@ use std::time::Instant;
 use cofferdam_registry::Digest;
 
 use crate::capability::Redactor;
-use crate::event::{Event, JournalError, Recorder, Source};
+use crate::event::{Event, InputArtifact, JournalError, Recorder, Source};
 use crate::model::RunReason;
 use crate::network::Credential;
 use crate::plan::{Combination, Flow, Plan};
 use crate::sandbox::{CancelToken, Sandbox, SandboxError};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tree};
 use flow::{FlowRun, RunIdentity};
 use graph::Graph;
 use schedule::Schedule;
@@ -126,6 +126,8 @@ pub struct Engine<'a> {
     pub cancel: &'a CancelToken,
     /// What need not run.
     pub reuses: &'a Reuses,
+    /// The artifacts that the pipeline is handed, by the names of its inputs.
+    pub inputs: &'a BTreeMap<String, Tree>,
 }
 
 impl Engine<'_> {
@@ -144,8 +146,12 @@ impl Engine<'_> {
             RunIdentity { name: self.recorder.run().as_str().to_owned(), uid: self.uid.to_owned() };
         let tree = source.map(|source| source.tree);
         let around = (&identity, tree, self.store);
-        let root =
-            FlowRun::new(&plan.flow, String::new(), None, plan.params.clone(), BTreeMap::new(), around);
+        let handed = self.inputs.iter().map(|(name, tree)| {
+            let artifact = InputArtifact { name: name.clone(), tree: *tree, task: None, output: None };
+            (name.clone(), artifact)
+        });
+        let params = plan.params.clone();
+        let root = FlowRun::new(&plan.flow, String::new(), None, params, handed.collect(), around);
         let deadlines = deadlines(&plan.flow, Instant::now());
         let run = Run {
             engine: self,

@@ -10,6 +10,7 @@ mod reference;
 mod secret;
 mod shared;
 mod task_run;
+mod task_test;
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,6 +38,9 @@ pub use reference::{
 pub use secret::{InvalidSecretHost, InvalidSecretValue, SecretHost, SecretValue};
 pub use shared::Shared;
 pub use task_run::is_task_run_name;
+pub use task_test::{
+    Expectation, ExpectedFile, FileChecks, TaskTest, TaskTestKind, TaskTestVersion, TestCase, TestInput,
+};
 
 /// The name of a PipelineRun: the pipeline's name, a dash and ten characters
 /// that make it unique on this machine.

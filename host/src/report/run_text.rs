@@ -155,6 +155,14 @@ fn tasks(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_
 }
 
 /// The pipelines that ran as tasks; what they ran is told with the tasks.
+/// How one task was that ran alone.
+#[must_use]
+pub fn task_view_text(task: &TaskView, palette: &Palette) -> String {
+    let mut out = String::new();
+    task_text(&mut out, task, Detail::Full, palette);
+    out
+}
+
 fn nested(out: &mut String, view: &RunView, palette: &Palette) {
     for nested in &view.pipelines {
         let word = nested.status.as_str();
