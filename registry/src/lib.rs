@@ -11,6 +11,8 @@ mod digest;
 mod document;
 mod explain;
 mod key;
+mod key_error;
+mod key_file;
 mod keyless;
 mod keyless_error;
 mod layout;
@@ -30,7 +32,8 @@ pub use bundle::{
 pub use decision::{Candidate, Grounds, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine};
-pub use key::{KeyError, PublicKey, SigningKey};
+pub use key::{Algorithm, PublicKey, SigningKey};
+pub use key_error::KeyError;
 pub use keyless::{Artifact, Identity, Verified, claims_log, verify_unlogged};
 pub use keyless_error::{KeylessError, LogError};
 pub use layout::{Layout, LayoutError};

@@ -13,6 +13,7 @@ use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::graph::GraphArgs;
 use super::import::ImportArgs;
+use super::key::KeyCommand;
 use super::lint::LintArgs;
 use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
@@ -477,21 +478,6 @@ pub(crate) struct TaskPublishArgs {
     /// as oci:PATH; left out, the embedded registry.
     #[arg(long, value_name = "HOST/PATH|oci:PATH")]
     pub(crate) to: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Make a signing key.
-    Generate(KeyGenerateArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam key generate\n  cofferdam key generate --output ci.key")]
-pub(crate) struct KeyGenerateArgs {
-    /// Where to write it; the public half goes beside it. Left out, it becomes
-    /// your own key.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
