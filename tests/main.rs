@@ -55,6 +55,7 @@ mod robustness;
 mod runs;
 mod screens;
 mod secrets;
+mod sign_bundle;
 mod source;
 mod story;
 mod tampering;

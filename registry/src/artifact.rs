@@ -194,14 +194,26 @@ impl Layout {
         {
             return Ok(false);
         }
-        let claim = Statement::new(
-            SIGNATURE_PREDICATE,
-            vec![Subject::new(reference.name.clone(), subject.digest)],
-            NoClaim {},
-        );
-        let bundle = sign(&encode(&claim), key)?;
+        let bundle = sign(&claim(reference, subject.digest), key)?;
         self.attach(subject, SIGNATURE_PREDICATE, bundle.as_bytes())?;
         Ok(true)
+    }
+
+    /// The Statement whose signature says that a task is signed, for whoever
+    /// signs it elsewhere.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when there is no such task.
+    pub fn claim(&self, reference: &Reference) -> Result<Vec<u8>, LayoutError> {
+        Ok(claim(reference, self.descriptor(reference)?.digest))
+    }
+
+    /// Attaches a bundle that was made elsewhere around [`Self::claim`].
+    ///
+    /// # Errors
+    /// [`LayoutError`] when the layout cannot be read or written.
+    pub fn attach_signature(&self, reference: &Reference, bundle: &[u8]) -> Result<Digest, LayoutError> {
+        self.attach(self.descriptor(reference)?, SIGNATURE_PREDICATE, bundle)
     }
 
     /// Attaches a bundle to a manifest.
@@ -284,6 +296,11 @@ impl Layout {
         }
         Ok(found)
     }
+}
+
+fn claim(reference: &Reference, digest: Digest) -> Vec<u8> {
+    let subject = vec![Subject::new(reference.name.clone(), digest)];
+    encode(&Statement::new(SIGNATURE_PREDICATE, subject, NoClaim {}))
 }
 
 /// Whether a bundle is a key's signature of exactly this digest.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 
 use serde::Deserialize;
+use sigstore_crypto::x509::parse_certificate_info;
 use sigstore_crypto::{KeyAlgorithm, SigningScheme, verify_signature_prehashed};
 use sigstore_types::bundle::{MessageSignature, SignatureContent, VerificationMaterialContent};
 use sigstore_types::{Bundle, HashAlgorithm, Sha256Hash};
@@ -198,6 +199,21 @@ pub fn claims_log(bundle: &[u8]) -> Result<bool, BundleError> {
     let material = parse(bundle)?.verification_material;
     let timestamps = &material.timestamp_verification_data.rfc3161_timestamps;
     Ok(!material.tlog_entries.is_empty() || !timestamps.is_empty())
+}
+
+/// The identity in a bundle's certificate, to verify what was just signed
+/// against. Nothing is verified.
+#[must_use]
+pub fn certified_identity(bundle: &[u8]) -> Option<Identity> {
+    let bundle = parse(bundle).ok()?;
+    let certificate = parse_certificate_info(bundle.signing_certificate()?).ok()?;
+    Identity::new(&certificate.identity?.to_string(), &certificate.issuer?).ok()
+}
+
+/// The SHA-256 of the first artifact that a Statement v1 names by it.
+pub(crate) fn subject_digest(payload: &[u8]) -> Result<Option<Digest>, BundleError> {
+    let subjects = statement(payload, None)?.subject;
+    Ok(subjects.iter().find_map(|subject| Digest::from_hex(subject.digest.get("sha256")?)))
 }
 
 /// Whether a bundle carries a certificate. Nothing is verified.

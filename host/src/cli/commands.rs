@@ -12,12 +12,14 @@ use super::dev::DevArgs;
 use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::graph::GraphArgs;
+use super::identity::IdentityArgs;
 use super::import::ImportArgs;
 use super::key::KeyCommand;
 use super::lint::LintArgs;
 use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
+use super::sign_bundle::SignBundleArgs;
 use super::since::Since;
 use super::task_list::TaskListArgs;
 use super::trust::TrustCommand;
@@ -102,6 +104,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Check that a Sigstore bundle signs a file, and who signed.
     VerifyBundle(VerifyBundleArgs),
+    /// Sign a file with an identity, and write a Sigstore bundle.
+    SignBundle(SignBundleArgs),
     /// Make what is missing to run signed tasks: a key, trust in it, the tasks.
     Setup(SetupArgs),
     /// Pin what the tags of registries stand for, in lock.yaml.
@@ -466,7 +470,8 @@ pub(crate) struct TaskDiffArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
     cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
-    cofferdam task publish sbom.wasm --to oci:vendor/registry")]
+    cofferdam task publish sbom.wasm --to oci:vendor/registry\n  \
+    cofferdam task publish sbom.wasm --to registry.example/tasks --keyless --device-flow")]
 pub(crate) struct TaskPublishArgs {
     /// The task.
     #[arg(value_name = "FILE")]
@@ -474,6 +479,11 @@ pub(crate) struct TaskPublishArgs {
     /// Sign it with your key.
     #[arg(long)]
     pub(crate) sign: bool,
+    /// Sign it with an identity, which an issuer vouches for.
+    #[arg(long)]
+    pub(crate) keyless: bool,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
     /// Below what the task's own name goes: HOST/PATH of a registry, or a layout,
     /// as oci:PATH; left out, the embedded registry.
     #[arg(long, value_name = "HOST/PATH|oci:PATH")]

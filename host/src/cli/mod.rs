@@ -16,6 +16,7 @@ mod failure;
 mod gc;
 mod graph;
 mod home;
+mod identity;
 mod import;
 mod interrupt;
 mod key;
@@ -43,6 +44,7 @@ mod secret;
 mod secret_input;
 mod setup;
 mod show;
+mod sign_bundle;
 mod since;
 mod source;
 mod task_build;
@@ -135,6 +137,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::VerifyBundle(args) => verify_bundle::run(&args, &Home::find()?, printer),
+        Command::SignBundle(args) => sign_bundle::run(&args, &Home::find()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
         Command::Lock(args) => lock::lock(&args, &Home::open()?, printer),
         Command::Vendor(args) => lock::vendor(&args, &Home::open()?, printer),

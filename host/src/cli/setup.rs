@@ -9,7 +9,7 @@ use super::exit;
 use super::failure::Failure;
 use super::home::{Home, PUBLIC_KEY};
 use super::printer::Printer;
-use super::task_publish::{Place, publish};
+use super::task_publish::{Place, Signers, publish};
 
 /// The label of the trust rule for tasks signed here.
 const RULE: &str = "local";
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8
     let layout = Layout::open_or_create(&home.registry())?;
     let mut tasks = Vec::new();
     for path in &args.components {
-        tasks.push(publish(path, home, &Place::EMBEDDED, Some(&key))?);
+        tasks.push(publish(path, home, &Place::EMBEDDED, &Signers { key: Some(&key), identity: None })?);
     }
     let value = json!({
         "key": { "id": key.public().id(), "made": made },

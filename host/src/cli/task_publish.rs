@@ -3,17 +3,19 @@
 use std::path::Path;
 
 use cofferdam_registry::{
-    Digest, Layout, Location, MAX_COMPONENT, Reference, Remote, RemoteError, SigningKey, TaskArtifact,
+    Artifact, Digest, Layout, Location, MAX_COMPONENT, Reference, Remote, RemoteError, SigningKey,
+    TaskArtifact,
 };
 use serde::Serialize;
 
 use super::commands::TaskPublishArgs;
 use super::failure::Failure;
 use super::home::Home;
+use super::identity::IdentitySigner;
 use super::printer::Printer;
 use super::{exit, registries};
 use crate::component::Component;
-use crate::report::bytes;
+use crate::report::{bytes, visible};
 
 /// A task that was published.
 #[derive(Debug, Serialize)]
@@ -26,16 +28,34 @@ pub(crate) struct Published {
     /// The key whose signature is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signed_by: Option<String>,
+    /// The identity that signed it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signed_by_identity: Option<String>,
+}
+
+/// Who signs a task that is published.
+#[derive(Clone, Copy)]
+pub(crate) struct Signers<'a> {
+    pub(crate) key: Option<&'a SigningKey>,
+    pub(crate) identity: Option<&'a IdentitySigner>,
 }
 
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let key = if args.sign { Some(home.signing_key()?) } else { None };
-    let published = publish(&args.component, home, &place(args.to.as_deref())?, key.as_ref())?;
+    if !args.keyless && args.identity.is_given() {
+        return Err(Failure::usage("an identity is chosen, and it is to sign nothing", "add --keyless"));
+    }
+    let place = place(args.to.as_deref())?;
+    let identity = if args.keyless { Some(IdentitySigner::find(&args.identity, None, home)?) } else { None };
+    let signers = Signers { key: key.as_ref(), identity: identity.as_ref() };
+    let published = publish(&args.component, home, &place, &signers)?;
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
-        let signed = match &published.signed_by {
-            Some(key) => format!("signed by key {key}"),
-            None => "not signed; add --sign to sign it with your key".to_owned(),
+        let signed = match (&published.signed_by, &published.signed_by_identity) {
+            (Some(key), None) => format!("signed by key {key}"),
+            (None, Some(who)) => format!("signed by {}", visible(who)),
+            (Some(key), Some(who)) => format!("signed by key {key} and by {}", visible(who)),
+            (None, None) => "not signed; add --sign to sign it with your key".to_owned(),
         };
         let size = bytes(published.size as u64);
         format!("published {name} ({size})\n  {}\n  {signed}\n", published.digest)
@@ -83,12 +103,12 @@ fn place(to: Option<&str>) -> Result<Place, Failure> {
     }
 }
 
-/// Publishes the task in a file, and signs it with a key.
+/// Publishes the task in a file, and lets it be signed.
 pub(crate) fn publish(
     path: &Path,
     home: &Home,
     place: &Place,
-    key: Option<&SigningKey>,
+    signers: &Signers<'_>,
 ) -> Result<Published, Failure> {
     let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
@@ -111,8 +131,7 @@ pub(crate) fn publish(
     })?;
     let (name, tag) = (format!("{}{}", place.path, metadata.name), Some(metadata.version.clone()));
     let reference = Reference { location: place.location.clone(), name, tag, digest: Some(digest) };
-    let sign = || key.map_or(Ok(false), |key| layout.sign(&reference, key));
-    if let Location::Remote(host) = &place.location {
+    let signed_by_identity = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
         let tags = [metadata.version.clone(), "latest".to_owned()];
         registries::wait(async {
@@ -122,17 +141,37 @@ pub(crate) fn publish(
                 Ok(()) | Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            sign()?;
-            Ok::<_, Failure>(remote.push(&layout, digest, &reference.name, &tags).await?)
-        })??;
+            let signed = sign(&layout, &reference, signers).await?;
+            remote.push(&layout, digest, &reference.name, &tags).await?;
+            Ok::<_, Failure>(signed)
+        })??
     } else {
-        sign()?;
-    }
+        registries::wait(sign(&layout, &reference, signers))??
+    };
     Ok(Published {
         reference: Reference { digest: None, ..reference }.to_string(),
         digest,
         component: component.digest,
         size: component.bytes.len(),
-        signed_by: key.map(|key| key.public().id()),
+        signed_by: signers.key.map(|key| key.public().id()),
+        signed_by_identity,
     })
+}
+
+/// Attaches the signatures, and says which identity signed.
+async fn sign(
+    layout: &Layout,
+    reference: &Reference,
+    signers: &Signers<'_>,
+) -> Result<Option<String>, Failure> {
+    if let Some(key) = signers.key {
+        layout.sign(reference, key)?;
+    }
+    let Some(identity) = signers.identity else { return Ok(None) };
+    let claim = layout.claim(reference)?;
+    let bundle = identity.services.sign_statement(&identity.token, &claim).await?;
+    let mut artifact = Artifact::Digest(layout.resolve(reference)?);
+    let (who, _) = identity.check(&bundle, &mut artifact)?;
+    layout.attach_signature(reference, bundle.as_bytes())?;
+    Ok(Some(format!("{} ({})", who.subject, who.issuer)))
 }
