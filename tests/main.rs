@@ -34,6 +34,7 @@ mod hostile_sockets;
 mod hostile_speech;
 mod import;
 mod interruption;
+mod keys;
 mod language;
 mod language_errors;
 mod language_nested;

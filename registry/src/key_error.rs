@@ -21,6 +21,26 @@ pub enum KeyError {
         #[help]
         help: String,
     },
+    /// The private key is under a password, and none was given.
+    #[error("the private key {} is encrypted, and there is no password", path.display())]
+    #[diagnostic(
+        code("key/encrypted"),
+        help(
+            "set COSIGN_PASSWORD, or COFFERDAM_PASSWORD_FILE to a file with the password; on a terminal it is \
+             asked for"
+        )
+    )]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The password opens nothing.
+    #[error("the password does not open {}: it is another, or the file was changed", path.display())]
+    #[diagnostic(code("key/password"), help("give the password that the key was made with"))]
+    Password {
+        /// The file.
+        path: PathBuf,
+    },
     /// Others may read the private key.
     #[error("others may read the private key {} (mode {mode:o})", path.display())]
     #[diagnostic(code("key/exposed"), help("chmod 600 {}", path.display()))]

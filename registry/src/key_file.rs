@@ -1,4 +1,5 @@
-//! Private keys as files: PKCS#8 in PEM, one file that only its owner reads.
+//! Private keys as files: PKCS#8 in PEM, under a password where there is one. One
+//! file, which only its owner reads.
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,7 +8,9 @@ use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use zeroize::Zeroizing;
 
+use crate::encrypted_key::{Closed, OLD_TAG, TAG, open, seal};
 use crate::key::{Algorithm, MAX_KEY, SigningKey};
 use crate::key_error::{KeyError, broken, invalid, io_error};
 use crate::plain_file::{is_unsuitable, open_named, read};
@@ -25,14 +28,14 @@ fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
 }
 
 /// A new private key. Of Ed25519 in version 1, which everything reads.
-fn new_pkcs8(algorithm: Algorithm) -> Result<Vec<u8>, KeyError> {
+fn new_pkcs8(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let random = SystemRandom::new();
     let document = match algorithm {
         Algorithm::EcdsaP256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random),
         Algorithm::Ed25519 => Ed25519KeyPair::generate_pkcs8v1(&random),
     };
     let document = document.map_err(|error| invalid("the new key", "usable", error))?;
-    Ok(document.as_ref().to_vec())
+    Ok(Zeroizing::new(document.as_ref().to_vec()))
 }
 
 impl SigningKey {
@@ -43,14 +46,15 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Exists`], or what the file system refused.
     pub fn generate(path: &Path) -> Result<Self, KeyError> {
-        Self::generate_as(path, Algorithm::default())
+        Self::generate_as(path, Algorithm::default(), None)
     }
 
-    /// Makes a new key for an algorithm, as [`Self::generate`] does.
+    /// Makes a new key for an algorithm, as [`Self::generate`] does; under a
+    /// password where there is one, in cosign's form.
     ///
     /// # Errors
     /// As [`Self::generate`].
-    pub fn generate_as(path: &Path, algorithm: Algorithm) -> Result<Self, KeyError> {
+    pub fn generate_as(path: &Path, algorithm: Algorithm, password: Option<&[u8]>) -> Result<Self, KeyError> {
         let public = path.with_extension("pub");
         if public == path {
             let (place, expected) = (path.display().to_string(), "a name for a private key");
@@ -61,13 +65,22 @@ impl SigningKey {
                 return Err(KeyError::Exists { path: taken.to_owned() });
             }
         }
-        let text = pem::encode(&pem::Pem::new("PRIVATE KEY", new_pkcs8(algorithm)?));
+        let pkcs8 = new_pkcs8(algorithm)?;
+        let block = match password {
+            None => pem::Pem::new("PRIVATE KEY", pkcs8.as_slice()),
+            Some(password) => {
+                let sealed = seal(&pkcs8, password)
+                    .map_err(|why| invalid("the new key", "closed", format!("{why:?}")))?;
+                pem::Pem::new(TAG, sealed)
+            }
+        };
+        let text = Zeroizing::new(pem::encode(&block));
         if let Some(directory) = path.parent() {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
             made.map_err(io_error("create", directory))?;
         }
         write_new(path, &text, 0o600).map_err(io_error("write", path))?;
-        let key = Self::load(path)?;
+        let key = Self::load_with(path, password)?;
         key.write_public(path)?;
         Ok(key)
     }
@@ -89,8 +102,17 @@ impl SigningKey {
     /// Reads a private key.
     ///
     /// # Errors
-    /// [`KeyError::Exposed`] when the file's mode lets others read it.
+    /// [`KeyError::Exposed`] when the file's mode lets others read it,
+    /// [`KeyError::Encrypted`] when it is under a password.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
+        Self::load_with(path, None)
+    }
+
+    /// Reads a private key that may be under a password: as cosign writes it.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`KeyError::Password`] when it is under another.
+    pub fn load_with(path: &Path, password: Option<&[u8]>) -> Result<Self, KeyError> {
         let broken = |why: String| broken(path, why);
         let io = |source: io::Error| {
             if is_unsuitable(&source) { broken(source.to_string()) } else { io_error("read", path)(source) }
@@ -100,15 +122,24 @@ impl SigningKey {
         if mode & 0o077 != 0 {
             return Err(KeyError::Exposed { path: path.to_owned(), mode });
         }
-        let text = read(&file, MAX_KEY).map_err(io)?;
+        let text = Zeroizing::new(read(&file, MAX_KEY).map_err(io)?);
         if text.is_empty() {
             return Err(broken("it is empty".to_owned()));
         }
-        let block = pem::parse(text).map_err(|error| broken(error.to_string()))?;
-        if block.tag() != "PRIVATE KEY" {
-            return Err(broken("it holds something else".to_owned()));
+        let block = pem::parse(text.as_slice()).map_err(|error| broken(error.to_string()))?;
+        let place = path.display().to_string();
+        match (block.tag(), password) {
+            ("PRIVATE KEY", _) => Self::from_pkcs8(block.contents(), &place).map_err(broken),
+            (TAG | OLD_TAG, None) => Err(KeyError::Encrypted { path: path.to_owned() }),
+            (TAG | OLD_TAG, Some(password)) => {
+                let pkcs8 = open(block.contents(), password).map_err(|closed| match closed {
+                    Closed::Malformed(why) => broken(why.to_owned()),
+                    Closed::Password => KeyError::Password { path: path.to_owned() },
+                })?;
+                Self::from_pkcs8(&pkcs8, &place).map_err(broken)
+            }
+            _ => Err(broken("it holds something else".to_owned())),
         }
-        Self::from_pkcs8(block.contents(), &path.display().to_string()).map_err(broken)
     }
 }
 
@@ -169,7 +200,7 @@ mod tests {
     fn ed25519_signs_what_its_public_half_verifies() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("test.key");
-        let key = SigningKey::generate_as(&path, Algorithm::Ed25519).unwrap();
+        let key = SigningKey::generate_as(&path, Algorithm::Ed25519, None).unwrap();
         let public = PublicKey::load(&path.with_extension("pub")).unwrap();
         let signature = key.sign(&mut &b"text"[..], 4).unwrap();
         assert!(public.verifies(b"text", &signature) && !public.verifies(b"texT", &signature));
@@ -195,5 +226,37 @@ mod tests {
         let public = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
         let key = SigningKey::load(&path).unwrap();
         assert!(key.public().to_pem().contains(public), "{}", key.public().to_pem());
+    }
+
+    #[test]
+    fn the_keys_that_cosign_wrote_are_read() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/cosign-key");
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["cosign", "ed25519"] {
+            let path = directory.path().join("a.key");
+            let text = fs::read_to_string(fixtures.join(format!("{name}.key"))).unwrap();
+            let public = PublicKey::load(&fixtures.join(format!("{name}.pub"))).unwrap();
+            // What cosign 1 wrote differs in its name alone.
+            for text in [text.clone(), text.replace("SIGSTORE", "COSIGN")] {
+                fs::write(&path, text).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+                assert!(matches!(SigningKey::load(&path), Err(KeyError::Encrypted { .. })));
+                let wrong = SigningKey::load_with(&path, Some(b"correct"));
+                assert!(matches!(wrong, Err(KeyError::Password { .. })));
+                let key = SigningKey::load_with(&path, Some(b"correct-horse")).unwrap();
+                assert_eq!(key.public().id(), public.id());
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_key_under_a_password_is_in_no_file_without_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.key");
+        let key = SigningKey::generate_as(&path, Algorithm::Ed25519, Some(b"secret")).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----"), "{text}");
+        assert_eq!(SigningKey::load_with(&path, Some(b"secret")).unwrap().public().id(), key.public().id());
+        assert!(matches!(SigningKey::load(&path), Err(KeyError::Encrypted { .. })));
     }
 }

@@ -9,6 +9,7 @@ mod bundle;
 mod decision;
 mod digest;
 mod document;
+mod encrypted_key;
 mod explain;
 mod key;
 mod key_error;

@@ -233,7 +233,7 @@ fn ed25519_signs_statements_and_files() {
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.key");
-    let key = SigningKey::generate_as(&path, Algorithm::Ed25519).unwrap();
+    let key = SigningKey::generate_as(&path, Algorithm::Ed25519, None).unwrap();
     let bundle = sign(signing().statement.to_string().as_bytes(), &key).unwrap();
     let digest = || Artifact::Digest(Digest::of(APP));
     verify_unlogged(bundle.as_bytes(), key.public(), &mut digest(), Some(PREDICATE)).unwrap();

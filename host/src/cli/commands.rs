@@ -477,8 +477,14 @@ pub(crate) struct TaskPublishArgs {
     #[arg(value_name = "FILE")]
     pub(crate) component: PathBuf,
     /// Sign it with your key.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "key")]
     pub(crate) sign: bool,
+    /// Sign it with this key instead.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Where the key's password is; left out, COSIGN_PASSWORD, or it is asked for.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) password_file: Option<PathBuf>,
     /// Sign it with an identity, which an issuer vouches for.
     #[arg(long)]
     pub(crate) keyless: bool,

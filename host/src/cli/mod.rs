@@ -20,6 +20,7 @@ mod identity;
 mod import;
 mod interrupt;
 mod key;
+mod key_password;
 mod lint;
 mod lint_files;
 mod lock;

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8
 fn key(home: &Home, printer: &Printer) -> Result<(SigningKey, bool), Failure> {
     let path = home.key_file();
     if path.exists() {
-        let key = SigningKey::load(&path)?;
+        let key = home.signing_key()?;
         if key.write_public(&path)? {
             printer.note("the public half of the key was missing; it is written again");
         }

@@ -12,6 +12,7 @@ use super::commands::TaskPublishArgs;
 use super::failure::Failure;
 use super::home::Home;
 use super::identity::IdentitySigner;
+use super::key_password::load_key;
 use super::printer::Printer;
 use super::{exit, registries};
 use crate::component::Component;
@@ -41,7 +42,11 @@ pub(crate) struct Signers<'a> {
 }
 
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let key = if args.sign { Some(home.signing_key()?) } else { None };
+    let key = match &args.key {
+        Some(path) => Some(load_key(path, args.password_file.as_deref())?),
+        None if args.sign => Some(home.signing_key()?),
+        None => None,
+    };
     if !args.keyless && args.identity.is_given() {
         return Err(Failure::usage("an identity is chosen, and it is to sign nothing", "add --keyless"));
     }
