@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::{BUNDLE_TYPE, sign, verify_statement};
 use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
-use crate::key::{KeyError, PublicKey, SigningKey};
+use crate::key::{PublicKey, SigningKey};
+use crate::key_error::KeyError;
 use crate::layout::{Layout, LayoutError, MAX_DOCUMENT, encode};
 use crate::pipeline_bundle;
 use crate::reference::Reference;
@@ -202,14 +203,26 @@ impl Layout {
         {
             return Ok(false);
         }
-        let claim = Statement::new(
-            SIGNATURE_PREDICATE,
-            vec![Subject::new(reference.name.clone(), subject.digest)],
-            NoClaim {},
-        );
-        let bundle = sign(&encode(&claim), key)?;
+        let bundle = sign(&claim(reference, subject.digest), key)?;
         self.attach(subject, SIGNATURE_PREDICATE, bundle.as_bytes())?;
         Ok(true)
+    }
+
+    /// The Statement whose signature says that a task is signed, for whoever
+    /// signs it elsewhere.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when there is no such task.
+    pub fn claim(&self, reference: &Reference) -> Result<Vec<u8>, LayoutError> {
+        Ok(claim(reference, self.descriptor(reference)?.digest))
+    }
+
+    /// Attaches a bundle that was made elsewhere around [`Self::claim`].
+    ///
+    /// # Errors
+    /// [`LayoutError`] when the layout cannot be read or written.
+    pub fn attach_signature(&self, reference: &Reference, bundle: &[u8]) -> Result<Digest, LayoutError> {
+        self.attach(self.descriptor(reference)?, SIGNATURE_PREDICATE, bundle)
     }
 
     /// Attaches a bundle to a manifest.
@@ -292,6 +305,11 @@ impl Layout {
         }
         Ok(found)
     }
+}
+
+fn claim(reference: &Reference, digest: Digest) -> Vec<u8> {
+    let subject = vec![Subject::new(reference.name.clone(), digest)];
+    encode(&Statement::new(SIGNATURE_PREDICATE, subject, NoClaim {}))
 }
 
 /// Whether a bundle is a key's signature of exactly this digest.

@@ -18,8 +18,8 @@ use sigstore_types::bundle::{
 use sigstore_types::dsse::{DsseEnvelope, DsseSignature};
 use sigstore_types::{KeyId, MediaType, PayloadBytes};
 
-use crate::digest::Hasher;
-use crate::key::{KeyError, PublicKey, SigningKey, invalid};
+use crate::key::{PublicKey, SigningKey};
+use crate::key_error::{KeyError, invalid};
 use crate::statement::{STATEMENT_TYPE, Statement};
 
 /// The media type of a bundle, also its artifact type in a registry.
@@ -114,12 +114,11 @@ pub fn sign_from(
     let size = statement.seek(SeekFrom::End(0)).and_then(|size| statement.rewind().map(|()| size));
     let size = size.map_err(failed)?;
     let piece = usize::try_from(size).unwrap_or(PIECE).min(PIECE);
-    let mut hashed = BufWriter::with_capacity(piece, Hashing(Hasher::default()));
     // The pre-authentication encoding: DSSE protocol, "Signature Definition".
-    write!(hashed, "DSSEv1 {} {PAYLOAD_TYPE} {size} ", PAYLOAD_TYPE.len()).map_err(failed)?;
-    io::copy(statement, &mut hashed).map_err(failed)?;
-    let hasher = hashed.into_inner().map_err(|error| failed(error.into_error()))?.0;
-    let signature = DsseSignature::new(key.sign_digest(hasher.finish())?, KeyId::default());
+    let header = format!("DSSEv1 {} {PAYLOAD_TYPE} {size} ", PAYLOAD_TYPE.len());
+    let signed = header.len() as u64 + size;
+    let signature = key.sign(&mut header.as_bytes().chain(&mut *statement), signed)?;
+    let signature = DsseSignature::new(signature, KeyId::default());
 
     let envelope = DsseEnvelope::new(PAYLOAD_TYPE, PayloadBytes::new(Vec::new()), signature);
     let hint = PublicKeyIdentifier::new(key.public().id());
@@ -143,20 +142,6 @@ pub fn sign_from(
 
 /// So much of a Statement is in memory at once.
 const PIECE: usize = 64 << 10;
-
-/// Hashes what is written.
-struct Hashing(Hasher);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Verifies a bundle's structure and signature and gives the signed bytes.
 ///

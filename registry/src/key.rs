@@ -1,80 +1,52 @@
-//! Signing keys: ECDSA P-256, PKCS#8 in PEM, one file that only its owner reads.
+//! Signing keys: ECDSA P-256 with SHA-256, and Ed25519.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sigstore_crypto::{KeyPair, VerificationKey};
 use sigstore_types::{DerPublicKey, Sha256Hash, SignatureBytes};
 
-use crate::digest::Digest;
-use crate::plain_file::{is_unsuitable, open_named, read, read_named};
+use crate::digest::{Digest, Hasher};
+use crate::key_error::{KeyError, invalid, io_error};
+use crate::plain_file::{is_unsuitable, read_named};
 
 /// Larger files hold no key.
-const MAX_KEY: u64 = 64 << 10;
+pub(crate) const MAX_KEY: u64 = 64 << 10;
+/// What is signed by a scheme that hashes nothing beforehand is in memory as a
+/// whole, up to this size in bytes: that of the largest bundle that is read.
+const MAX_WHOLE: u64 = 64 << 20;
+/// So much of what is signed is in memory at once otherwise.
+const PIECE: u64 = 64 << 10;
+/// The public key of Ed25519 in DER, up to the key itself: RFC 8410, section 4.
+const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// What can be wrong with a key.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// The file is no key this version reads.
-    #[error("{place} is not {expected}: {why}")]
-    #[diagnostic(code("key/invalid"))]
-    Invalid {
-        /// The file, or where else the text stands.
-        place: String,
-        /// What was expected.
-        expected: &'static str,
-        /// What is wrong.
-        why: String,
-        /// What to type next.
-        #[help]
-        help: String,
-    },
-    /// Others may read the private key.
-    #[error("others may read the private key {} (mode {mode:o})", path.display())]
-    #[diagnostic(code("key/exposed"), help("chmod 600 {}", path.display()))]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// A key is there already.
-    #[error("there is a key already: {}", path.display())]
-    #[diagnostic(
-        code("key/exists"),
-        help("everything signed with it would stop verifying; move it away first, or give another --output")
-    )]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
-    #[diagnostic(code("key/io"), help("check the path and its permissions"))]
-    Io {
-        /// What was being done.
-        action: &'static str,
-        /// To which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+/// How a key signs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// ECDSA over P-256, of a SHA-256.
+    #[default]
+    EcdsaP256,
+    /// Ed25519, of the bytes themselves.
+    Ed25519,
 }
 
 /// A private key that signs.
 #[derive(Debug)]
 pub struct SigningKey {
-    pair: KeyPair,
+    secret: Secret,
     public: PublicKey,
+}
+
+#[derive(Debug)]
+enum Secret {
+    EcdsaP256(KeyPair),
+    Ed25519(Ed25519KeyPair),
 }
 
 /// A public key that verifies.
@@ -90,113 +62,26 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-pub(crate) fn invalid(place: &str, expected: &'static str, why: impl ToString) -> KeyError {
-    let help = "make a key with `cofferdam key generate`".to_owned();
-    KeyError::Invalid { place: place.to_owned(), expected, why: why.to_string(), help }
-}
-
-/// A private key that cannot be used, and is in the way of a new one.
-fn broken(path: &Path, why: impl ToString) -> KeyError {
-    let place = path.display();
-    let help = format!("move {place} away, and take a copy of the key or make a new one: cofferdam setup");
-    let expected = "a PKCS#8 private key for ECDSA P-256 in PEM";
-    KeyError::Invalid { place: place.to_string(), expected, why: why.to_string(), help }
-}
-
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> KeyError + 'a {
-    move |source| {
-        let path = path.to_owned();
-        if source.kind() == io::ErrorKind::AlreadyExists {
-            KeyError::Exists { path }
-        } else {
-            KeyError::Io { action, path, source }
-        }
-    }
-}
-
-/// Writes a file that is not there yet, whole or not at all.
-fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Nobody else may read it, from its first byte on.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
-    fs::File::open(directory)?.sync_all()
-}
-
 impl SigningKey {
-    /// Makes a new key: the private half at `path`, the public half beside it
-    /// with the ending `.pub`. Overwrites nothing, and leaves no half of a file
-    /// whenever it is interrupted.
-    ///
-    /// # Errors
-    /// [`KeyError::Exists`], or what the file system refused.
-    pub fn generate(path: &Path) -> Result<Self, KeyError> {
-        let public = path.with_extension("pub");
-        if public == path {
-            let (place, expected) = (path.display().to_string(), "a name for a private key");
-            return Err(invalid(&place, expected, "the public half would have the same name"));
-        }
-        for taken in [path, &public] {
-            if taken.symlink_metadata().is_ok() {
-                return Err(KeyError::Exists { path: taken.to_owned() });
-            }
-        }
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
-            .map_err(|error| invalid("the new key", "usable", error))?;
-        let text = pem::encode(&pem::Pem::new("PRIVATE KEY", document.as_ref()));
-        if let Some(directory) = path.parent() {
-            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(io_error("create", directory))?;
-        }
-        write_new(path, &text, 0o600).map_err(io_error("write", path))?;
-        let key = Self::load(path)?;
-        key.write_public(path)?;
-        Ok(key)
-    }
-
-    /// Writes the public half beside the private one at `path`, unless there is
-    /// one. Says whether it did.
-    ///
-    /// # Errors
-    /// What the file system refused.
-    pub fn write_public(&self, path: &Path) -> Result<bool, KeyError> {
-        let public = path.with_extension("pub");
-        match write_new(&public, &self.public.to_pem(), 0o644) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(io_error("write", &public)(error)),
-        }
-    }
-
-    /// Reads a private key.
-    ///
-    /// # Errors
-    /// [`KeyError::Exposed`] when the file's mode lets others read it.
-    pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let broken = |why: String| broken(path, why);
-        let io = |source: io::Error| {
-            if is_unsuitable(&source) { broken(source.to_string()) } else { io_error("read", path)(source) }
+    /// A key in the DER of PKCS#8; `place` is for messages.
+    pub(crate) fn from_pkcs8(der: &[u8], place: &str) -> Result<Self, String> {
+        // The bytes of another algorithm are never a key of this one: both
+        // parsers look at the algorithm's identifier.
+        let secret = if let Ok(pair) = KeyPair::from_pkcs8_der(der) {
+            Secret::EcdsaP256(pair)
+        } else if is_one_short_value(der)
+            && let Ok(pair) = Ed25519KeyPair::from_pkcs8(der)
+        {
+            Secret::Ed25519(pair)
+        } else {
+            return Err("it is no key for ECDSA P-256, and none for Ed25519".to_owned());
         };
-        let file = open_named(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode });
-        }
-        let text = read(&file, MAX_KEY).map_err(io)?;
-        if text.is_empty() {
-            return Err(broken("it is empty".to_owned()));
-        }
-        let block = pem::parse(text).map_err(|error| broken(error.to_string()))?;
-        if block.tag() != "PRIVATE KEY" {
-            return Err(broken("it holds something else".to_owned()));
-        }
-        let pair = KeyPair::from_pkcs8_der(block.contents()).map_err(|error| broken(error.to_string()))?;
-        let der = pair.public_key_der().map_err(|error| broken(error.to_string()))?;
-        let public = PublicKey::from_der(der, &path.display().to_string())?;
-        Ok(Self { pair, public })
+        let public = match &secret {
+            Secret::EcdsaP256(pair) => pair.public_key_der().map_err(|error| error.to_string())?,
+            Secret::Ed25519(pair) => DerPublicKey::new([&ED25519_SPKI, pair.public_key().as_ref()].concat()),
+        };
+        let public = PublicKey::from_der(public, place).map_err(|error| error.to_string())?;
+        Ok(Self { secret, public })
     }
 
     /// The public half.
@@ -205,10 +90,51 @@ impl SigningKey {
         &self.public
     }
 
-    /// Signs the bytes that have a digest: ECDSA with SHA-256 signs nothing else.
-    pub(crate) fn sign_digest(&self, digest: Digest) -> Result<SignatureBytes, KeyError> {
-        let digest = Sha256Hash::new(*digest.as_bytes());
-        self.pair.sign_digest(&digest).map_err(|error| invalid("the key", "able to sign", error))
+    /// Signs a message of `size` bytes, which ECDSA reads a piece at a time.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`] when it cannot be read, or is larger than Ed25519
+    /// keeps in memory.
+    pub(crate) fn sign(&self, message: &mut dyn Read, size: u64) -> Result<SignatureBytes, KeyError> {
+        let failed = |source| KeyError::Io { action: "read", path: "what is to be signed".into(), source };
+        match &self.secret {
+            Secret::EcdsaP256(pair) => {
+                let piece = usize::try_from(size.min(PIECE)).unwrap_or_default();
+                let mut hashed = BufWriter::with_capacity(piece, Hashing(Hasher::default()));
+                io::copy(message, &mut hashed).map_err(failed)?;
+                let hasher = hashed.into_inner().map_err(|error| failed(error.into_error()))?.0;
+                let digest = Sha256Hash::new(*hasher.finish().as_bytes());
+                pair.sign_digest(&digest).map_err(|error| invalid("the key", "able to sign", error))
+            }
+            Secret::Ed25519(pair) => {
+                let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_WHOLE)).unwrap_or_default());
+                message.take(MAX_WHOLE + 1).read_to_end(&mut bytes).map_err(failed)?;
+                if bytes.len() as u64 > MAX_WHOLE {
+                    return Err(failed(io::ErrorKind::FileTooLarge.into()));
+                }
+                Ok(SignatureBytes::new(pair.sign(&bytes).as_ref().to_vec()))
+            }
+        }
+    }
+}
+
+/// Whether nothing follows the one value in some DER of less than 128 bytes, as
+/// a key for Ed25519 is: its parser would pass over the rest.
+fn is_one_short_value(der: &[u8]) -> bool {
+    matches!(der, [0x30, size @ 0..0x80, content @ ..] if usize::from(*size) == content.len())
+}
+
+/// Hashes what is written.
+struct Hashing(Hasher);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -264,58 +190,5 @@ impl PublicKey {
 
     pub(crate) fn verifies(&self, bytes: &[u8], signature: &SignatureBytes) -> bool {
         self.key.verify(bytes, signature).is_ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-    use super::*;
-
-    #[test]
-    fn a_key_is_made_once_and_kept_private() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("keys/test.key");
-        let key = SigningKey::generate(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(SigningKey::generate(&path), Err(KeyError::Exists { .. })));
-        let public = PublicKey::load(&path.with_extension("pub")).unwrap();
-        assert_eq!(public.id(), key.public().id());
-        let signature = key.sign_digest(Digest::of(b"text")).unwrap();
-        assert!(public.verifies(b"text", &signature));
-        assert!(!public.verifies(b"texT", &signature));
-    }
-
-    #[test]
-    fn half_a_key_is_completed_and_a_broken_one_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("keys/test.key");
-        let key = SigningKey::generate(&path).unwrap();
-        let public = path.with_extension("pub");
-        let names = fs::read_dir(directory.path().join("keys")).unwrap().count();
-        assert_eq!(names, 2, "a temporary file was left");
-        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(!key.write_public(&path).unwrap());
-        fs::remove_file(&public).unwrap();
-        assert!(key.write_public(&path).unwrap());
-        assert_eq!(PublicKey::load(&public).unwrap().id(), key.public().id());
-
-        fs::write(&path, "").unwrap();
-        let Err(KeyError::Invalid { why, help, .. }) = SigningKey::load(&path) else { unreachable!() };
-        assert!(why == "it is empty" && help.contains(&format!("move {} away", path.display())), "{help}");
-        fs::remove_file(&path).unwrap();
-        // A public half that is there already may be the one that rules name.
-        assert!(matches!(SigningKey::generate(&path), Err(KeyError::Exists { path }) if path == public));
-        assert!(!path.exists());
-        assert!(matches!(SigningKey::generate(&public), Err(KeyError::Invalid { .. })));
-    }
-
-    #[test]
-    fn a_key_that_others_may_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("test.key");
-        SigningKey::generate(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(SigningKey::load(&path), Err(KeyError::Exposed { mode: 0o640, .. })));
     }
 }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 
 use serde::Deserialize;
+use sigstore_crypto::x509::parse_certificate_info;
 use sigstore_crypto::{KeyAlgorithm, SigningScheme, verify_signature_prehashed};
 use sigstore_types::bundle::{MessageSignature, SignatureContent, VerificationMaterialContent};
 use sigstore_types::{Bundle, HashAlgorithm, Sha256Hash};
@@ -67,6 +68,18 @@ pub enum Artifact {
     File(File),
     /// Its digest.
     Digest(Digest),
+}
+
+impl Artifact {
+    fn digest(&mut self) -> Result<Digest, KeylessError> {
+        match self {
+            Self::Digest(digest) => Ok(*digest),
+            Self::File(file) => {
+                file.rewind().map_err(KeylessError::Artifact)?;
+                Ok(Digest::of_reader(file).map_err(KeylessError::Artifact)?.0)
+            }
+        }
+    }
 }
 
 /// What holds of a bundle.
@@ -173,12 +186,7 @@ impl TrustedRoot {
             other => return other.map_err(failed),
         }
         // Ed25519 signs the bytes themselves.
-        file.rewind().map_err(KeylessError::Artifact)?;
-        let mut bytes = Vec::new();
-        file.take(MAX_WHOLE + 1).read_to_end(&mut bytes).map_err(KeylessError::Artifact)?;
-        if bytes.len() as u64 > MAX_WHOLE {
-            return Err(KeylessError::Artifact(std::io::ErrorKind::FileTooLarge.into()));
-        }
+        let bytes = whole(file)?;
         self.verifier().verify(bytes.as_slice(), bundle, policy).map_err(failed)
     }
 }
@@ -191,6 +199,21 @@ pub fn claims_log(bundle: &[u8]) -> Result<bool, BundleError> {
     let material = parse(bundle)?.verification_material;
     let timestamps = &material.timestamp_verification_data.rfc3161_timestamps;
     Ok(!material.tlog_entries.is_empty() || !timestamps.is_empty())
+}
+
+/// The identity in a bundle's certificate, to verify what was just signed
+/// against. Nothing is verified.
+#[must_use]
+pub fn certified_identity(bundle: &[u8]) -> Option<Identity> {
+    let bundle = parse(bundle).ok()?;
+    let certificate = parse_certificate_info(bundle.signing_certificate()?).ok()?;
+    Identity::new(&certificate.identity?.to_string(), &certificate.issuer?).ok()
+}
+
+/// The SHA-256 of the first artifact that a Statement v1 names by it.
+pub(crate) fn subject_digest(payload: &[u8]) -> Result<Option<Digest>, BundleError> {
+    let subjects = statement(payload, None)?.subject;
+    Ok(subjects.iter().find_map(|subject| Digest::from_hex(subject.digest.get("sha256")?)))
 }
 
 /// Whether a bundle carries a certificate. Nothing is verified.
@@ -209,20 +232,17 @@ pub fn verify_unlogged(
     artifact: &mut Artifact,
     predicate_type: Option<&str>,
 ) -> Result<Verified, KeylessError> {
-    let digest = match artifact {
-        Artifact::Digest(digest) => *digest,
-        Artifact::File(file) => Digest::of_reader(file).map_err(KeylessError::Artifact)?.0,
-    };
     let bundle = parse(bytes)?;
     let predicate_type = if let SignatureContent::MessageSignature(signature) = &bundle.content {
         if let Some(wanted) = predicate_type {
             return Err(no_statement(wanted));
         }
-        verify_message(signature, key, digest)?;
+        verify_message(signature, key, artifact)?;
         None
     } else {
         // Refuses whatever is no envelope.
         let payload = verify(bytes, key)?;
+        let digest = artifact.digest()?;
         let statement = statement(&payload, predicate_type)?;
         if !statement.subject.iter().any(|subject| subject.is(digest)) {
             return Err(KeylessError::WrongSubject);
@@ -232,20 +252,45 @@ pub fn verify_unlogged(
     Ok(Verified { logged: false, signed_at: None, predicate_type })
 }
 
-fn verify_message(signature: &MessageSignature, key: &PublicKey, digest: Digest) -> Result<(), KeylessError> {
+fn verify_message(
+    signature: &MessageSignature,
+    key: &PublicKey,
+    artifact: &mut Artifact,
+) -> Result<(), KeylessError> {
     let algorithm = KeyAlgorithm::from_spki(key.der()).map_err(|e| KeylessError::Unusable(e.to_string()))?;
-    let scheme = algorithm.default_signing_scheme();
+    let digest = artifact.digest()?;
     if let Some(named) = &signature.message_digest
         && (named.algorithm != HashAlgorithm::Sha2256 || named.digest != digest.as_bytes().as_slice())
     {
         return Err(KeylessError::WrongSubject);
     }
-    if scheme != SigningScheme::EcdsaP256Sha256 {
-        let why = "without a log, only signatures with ECDSA P-256 and SHA-256 over a file are verified";
-        return Err(BundleError::Malformed(why).into());
+    let sound = match (algorithm, artifact) {
+        (KeyAlgorithm::EcdsaP256, _) => {
+            let scheme = SigningScheme::EcdsaP256Sha256;
+            verify_signature_prehashed(key.der(), digest.as_bytes(), &signature.signature, scheme).is_ok()
+        }
+        (KeyAlgorithm::Ed25519, Artifact::File(file)) => key.verifies(&whole(file)?, &signature.signature),
+        (KeyAlgorithm::Ed25519, Artifact::Digest(_)) => {
+            let why = "Ed25519 signs the file itself: its digest is not enough";
+            return Err(BundleError::Malformed(why).into());
+        }
+        _ => {
+            let why = "without a log, only signatures with ECDSA P-256 or Ed25519 over a file are verified";
+            return Err(BundleError::Malformed(why).into());
+        }
+    };
+    if sound { Ok(()) } else { Err(BundleError::Changed.into()) }
+}
+
+/// Reads a file from its beginning into memory.
+fn whole(file: &mut File) -> Result<Vec<u8>, KeylessError> {
+    file.rewind().map_err(KeylessError::Artifact)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_WHOLE + 1).read_to_end(&mut bytes).map_err(KeylessError::Artifact)?;
+    if bytes.len() as u64 > MAX_WHOLE {
+        return Err(KeylessError::Artifact(std::io::ErrorKind::FileTooLarge.into()));
     }
-    verify_signature_prehashed(key.der(), digest.as_bytes(), &signature.signature, scheme)
-        .map_err(|_| KeylessError::Bundle(BundleError::Changed))
+    Ok(bytes)
 }
 
 fn no_statement(wanted: &str) -> KeylessError {

@@ -9,8 +9,11 @@ mod bundle;
 mod decision;
 mod digest;
 mod document;
+mod encrypted_key;
 mod explain;
 mod key;
+mod key_error;
+mod key_file;
 mod keyless;
 mod keyless_error;
 mod layout;
@@ -19,7 +22,9 @@ mod pipeline_bundle;
 mod plain_file;
 mod reference;
 mod remote;
+mod signing;
 mod statement;
+mod tls_roots;
 mod trust;
 mod trusted_root;
 mod trusted_tasks;
@@ -31,14 +36,18 @@ pub use bundle::{
 pub use decision::{Candidate, Grounds, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine};
-pub use key::{KeyError, PublicKey, SigningKey};
-pub use keyless::{Artifact, Identity, Verified, claims_log, verify_unlogged};
+pub use key::{Algorithm, PublicKey, SigningKey};
+pub use key_error::KeyError;
+pub use keyless::{Artifact, Identity, Verified, certified_identity, claims_log, verify_unlogged};
 pub use keyless_error::{KeylessError, LogError};
 pub use layout::{Layout, LayoutError};
 pub use pipeline_bundle::{BundleHead, PipelineArtifact, PulledPipeline};
 pub use plain_file::{open_named, read_named, read_plain};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use remote::{FindLogin, Login, Moved, Progress, Remote, RemoteError, RemoteSettings};
+pub use signing::{
+    DeviceLogin, IdentityToken, SIGNING_CONFIG, SigningError, SigningServices, statement_subject,
+};
 pub use statement::{STATEMENT_TYPE, Statement, Subject};
 pub use trust::{
     AllowRule, DenyRule, RuleIdentity, Trust, TrustDocument, TrustError, TrustKind, TrustVersion,

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Candidate, Signatory, TrustDecision, UntrustedCause};
 use crate::digest::Digest;
-use crate::key::{KeyError, PublicKey};
+use crate::key::PublicKey;
+use crate::key_error::KeyError;
 use crate::keyless::Identity;
 use crate::keyless_error::KeylessError;
 use crate::pattern::matches;

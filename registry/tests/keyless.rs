@@ -16,7 +16,7 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_registry::{
-    Artifact, Digest, Identity, KeylessError, SigningKey, TrustedRoot, TrustedRootError, Verified,
+    Algorithm, Artifact, Digest, Identity, KeylessError, SigningKey, TrustedRoot, TrustedRootError, Verified,
     claims_log, sign, verify_unlogged,
 };
 use miette::Diagnostic as _;
@@ -225,6 +225,49 @@ fn a_key_alone_is_verified_and_said_to_be_less() {
     refused(logged, "bundle/malformed");
     let identity = Identity::new(WORKFLOW, ISSUER).unwrap();
     refused(root(&deployment).verify(bundle, &identity, &mut of(APP), None), "bundle/malformed");
+}
+
+#[test]
+fn ed25519_signs_statements_and_files() {
+    use aws_lc_rs::signature::Ed25519KeyPair;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.key");
+    let key = SigningKey::generate_as(&path, Algorithm::Ed25519, None).unwrap();
+    let bundle = sign(signing().statement.to_string().as_bytes(), &key).unwrap();
+    let digest = || Artifact::Digest(Digest::of(APP));
+    verify_unlogged(bundle.as_bytes(), key.public(), &mut digest(), Some(PREDICATE)).unwrap();
+    let other = SigningKey::generate(&directory.path().join("b.key")).unwrap();
+    refused(verify_unlogged(bundle.as_bytes(), other.public(), &mut digest(), None), "bundle/wrong-key");
+
+    // A file itself, by what OpenSSL and cosign would make of the same key.
+    let block = pem::parse(fs::read(&path).unwrap()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(block.contents()).unwrap();
+    let message = json!({
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": { "publicKey": { "hint": key.public().id() } },
+        "messageSignature": {
+            "messageDigest": { "algorithm": "SHA2_256", "digest": STANDARD.encode(Digest::of(APP).as_bytes()) },
+            "signature": STANDARD.encode(pair.sign(APP)),
+        },
+    });
+    let check = |content: &[u8]| {
+        let file = directory.path().join("app");
+        fs::write(&file, content).unwrap();
+        let mut file = Artifact::File(fs::File::open(&file).unwrap());
+        verify_unlogged(message.to_string().as_bytes(), key.public(), &mut file, None)
+    };
+    assert_eq!(check(APP).unwrap().predicate_type, None);
+    refused(check(b"another"), "bundle/wrong-subject");
+    refused(
+        verify_unlogged(message.to_string().as_bytes(), key.public(), &mut digest(), None),
+        "bundle/malformed",
+    );
+    let mut changed = message.clone();
+    changed["messageSignature"]["signature"] = STANDARD.encode(pair.sign(b"another")).into();
+    let mut file = Artifact::File(fs::File::open(directory.path().join("app")).unwrap());
+    fs::write(directory.path().join("app"), APP).unwrap();
+    refused(verify_unlogged(changed.to_string().as_bytes(), key.public(), &mut file, None), "bundle/changed");
 }
 
 #[test]

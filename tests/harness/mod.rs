@@ -1,6 +1,7 @@
 //! A user with a home of their own, and tasks to run.
 
 mod debian_registry;
+pub(crate) mod keyless_services;
 mod registry;
 mod server;
 pub(crate) mod sigstore;

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use cofferdam_registry::Digest;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
-    SerialNumber, SigningKey as _,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    SigningKey as _,
 };
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ impl Deployment {
     pub(crate) fn sign(&self, signing: &Signing) -> Value {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() - 300;
         let key = key();
-        let leaf = self.certificate(&key, signing, since);
+        let leaf = self.certificate(&key, &signing.subject, &signing.issuer, since);
         let payload = signing.statement.to_string().into_bytes();
         let mut signed =
             format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
@@ -117,29 +117,22 @@ impl Deployment {
             "payloadType": PAYLOAD_TYPE,
             "signatures": [{ "sig": signature }],
         });
-        let hash = |bytes: &[u8]| json!({ "algorithm": "sha256", "value": Digest::of(bytes).to_hex() });
-        let body = json!({
-            "apiVersion": "0.0.1",
-            "kind": "dsse",
-            "spec": {
-                "envelopeHash": hash(envelope.to_string().as_bytes()),
-                "payloadHash": hash(signing.logged.as_deref().unwrap_or(&payload)),
-                "signatures": [{ "signature": signature, "verifier": STANDARD.encode(leaf.pem()) }],
-            },
-        });
+        let logged = signing.logged.as_deref().unwrap_or(&payload);
+        let verifier = STANDARD.encode(leaf.pem());
+        let body = dsse_body(&envelope.to_string(), logged, &signature, &verifier);
         let time = i64::try_from(since).unwrap() + signing.logged_after;
         json!({
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
             "verificationMaterial": {
                 "certificate": { "rawBytes": STANDARD.encode(leaf.der()) },
-                "tlogEntries": [self.entry(body.to_string().as_bytes(), time)],
+                "tlogEntries": [self.entry(body.as_bytes(), time)],
             },
             "dsseEnvelope": envelope,
         })
     }
 
     /// The second entry of a log of two: RFC 6962, section 2.1.
-    fn entry(&self, body: &[u8], time: i64) -> Value {
+    pub(super) fn entry(&self, body: &[u8], time: i64) -> Value {
         let log = sha256(&self.log.subject_public_key_info());
         let sign = |text: &str| self.log.sign(text.as_bytes()).unwrap();
         let promised = json!({
@@ -173,18 +166,24 @@ impl Deployment {
 
     /// A certificate as Fulcio issues it: with a timestamp of the certificate
     /// transparency log inside, over itself without that (RFC 6962, section 3.2).
-    fn certificate(&self, key: &KeyPair, signing: &Signing, since: u64) -> Certificate {
+    pub(super) fn certificate(
+        &self,
+        key: &impl PublicKeyData,
+        subject: &SanType,
+        issuer: &str,
+        since: u64,
+    ) -> Certificate {
         let at = |seconds: u64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.serial_number = Some(SerialNumber::from_slice(&[0x2a; 16]));
         (params.not_before, params.not_after) = (at(since), at(since + 600));
-        params.subject_alt_names = vec![signing.subject.clone()];
+        params.subject_alt_names = vec![subject.clone()];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
         params.use_authority_key_identifier_extension = true;
         let (old, new) = ([1, 3, 6, 1, 4, 1, 57264, 1, 1], [1, 3, 6, 1, 4, 1, 57264, 1, 8]);
-        let issuer = signing.issuer.as_bytes();
+        let issuer = issuer.as_bytes();
         params.custom_extensions = vec![
             CustomExtension::from_oid_content(&old, issuer.to_vec()),
             CustomExtension::from_oid_content(&new, der(0x0c, issuer)),
@@ -206,6 +205,21 @@ impl Deployment {
         params.custom_extensions.push(CustomExtension::from_oid_content(&oid, der(0x04, &list)));
         params.signed_by(key, &self.ca.0).unwrap()
     }
+}
+
+/// What the log keeps of an envelope, in the canonical form.
+pub(super) fn dsse_body(envelope: &str, payload: &[u8], signature: &str, verifier: &str) -> String {
+    let hash = |bytes: &[u8]| json!({ "algorithm": "sha256", "value": Digest::of(bytes).to_hex() });
+    let body = json!({
+        "apiVersion": "0.0.1",
+        "kind": "dsse",
+        "spec": {
+            "envelopeHash": hash(envelope.as_bytes()),
+            "payloadHash": hash(payload),
+            "signatures": [{ "signature": signature, "verifier": verifier }],
+        },
+    });
+    body.to_string()
 }
 
 fn key() -> KeyPair {

@@ -13,13 +13,16 @@ use super::diff::DiffArgs;
 use super::gc::GcArgs;
 use super::graph::GraphArgs;
 use super::import::ImportArgs;
+use super::key::KeyCommand;
 use super::lint::LintArgs;
 use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
 use super::pipeline_publish::PipelineCommand;
+use super::sign_bundle::SignBundleArgs;
 use super::since::Since;
 use super::task_list::TaskListArgs;
+use super::task_publish::TaskPublishArgs;
 use super::task_run::TaskRunArgs;
 use super::task_test::TaskTestArgs;
 use super::trust::TrustCommand;
@@ -104,6 +107,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Check that a Sigstore bundle signs a file, and who signed.
     VerifyBundle(VerifyBundleArgs),
+    /// Sign a file with an identity, and write a Sigstore bundle.
+    SignBundle(SignBundleArgs),
     /// Make what is missing to run signed tasks: a key, trust in it, the tasks.
     Setup(SetupArgs),
     /// Pin what the tags of registries stand for, in lock.yaml.
@@ -471,38 +476,6 @@ pub(crate) struct TaskDiffArgs {
     /// A file, or a reference.
     #[arg(value_name = "NEW")]
     pub(crate) new: String,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
-    cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
-    cofferdam task publish sbom.wasm --to oci:vendor/registry")]
-pub(crate) struct TaskPublishArgs {
-    /// The task.
-    #[arg(value_name = "FILE")]
-    pub(crate) component: PathBuf,
-    /// Sign it with your key.
-    #[arg(long)]
-    pub(crate) sign: bool,
-    /// Below what the task's own name goes: HOST/PATH of a registry, or a layout,
-    /// as oci:PATH; left out, the embedded registry.
-    #[arg(long, value_name = "HOST/PATH|oci:PATH")]
-    pub(crate) to: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Make a signing key.
-    Generate(KeyGenerateArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam key generate\n  cofferdam key generate --output ci.key")]
-pub(crate) struct KeyGenerateArgs {
-    /// Where to write it; the public half goes beside it. Left out, it becomes
-    /// your own key.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -144,6 +144,8 @@ fn status_of(code: &str) -> u8 {
             "io/refused" | "registry/io" | "registry/unreachable" | "registry/answer" | "secret/io" => {
                 exit::RUN_FAILED
             }
+            "sign/service" | "sign/login" => exit::RUN_FAILED,
+            "sign/unsound" | "sign/insecure-url" => exit::REFUSED,
             "secret/keychain-unavailable" | "secret/keychain-refused" => exit::RUN_FAILED,
             _ => exit::INVALID_INPUT,
         },
@@ -183,6 +185,7 @@ from_diagnostic!(
     cofferdam_registry::LayoutError,
     cofferdam_registry::RemoteError,
     cofferdam_registry::SignError,
+    cofferdam_registry::SigningError,
     cofferdam_registry::TrustedRootError,
     crate::component::ComponentError,
     crate::engine::EngineError,

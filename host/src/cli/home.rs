@@ -9,6 +9,7 @@ use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError, rea
 
 use super::configuration::Configuration;
 use super::failure::Failure;
+use super::key_password::load_key;
 use super::run_directory;
 use crate::event::Journal;
 use crate::secret::{Place, SecretStore};
@@ -200,7 +201,7 @@ impl Home {
                 "make one with `cofferdam setup`, which also publishes and signs tasks",
             ));
         }
-        Ok(SigningKey::load(&path)?)
+        load_key(&path, None)
     }
 
     /// The public half of the user's own key, or the key in a file.

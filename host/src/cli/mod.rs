@@ -16,9 +16,11 @@ mod failure;
 mod gc;
 mod graph;
 mod home;
+mod identity;
 mod import;
 mod interrupt;
 mod key;
+mod key_password;
 mod lint;
 mod lint_files;
 mod lock;
@@ -46,6 +48,8 @@ mod secret;
 mod secret_input;
 mod setup;
 mod show;
+mod sign_bundle;
+mod signers;
 mod since;
 mod source;
 mod task_build;
@@ -141,6 +145,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Runs(args) => runs::run(&args, &Home::open()?, printer),
         Command::Verify(args) => verify::run(&args, &Home::open()?, printer),
         Command::VerifyBundle(args) => verify_bundle::run(&args, &Home::find()?, printer),
+        Command::SignBundle(args) => sign_bundle::run(&args, &Home::find()?, printer),
         Command::Setup(args) => setup::run(&args, &Home::open()?, printer),
         Command::Lock(args) => lock::lock(&args, &Home::open()?, printer),
         Command::Vendor(args) => lock::vendor(&args, &Home::open()?, printer),

@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::publishing::{self, place};
+use super::signers::{SignArgs, Signed};
 use super::{candidates, exit, plan};
 use crate::model::{Pipeline, PipelineRef, PipelineSpec, PipelineTask, TaskRef};
 
@@ -39,9 +40,8 @@ pub(crate) struct PipelinePublishArgs {
     /// `app.kubernetes.io/version` says.
     #[arg(long)]
     version: Option<String>,
-    /// Sign it with your key.
-    #[arg(long)]
-    sign: bool,
+    #[command(flatten)]
+    sign: SignArgs,
     /// Below what the pipeline's own name goes: HOST/PATH of a registry, or a
     /// layout, as oci:PATH; left out, the embedded registry.
     #[arg(long, value_name = "HOST/PATH|oci:PATH")]
@@ -54,9 +54,8 @@ pub(crate) struct PipelinePublishArgs {
 struct Published {
     reference: String,
     digest: Digest,
-    /// The key whose signature is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signed_by: Option<String>,
+    #[serde(flatten)]
+    signed: Signed,
 }
 
 pub(crate) fn run(command: &PipelineCommand, home: &Home, printer: &Printer) -> Result<u8, Failure> {
@@ -66,7 +65,6 @@ pub(crate) fn run(command: &PipelineCommand, home: &Home, printer: &Printer) -> 
 }
 
 fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let key = if args.sign { Some(home.signing_key()?) } else { None };
     let place = place(args.to.as_deref())?;
     let (pipeline, text) = read(&args.file, home)?;
     let name = pipeline.metadata.name.as_str();
@@ -75,19 +73,16 @@ fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result
     let description = pipeline.spec.description.lines().next().unwrap_or_default();
     let artifact = PipelineArtifact { name, version, description, text: &text };
     let make = |layout: &Layout| Ok(layout.publish_pipeline(&artifact)?);
-    let reference = publishing::publish(home, &place, (name, version), key.as_ref(), make)?;
+    let signers = args.sign.signers(home)?;
+    let (reference, signed) = publishing::publish(home, &place, (name, version), &signers, make)?;
     let published = Published {
         digest: reference.digest.unwrap_or_else(|| Digest::of(text.as_bytes())),
         reference: Reference { digest: None, ..reference }.to_string(),
-        signed_by: key.map(|key| key.public().id()),
+        signed,
     };
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
-        let signed = match &published.signed_by {
-            Some(key) => format!("signed by key {key}"),
-            None => "not signed; add --sign to sign it with your key".to_owned(),
-        };
-        format!("published {name}\n  {}\n  {signed}\n", published.digest)
+        format!("published {name}\n  {}\n  {}\n", published.digest, published.signed.words())
     });
     Ok(exit::OK)
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{Digest, Layout, Location, Reference, Remote, RemoteError, SigningKey};
+use cofferdam_registry::{Digest, Layout, Location, Reference, Remote, RemoteError};
 
 use super::failure::Failure;
 use super::home::Home;
 use super::registries;
+use super::signers::{Signed, Signers};
 
 /// Where something is published: a registry, and what goes before its own name
 /// there.
@@ -49,15 +50,16 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
     }
 }
 
-/// Puts one artifact into a registry, with its signature, under its version and
-/// `latest`. `make` stores it in a layout; gives its reference there.
+/// Puts one artifact into a registry, with its signatures, under its version and
+/// `latest`. `make` stores it in a layout; gives its reference there, and who
+/// signed.
 pub(crate) fn publish(
     home: &Home,
     place: &Place,
     (name, version): (&str, &str),
-    key: Option<&SigningKey>,
+    signers: &Signers,
     make: impl FnOnce(&Layout) -> Result<Digest, Failure>,
-) -> Result<Reference, Failure> {
+) -> Result<(Reference, Signed), Failure> {
     // For a registry over HTTP it is made whole here before anything is sent.
     let staging =
         tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
@@ -69,8 +71,7 @@ pub(crate) fn publish(
     let digest = make(&layout)?;
     let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
     let reference = Reference { location: place.location.clone(), name, tag, digest: Some(digest) };
-    let sign = || key.map_or(Ok(false), |key| layout.sign(&reference, key));
-    if let Location::Remote(host) = &place.location {
+    let signed = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
         let tags = [version.to_owned(), "latest".to_owned()];
         registries::wait(async {
@@ -80,11 +81,12 @@ pub(crate) fn publish(
                 Ok(()) | Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            sign()?;
-            Ok::<_, Failure>(remote.push(&layout, digest, &reference.name, &tags).await?)
-        })??;
+            let signed = signers.sign(&layout, &reference).await?;
+            remote.push(&layout, digest, &reference.name, &tags).await?;
+            Ok::<_, Failure>(signed)
+        })??
     } else {
-        sign()?;
-    }
-    Ok(reference)
+        registries::wait(signers.sign(&layout, &reference))??
+    };
+    Ok((reference, signed))
 }

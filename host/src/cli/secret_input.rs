@@ -34,7 +34,7 @@ pub(crate) fn from_standard_input(name: &dyn Display) -> Result<Input, Failure> 
     let failed = |error| Failure::io("read", Path::new("standard input"), &error);
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        return typed(name).map_err(failed);
+        return typed(&format!("value of {name}")).map_err(failed);
     }
     // At once as long as it may be: what grows leaves copies behind. One byte
     // more than a value and its line break tells that it is too long.
@@ -49,12 +49,20 @@ pub(crate) fn from_standard_input(name: &dyn Display) -> Result<Input, Failure> 
     Ok(Input::Value(bytes))
 }
 
+/// Reads a line from the terminal, where there is one.
+pub(crate) fn from_terminal(prompt: &str) -> Result<Option<Input>, Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    typed(prompt).map(Some).map_err(|error| Failure::io("read", Path::new("standard input"), &error))
+}
+
 /// Reads a line from a terminal, key by key: a line that the terminal itself
 /// edits is cut at 4 KiB, and an interrupt would leave the echo off.
-fn typed(name: &dyn Display) -> io::Result<Input> {
+fn typed(prompt: &str) -> io::Result<Input> {
     let _silence = Silence::begin()?;
     let mut err = io::stderr().lock();
-    let _ = write!(err, "value of {name} (not shown): ");
+    let _ = write!(err, "{prompt} (not shown): ");
     let mut bytes = Vec::with_capacity(SecretValue::MAX + 4);
     let ended = loop {
         let mut key = [0];

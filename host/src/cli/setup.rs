@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::home::{Home, PUBLIC_KEY};
 use super::printer::Printer;
 use super::publishing::Place;
+use super::signers::Signers;
 use super::task_publish::publish;
 
 /// The label of the trust rule for tasks signed here.
@@ -21,17 +22,19 @@ pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8
     let trusts = trust(home)?;
     let layout = Layout::open_or_create(&home.registry())?;
     let mut tasks = Vec::new();
+    let id = key.public().id();
+    let signers = Signers::key(key);
     for path in &args.components {
-        tasks.push(publish(path, home, &Place::EMBEDDED, Some(&key))?);
+        tasks.push(publish(path, home, &Place::EMBEDDED, &signers)?);
     }
     let value = json!({
-        "key": { "id": key.public().id(), "made": made },
+        "key": { "id": id, "made": made },
         "trust": home.trust_file(),
         "registry": layout.root(),
         "tasks": tasks,
     });
     printer.result(&value, |palette| {
-        let mut text = format!("{key_line} key {} ({})\n", key.public().id(), home.key_file().display());
+        let mut text = format!("{key_line} key {id} ({})\n", home.key_file().display());
         text += &format!(
             "{} trust in tasks it signs ({})\n",
             if trusts { "made" } else { "have" },
@@ -53,7 +56,7 @@ pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8
 fn key(home: &Home, printer: &Printer) -> Result<(SigningKey, bool), Failure> {
     let path = home.key_file();
     if path.exists() {
-        let key = SigningKey::load(&path)?;
+        let key = home.signing_key()?;
         if key.write_public(&path)? {
             printer.note("the public half of the key was missing; it is written again");
         }

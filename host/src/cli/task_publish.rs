@@ -1,18 +1,36 @@
 //! `cofferdam task publish`: puts a task into a registry, and signs it there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use cofferdam_registry::{Digest, Layout, MAX_COMPONENT, Reference, SigningKey, TaskArtifact};
+use clap::Args;
+use cofferdam_registry::{Digest, Layout, MAX_COMPONENT, Reference, TaskArtifact};
 use serde::Serialize;
 
-use super::commands::TaskPublishArgs;
 use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::publishing::{self, Place, place};
+use super::signers::{SignArgs, Signed, Signers};
 use crate::component::Component;
 use crate::report::bytes;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
+    cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
+    cofferdam task publish sbom.wasm --to oci:vendor/registry\n  \
+    cofferdam task publish sbom.wasm --to registry.example/tasks --keyless --device-flow")]
+pub(crate) struct TaskPublishArgs {
+    /// The task.
+    #[arg(value_name = "FILE")]
+    component: PathBuf,
+    #[command(flatten)]
+    sign: SignArgs,
+    /// Below what the task's own name goes: HOST/PATH of a registry, or a layout,
+    /// as oci:PATH; left out, the embedded registry.
+    #[arg(long, value_name = "HOST/PATH|oci:PATH")]
+    to: Option<String>,
+}
 
 /// A task that was published.
 #[derive(Debug, Serialize)]
@@ -22,32 +40,27 @@ pub(crate) struct Published {
     pub(crate) digest: Digest,
     pub(crate) component: Digest,
     pub(crate) size: usize,
-    /// The key whose signature is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) signed_by: Option<String>,
+    #[serde(flatten)]
+    signed: Signed,
 }
 
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let key = if args.sign { Some(home.signing_key()?) } else { None };
-    let published = publish(&args.component, home, &place(args.to.as_deref())?, key.as_ref())?;
+    let place = place(args.to.as_deref())?;
+    let published = publish(&args.component, home, &place, &args.sign.signers(home)?)?;
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
-        let signed = match &published.signed_by {
-            Some(key) => format!("signed by key {key}"),
-            None => "not signed; add --sign to sign it with your key".to_owned(),
-        };
         let size = bytes(published.size as u64);
-        format!("published {name} ({size})\n  {}\n  {signed}\n", published.digest)
+        format!("published {name} ({size})\n  {}\n  {}\n", published.digest, published.signed.words())
     });
     Ok(exit::OK)
 }
 
-/// Publishes the task in a file, and signs it with a key.
+/// Publishes the task in a file, and lets it be signed.
 pub(crate) fn publish(
     path: &Path,
     home: &Home,
     place: &Place,
-    key: Option<&SigningKey>,
+    signers: &Signers,
 ) -> Result<Published, Failure> {
     let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
@@ -62,12 +75,12 @@ pub(crate) fn publish(
     };
     let names = (artifact.name, artifact.version);
     let make = |layout: &Layout| Ok(layout.publish(&artifact)?);
-    let reference = publishing::publish(home, place, names, key, make)?;
+    let (reference, signed) = publishing::publish(home, place, names, signers, make)?;
     Ok(Published {
         digest: reference.digest.unwrap_or(component.digest),
         reference: Reference { digest: None, ..reference }.to_string(),
         component: component.digest,
         size: component.bytes.len(),
-        signed_by: key.map(|key| key.public().id()),
+        signed,
     })
 }

@@ -18,6 +18,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::error::RemoteError;
 use super::settings::{RemoteSettings, is_loopback};
+use crate::tls_roots::trust_files;
 
 /// Hops of one request.
 const MAX_HOPS: usize = 5;
@@ -84,14 +85,7 @@ impl Transport {
         if is_loopback(host) {
             builder = builder.no_proxy();
         }
-        for file in &settings.ca_files {
-            let unreadable = |error: &dyn std::fmt::Display| RemoteError::Client {
-                why: format!("cannot read {}: {error}", file.display()),
-            };
-            let bytes = std::fs::read(file).map_err(|error| unreadable(&error))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&bytes);
-            builder = builder.tls_certs_merge(certificates.map_err(|error| unreadable(&error))?);
-        }
+        let builder = trust_files(builder, &settings.ca_files).map_err(|why| RemoteError::Client { why })?;
         let client = builder.build().map_err(|error| client(&error))?;
         Ok(Self { client, host: host.to_owned(), plain: settings.is_plain(host) })
     }

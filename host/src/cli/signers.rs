@@ -1,0 +1,106 @@
+//! Who signs what is published: the user's own key, another one, an identity.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use cofferdam_registry::{Artifact, Layout, Reference, SigningKey};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::home::Home;
+use super::identity::{IdentityArgs, IdentitySigner};
+use super::key_password::load_key;
+use crate::report::visible;
+
+/// The choices that are the same wherever something is published.
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// Sign it with your key.
+    #[arg(long, conflicts_with = "key")]
+    sign: bool,
+    /// Sign it with this key instead.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Where the key's password is; left out, COSIGN_PASSWORD, or it is asked for.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    password_file: Option<PathBuf>,
+    /// Sign it with an identity, which an issuer vouches for.
+    #[arg(long)]
+    keyless: bool,
+    #[command(flatten)]
+    identity: IdentityArgs,
+}
+
+/// Who signs.
+#[derive(Default)]
+pub(crate) struct Signers {
+    key: Option<SigningKey>,
+    identity: Option<IdentitySigner>,
+}
+
+/// Who has signed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Signed {
+    /// The key whose signature is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<String>,
+    /// The identity that signed it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by_identity: Option<String>,
+}
+
+impl SignArgs {
+    /// Finds keys, services and tokens.
+    pub(crate) fn signers(&self, home: &Home) -> Result<Signers, Failure> {
+        let key = match &self.key {
+            Some(path) => Some(load_key(path, self.password_file.as_deref())?),
+            None if self.sign => Some(home.signing_key()?),
+            None => None,
+        };
+        if !self.keyless && self.identity.is_given() {
+            let message = "an identity is chosen, and it is to sign nothing";
+            return Err(Failure::usage(message, "add --keyless"));
+        }
+        let find = || IdentitySigner::find(&self.identity, None, home);
+        let identity = self.keyless.then(find).transpose()?;
+        Ok(Signers { key, identity })
+    }
+}
+
+impl Signers {
+    /// A key alone.
+    pub(crate) fn key(key: SigningKey) -> Self {
+        Self { key: Some(key), identity: None }
+    }
+
+    /// Attaches the signatures to what a layout has.
+    pub(crate) async fn sign(&self, layout: &Layout, reference: &Reference) -> Result<Signed, Failure> {
+        if let Some(key) = &self.key {
+            layout.sign(reference, key)?;
+        }
+        let signed_by = self.key.as_ref().map(|key| key.public().id());
+        let Some(identity) = &self.identity else {
+            return Ok(Signed { signed_by, signed_by_identity: None });
+        };
+        let claim = layout.claim(reference)?;
+        let bundle = identity.services.sign_statement(&identity.token, &claim).await?;
+        let mut artifact = Artifact::Digest(layout.resolve(reference)?);
+        let (who, _) = identity.check(&bundle, &mut artifact)?;
+        layout.attach_signature(reference, bundle.as_bytes())?;
+        let signed_by_identity = Some(format!("{} ({})", who.subject, who.issuer));
+        Ok(Signed { signed_by, signed_by_identity })
+    }
+}
+
+impl Signed {
+    /// The same in words.
+    pub(crate) fn words(&self) -> String {
+        match (&self.signed_by, &self.signed_by_identity) {
+            (Some(key), None) => format!("signed by key {key}"),
+            (None, Some(who)) => format!("signed by {}", visible(who)),
+            (Some(key), Some(who)) => format!("signed by key {key} and by {}", visible(who)),
+            (None, None) => "not signed; add --sign to sign it with your key".to_owned(),
+        }
+    }
+}
