@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Authority, DebianRegistry, Done, Task, TestRegistry, World, done, task, task_file};
+use crate::harness::{
+    Authority, DebianRegistry, Done, Task, TestRegistry, World, done, reply, task, task_file,
+};
 
 /// A user who has published the task `noop` below `HOST/team`, signed.
 pub(crate) fn publisher(host: &str) -> World {
@@ -259,4 +261,69 @@ fn a_copy_that_is_damaged_is_pulled_again_and_a_pin_that_leads_nowhere_is_said()
     let other = format!("{before}digest: sha256:{}{}", "0".repeat(64), &digest[64..]);
     fs::write(user.project().join(".cofferdam/lock.yaml"), other).unwrap();
     user.run(&["run", &pipeline]).refused(3, "plan/pin-gone", ".cofferdam/test.yaml:").says("lock --update");
+}
+
+#[test]
+fn a_contract_is_read_without_the_code_and_must_be_the_code_s_own() {
+    let registry = TestRegistry::plain();
+    let host = registry.host();
+    let (_, user, pipeline) = parties(&host, "0.1.0");
+    let manifest = registry.manifest("team/noop", "0.1.0");
+    let code = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    // Nobody gets the code.
+    registry.fails(move |received, out| {
+        let is_code = received.target.contains(&format!("/blobs/{code}"));
+        if is_code {
+            reply(out, 404, &[], "")?;
+        }
+        Ok(is_code)
+    });
+    let reference = format!("{host}/team/noop:0.1.0");
+    let done = user.run(&["task", "inspect", "--format", "json", &reference]).ok();
+    let told: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(told["manifest"]["metadata"]["name"], "noop");
+    assert_eq!(told["trust"]["verdict"], "trusted", "{told:#}");
+    assert_eq!(told["size"], manifest["layers"][0]["size"]);
+    assert!(user.home_files("pulled").is_empty() && lock(&user).is_empty(), "nothing is kept");
+    user.run(&["plan", &pipeline]).refused(4, "registry/absent", ".cofferdam/test.yaml:");
+    registry.fails(|_, _| Ok(false));
+    user.run(&["plan", &pipeline]).ok();
+
+    // Somebody who writes there has it tell less than the code asks for.
+    let mut contract = told["manifest"].clone();
+    contract["metadata"]["version"] = "0.2.0".into();
+    let config = serde_json::json!({ "dev.cofferdam.task": contract });
+    let kind = manifest["config"]["mediaType"].as_str().unwrap();
+    let mut lying = manifest.clone();
+    lying["config"] = registry.put_blob("team/noop", kind, config.to_string().as_bytes());
+    registry.put("team/noop", "0.2.0", manifest["mediaType"].as_str().unwrap(), &lying);
+    let pipeline = self::pipeline(&user, &format!("{host}/team/noop:0.2.0"));
+    user.run(&["run", &pipeline]).refused(4, "trust/other-contract", ".cofferdam/test.yaml:");
+}
+
+#[test]
+fn an_artifact_says_where_its_source_is() {
+    let world = World::with(&[]);
+    let directory = world.path("noop");
+    let file = task_file(Task::Test("noop"));
+    world.run(&["task", "inspect", file.to_str().unwrap()]).ok();
+    fs::create_dir_all(&directory).unwrap();
+    let manifest = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: noop, version: 0.1.0, \
+                    source: 'https://git.example.org/noop', licenses: Apache-2.0 OR MIT }\nspec: {}\n";
+    fs::write(directory.join("task.yaml"), manifest).unwrap();
+    let (directory, out) = (directory.to_str().unwrap(), "noop.wasm");
+    world.run(&["task", "build", directory, "--component", file.to_str().unwrap(), "--output", out]).ok();
+    let registry = TestRegistry::plain();
+    let to = format!("{}/team", registry.host());
+    world.run(&["task", "publish", out, "--to", &to, "--revision", "4f2a9c1"]).ok();
+    let annotations = &registry.manifest("team/noop", "latest")["annotations"];
+    for (name, value) in [
+        ("title", "noop"),
+        ("version", "0.1.0"),
+        ("source", "https://git.example.org/noop"),
+        ("licenses", "Apache-2.0 OR MIT"),
+        ("revision", "4f2a9c1"),
+    ] {
+        assert_eq!(annotations[format!("org.opencontainers.image.{name}")], value);
+    }
 }

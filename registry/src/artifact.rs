@@ -7,22 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::bundle::{BUNDLE_TYPE, sign, verify_statement};
+use crate::contract::{self, TaskHead};
 use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
 use crate::key::{PublicKey, SigningKey};
 use crate::key_error::KeyError;
-use crate::layout::{Layout, LayoutError, MAX_DOCUMENT, encode};
-use crate::pipeline_bundle;
+use crate::layout::{Layout, LayoutError, encode};
 use crate::reference::Reference;
 use crate::statement::{Statement, Subject};
 
-const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
-const COMPONENT_TYPE: &str = "application/wasm";
-pub(crate) const TITLE: &str = "org.opencontainers.image.title";
-pub(crate) const VERSION: &str = "org.opencontainers.image.version";
-pub(crate) const DESCRIPTION: &str = "org.opencontainers.image.description";
+pub(crate) const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
+pub(crate) const COMPONENT_TYPE: &str = "application/wasm";
 
 /// The predicate of a plain signature, in the form cosign 3 gives it.
 pub const SIGNATURE_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
@@ -37,7 +35,7 @@ pub(crate) const MAX_SIGNATURES: usize = 64;
 pub(crate) const MAX_SIGNATURE_MANIFEST: u64 = 64 << 10;
 
 /// A task to publish.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TaskArtifact<'a> {
     /// The repository's name.
     pub name: &'a str,
@@ -51,15 +49,21 @@ pub struct TaskArtifact<'a> {
     pub imports: &'a [String],
     /// The interfaces it exports.
     pub exports: &'a [String],
+    /// The manifest, for readers without the component.
+    pub contract: Option<&'a Value>,
+    /// The URL of its source; nothing where that is not said.
+    pub source: &'a str,
+    /// The commit it was made from; the same.
+    pub revision: &'a str,
+    /// Its licences, as an SPDX expression; the same.
+    pub licenses: &'a str,
 }
 
 /// A task that was read out of a registry.
 #[derive(Clone, Debug)]
 pub struct PulledTask {
-    /// The digest of the manifest: what is pinned, and what is signed.
-    pub digest: Digest,
-    /// The digest of the component.
-    pub component_digest: Digest,
+    /// What the artifact says of it.
+    pub head: TaskHead,
     /// The component.
     pub component: Vec<u8>,
 }
@@ -88,23 +92,6 @@ pub enum SignError {
     Layout(#[from] LayoutError),
 }
 
-/// The config blob: what a reader learns without the component.
-#[derive(Serialize, Deserialize)]
-struct Config {
-    created: String,
-    architecture: String,
-    os: String,
-    #[serde(rename = "layerDigests")]
-    layer_digests: Vec<Digest>,
-    component: ConfigComponent,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ConfigComponent {
-    exports: Vec<String>,
-    imports: Vec<String>,
-}
-
 /// A manifest that may belong to another, or why it cannot be read.
 type Referrer = Result<(Descriptor, Manifest), LayoutError>;
 
@@ -120,17 +107,7 @@ impl Layout {
     /// [`LayoutError`] when the layout cannot be read or written.
     pub fn publish(&self, task: &TaskArtifact<'_>) -> Result<Digest, LayoutError> {
         let layer = self.put(COMPONENT_TYPE, task.component)?;
-        let config = Config {
-            // The format requires a time; a real one would change the digest.
-            created: "1970-01-01T00:00:00Z".to_owned(),
-            architecture: "wasm".to_owned(),
-            os: "wasip2".to_owned(),
-            layer_digests: vec![layer.digest],
-            component: ConfigComponent { exports: task.exports.to_vec(), imports: task.imports.to_vec() },
-        };
-        let config = self.put(CONFIG_TYPE, &encode(&config))?;
-        let annotations = [(TITLE, task.name), (VERSION, task.version), (DESCRIPTION, task.description)];
-        let annotations = annotations.into_iter().filter(|(_, text)| !text.is_empty());
+        let config = self.put(CONFIG_TYPE, &contract::config(task, layer.digest))?;
         let manifest = Manifest {
             schema_version: 2,
             media_type: Some(crate::document::MANIFEST_TYPE.to_owned()),
@@ -138,7 +115,7 @@ impl Layout {
             config,
             layers: vec![layer],
             subject: None,
-            annotations: annotations.map(|(key, text)| (key.to_owned(), text.to_owned())).collect(),
+            annotations: contract::annotations(task),
         };
         let names = [format!("{}:{}", task.name, task.version), format!("{}:latest", task.name)];
         self.push(&manifest, &names)
@@ -161,31 +138,10 @@ impl Layout {
     /// # Errors
     /// [`LayoutError`], also when the artifact is no task.
     pub fn pull(&self, reference: &Reference) -> Result<PulledTask, LayoutError> {
-        let descriptor = self.descriptor(reference)?;
-        let manifest = self.manifest(&descriptor, MAX_DOCUMENT)?;
-        let corrupt = |why: &str| LayoutError::Corrupt {
-            path: self.root().join("blobs/sha256").join(descriptor.digest.to_hex()),
-            why: why.to_owned(),
-        };
-        if manifest.config.media_type != CONFIG_TYPE {
-            return Err(match pipeline_bundle::contents(&manifest) {
-                Some(contents) => LayoutError::OtherKind {
-                    wanted: "task of WebAssembly",
-                    found: format!("a bundle with {contents}"),
-                    help: "a pipeline of it is read by `pipelineRef: { bundle: .. }`; a task of it is containers: \
-                           name one that is a component",
-                },
-                None => corrupt("it is not a WebAssembly artifact"),
-            });
-        }
-        let [layer] = manifest.layers.as_slice() else {
-            return Err(corrupt("a WebAssembly artifact has exactly one layer"));
-        };
-        if layer.media_type != COMPONENT_TYPE {
-            return Err(corrupt("its layer is not application/wasm"));
-        }
-        let component = self.read(layer, MAX_COMPONENT)?;
-        Ok(PulledTask { digest: descriptor.digest, component_digest: layer.digest, component })
+        let head = self.task_head(reference)?;
+        let layer = Descriptor::new(COMPONENT_TYPE, head.component_digest, head.size);
+        let component = self.read(&layer, MAX_COMPONENT)?;
+        Ok(PulledTask { head, component })
     }
 
     /// Signs a task and attaches the signature as a referrer, unless the same

@@ -173,6 +173,11 @@ impl Layout {
         self.blobs().join(digest.to_hex())
     }
 
+    /// What is wrong with a blob.
+    pub(crate) fn corrupt(&self, digest: Digest, why: &str) -> LayoutError {
+        LayoutError::Corrupt { path: self.blob_path(digest), why: why.to_owned() }
+    }
+
     fn lock(&self) -> Result<File, LayoutError> {
         let path = self.root.join("index.lock");
         // Whatever lies there in its place is neither followed nor waited for.

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 
-use crate::artifact::{DESCRIPTION, TITLE, VERSION};
+use crate::contract::{DESCRIPTION, TITLE, VERSION};
 use crate::digest::Digest;
 use crate::document::{Descriptor, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, LayoutError, MAX_DOCUMENT, encode};
@@ -127,10 +127,7 @@ impl Layout {
     ) -> Result<PulledPipeline, LayoutError> {
         let descriptor = self.descriptor(reference)?;
         let manifest = self.manifest(&descriptor, MAX_DOCUMENT)?;
-        let corrupt = |why: String| LayoutError::Corrupt {
-            path: self.root().join("blobs/sha256").join(descriptor.digest.to_hex()),
-            why,
-        };
+        let corrupt = |why: String| self.corrupt(descriptor.digest, &why);
         if !is_bundle(&manifest) {
             return Err(LayoutError::OtherKind {
                 wanted: "bundle with a pipeline",

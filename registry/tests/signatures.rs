@@ -34,7 +34,15 @@ impl World {
         let key = SigningKey::generate(&directory.path().join("keys/test.key")).unwrap();
         let (imports, exports): (&[String], &[String]) = (&[], &[]);
         let (name, version, description, component) = ("sbom", "0.1.0", "", b"component".as_slice());
-        let task = TaskArtifact { name, version, description, component, imports, exports };
+        let task = TaskArtifact {
+            name,
+            version,
+            description,
+            component,
+            imports,
+            exports,
+            ..TaskArtifact::default()
+        };
         let digest = layout.publish(&task).unwrap();
         Self { directory, layout, key, digest }
     }

@@ -28,14 +28,7 @@ impl World {
     }
 
     fn publish(&self, component: &[u8]) -> Digest {
-        let task = TaskArtifact {
-            name: "sbom",
-            version: "0.1.0",
-            description: "",
-            component,
-            imports: &[],
-            exports: &[],
-        };
+        let task = TaskArtifact { name: "sbom", version: "0.1.0", component, ..TaskArtifact::default() };
         self.layout.publish(&task).unwrap()
     }
 
@@ -88,7 +81,7 @@ fn a_signed_task_that_a_rule_names_is_trusted() {
         }
     );
     let pulled = world.layout.pull(&sbom()).unwrap();
-    assert_eq!((pulled.component.as_slice(), pulled.digest), (b"component".as_slice(), digest));
+    assert_eq!((pulled.component.as_slice(), pulled.head.digest), (b"component".as_slice(), digest));
 }
 
 #[test]
@@ -221,10 +214,8 @@ fn concurrent_publishers_lose_nothing() {
                 let task = TaskArtifact {
                     name: &name,
                     version: "1",
-                    description: "",
                     component: &component,
-                    imports: &[],
-                    exports: &[],
+                    ..TaskArtifact::default()
                 };
                 layout.publish(&task).unwrap();
             });

@@ -40,13 +40,15 @@ fn from_file(file: &Path) -> Result<TaskDescription, Failure> {
 fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure> {
     let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
     let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
-    let reference = Reference::parse(subject, &here)?;
-    let found = resolver.pull(&reference)?;
-    let (layout, _) = resolver.registries().find(&reference)?;
-    let bundles = layout.bundles(found.identity.digest)?;
-    let mut described = TaskDescription::new(found.identity.reference.clone(), &found.component);
-    described.digest = Some(found.identity.digest);
-    described.trust = Some(found.identity.trust.clone());
-    described.signatures = bundles.sound.iter().filter_map(|bundle| claimed_key(bundle)).collect();
-    Ok(described)
+    let found = resolver.glance(&Reference::parse(subject, &here)?)?;
+    Ok(TaskDescription {
+        task: found.reference,
+        digest: Some(found.head.digest),
+        component: found.head.component_digest,
+        size: found.head.size,
+        trust: Some(found.trust),
+        signatures: found.bundles.sound.iter().filter_map(|bundle| claimed_key(bundle)).collect(),
+        imports: found.head.imports,
+        manifest: found.manifest,
+    })
 }

@@ -30,6 +30,9 @@ pub(crate) struct TaskPublishArgs {
     /// as oci:PATH; left out, the embedded registry.
     #[arg(long, value_name = "HOST/PATH|oci:PATH")]
     to: Option<String>,
+    /// The commit it was made from, noted beside it for who looks for its source.
+    #[arg(long, value_name = "COMMIT")]
+    revision: Option<String>,
 }
 
 /// A task that was published.
@@ -46,7 +49,8 @@ pub(crate) struct Published {
 
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let place = place(args.to.as_deref())?;
-    let published = publish(&args.component, home, &place, &args.sign.signers(home)?)?;
+    let revision = args.revision.as_deref().unwrap_or_default();
+    let published = publish(&args.component, home, &place, revision, &args.sign.signers(home)?)?;
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
         let size = bytes(published.size as u64);
@@ -60,11 +64,14 @@ pub(crate) fn publish(
     path: &Path,
     home: &Home,
     place: &Place,
+    revision: &str,
     signers: &Signers,
 ) -> Result<Published, Failure> {
     let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
     let metadata = &component.manifest.metadata;
+    // Names, numbers and texts always serialise.
+    let contract = serde_json::to_value(&component.manifest).unwrap_or_default();
     let artifact = TaskArtifact {
         name: metadata.name.as_str(),
         version: &metadata.version,
@@ -72,6 +79,10 @@ pub(crate) fn publish(
         component: &component.bytes,
         imports: &component.imports,
         exports: &component.exports,
+        contract: Some(&contract),
+        source: &metadata.source,
+        revision,
+        licenses: &metadata.licenses,
     };
     let names = (artifact.name, artifact.version);
     let make = |layout: &Layout| Ok(layout.publish(&artifact)?);

@@ -43,7 +43,7 @@ pub use lock::{Lock, LockDocument, LockError, Pin};
 pub use recorded::{Draft, PlanRecord, RecordedResolver, RecordingResolver};
 pub use reference::{Context, Reference, Selector, TaskKey, pick};
 pub use registries::{Pinning, Registries, VENDOR};
-pub use registry::RegistryResolver;
+pub use registry::{Glance, RegistryResolver};
 pub use resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 pub use template::{BadReference, Piece, Template};
 

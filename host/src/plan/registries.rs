@@ -32,6 +32,13 @@ pub enum Pinning {
     Locked,
 }
 
+/// What is known of a task without its code, for as long as this lives.
+pub(super) struct StagedHead {
+    pub(super) layout: Layout,
+    pub(super) reference: Reference,
+    _directory: tempfile::TempDir,
+}
+
 /// The registries of one machine and one repository.
 pub struct Registries {
     embedded: PathBuf,
@@ -211,6 +218,34 @@ impl Registries {
             Location::Remote(host) if layout.root() == self.pulled => Ok(Some(self.pull(host, reference)?.0)),
             Location::Remote(_) | Location::Embedded | Location::Layout(_) => Ok(None),
         }
+    }
+
+    /// What a registry over HTTP tells of a task whose code is not here; nothing
+    /// where it is, or is no such registry's.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub(super) fn head(&self, written: &Reference) -> Result<Option<StagedHead>, ResolveError> {
+        let reference = written.canonical(&self.embedded)?;
+        let Location::Remote(host) = &reference.location else { return Ok(None) };
+        let name = pin_name(&reference);
+        let pin = name.and_then(|name| self.lock.borrow().get(&name).map(|pin| pin.digest));
+        if let Some(digest) = reference.digest.or(pin) {
+            let here = |root: &PathBuf| {
+                Layout::open(root).is_ok_and(|layout| layout.resolve(&reference.pinned(digest)).is_ok())
+            };
+            if self.kept().iter().any(here) {
+                return Ok(None);
+            }
+        }
+        let asked =
+            reference.digest.or(pin).map_or_else(|| reference.clone(), |digest| reference.pinned(digest));
+        let directory =
+            tempfile::tempdir().map_err(|error| RemoteError::Client { why: error.to_string() })?;
+        let layout = Layout::open_or_create(directory.path())?;
+        let remote = self.remote(host)?;
+        let digest = self.runtime()?.block_on(remote.pull_head(&asked, &layout))?;
+        Ok(Some(StagedHead { layout, reference: reference.pinned(digest), _directory: directory }))
     }
 
     fn pull(&self, host: &str, reference: &Reference) -> Result<(Layout, Digest), ResolveError> {

@@ -6,17 +6,33 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use cofferdam_manifest::Manifest;
 use cofferdam_registry::{
     Bundles, Candidate, Digest, EMBEDDED_HOST, Explanation, Layout, LayoutError, Location, MAX_COMPONENT,
-    Reference, Trust, TrustDecision, read_plain,
+    Reference, TaskHead, Trust, TrustDecision, read_plain,
 };
 use jiff::Timestamp;
 
-use super::registries::Registries;
+use super::registries::{Registries, StagedHead};
 use super::resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 use crate::component::Component;
 use crate::event::{PipelineIdentity, TaskIdentity};
 use crate::model::{MAX_PIPELINE, PipelinePlace, PipelineRef, TaskPlace, TaskRef};
+
+/// A task that was looked at without its code.
+#[derive(Debug)]
+pub struct Glance {
+    /// The reference, pinned to its digest.
+    pub reference: String,
+    /// What its artifact says of it.
+    pub head: TaskHead,
+    /// What it takes, makes and asks for.
+    pub manifest: Manifest,
+    /// Whether it is trusted, and why.
+    pub trust: TrustDecision,
+    /// Its signatures.
+    pub bundles: Bundles,
+}
 
 /// Finds tasks in registries and in files. Each is
 /// read, verified and decided on once.
@@ -68,6 +84,41 @@ impl RegistryResolver {
         }
     }
 
+    /// Looks at a task without its code, where that is not here yet; pins nothing.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn glance(&self, written: &Reference) -> Result<Glance, ResolveError> {
+        let Some(staging) = self.registries.head(written)? else {
+            let (layout, reference, pulled) = self.take(written, Layout::pull)?;
+            let component = Component::read(&reference.to_string(), pulled.component)?;
+            let manifest = component.manifest;
+            return self.judge_head(written, (&layout, reference), (pulled.head, manifest));
+        };
+        let StagedHead { layout, reference, .. } = &staging;
+        let head = layout.task_head(reference)?;
+        let told =
+            head.contract.clone().ok_or_else(|| ResolveError::NoContract { name: reference.name.clone() })?;
+        let manifest = serde_json::from_value(told);
+        let manifest = manifest.map_err(|_| ResolveError::OtherContract { name: reference.name.clone() })?;
+        self.judge_head(written, (layout, reference.clone()), (head, manifest))
+    }
+
+    fn judge_head(
+        &self,
+        written: &Reference,
+        (layout, reference): (&Layout, Reference),
+        (head, manifest): (TaskHead, Manifest),
+    ) -> Result<Glance, ResolveError> {
+        let bundles = signatures(layout, &reference, head.digest)?;
+        let trust = self.judge_manifest(written, &reference, (&head, &manifest), &bundles, |candidate| {
+            self.trust.decide(candidate, self.now)
+        })?;
+        let tag = Some(manifest.metadata.version.clone());
+        let reference = Reference { tag, digest: Some(head.digest), ..reference }.to_string();
+        Ok(Glance { reference, head, manifest, trust, bundles })
+    }
+
     /// What a registry has under a reference; what was pulled and is damaged is
     /// pulled once more.
     fn take<T>(
@@ -97,11 +148,29 @@ impl RegistryResolver {
         judge: impl FnOnce(&Candidate<'_>) -> T,
     ) -> Result<(Reference, Component, Digest, T), ResolveError> {
         let (layout, reference, pulled) = self.take(written, Layout::pull)?;
-        let bundles = signatures(&layout, &reference, pulled.digest)?;
+        let bundles = signatures(&layout, &reference, pulled.head.digest)?;
         let component = Component::read(&reference.to_string(), pulled.component)?;
-        let metadata = &component.manifest.metadata;
+        // Whoever decides by what the registry tells must not be told another thing.
+        if !tells_the_truth(&pulled.head, &component) {
+            return Err(ResolveError::OtherContract { name: reference.name });
+        }
+        let judged = (&pulled.head, &component.manifest);
+        let judged = self.judge_manifest(written, &reference, judged, &bundles, judge)?;
+        Ok((reference, component, pulled.head.digest, judged))
+    }
+
+    /// Has a task judged by what its manifest says.
+    fn judge_manifest<T>(
+        &self,
+        written: &Reference,
+        reference: &Reference,
+        (head, manifest): (&TaskHead, &Manifest),
+        bundles: &Bundles,
+        judge: impl FnOnce(&Candidate<'_>) -> T,
+    ) -> Result<T, ResolveError> {
+        let metadata = &manifest.metadata;
         if metadata.name.as_str() != reference.task_name() {
-            let (name, found) = (reference.name, metadata.name.to_string());
+            let (name, found) = (reference.name.clone(), metadata.name.to_string());
             return Err(ResolveError::Renamed { name, found });
         }
         let uri = reference.version_uri(&metadata.version);
@@ -109,17 +178,10 @@ impl RegistryResolver {
             reference.written_uri(),
             written.written_uri(),
             written.version_uri(&metadata.version),
-            embedded_uri(&component),
+            embedded_uri(manifest),
         ];
-        let candidate = Candidate {
-            uri: &uri,
-            spellings: &spellings,
-            digest: pulled.digest,
-            component: pulled.component_digest,
-            bundles: &bundles,
-        };
-        let judged = judge(&candidate);
-        Ok((reference, component, pulled.digest, judged))
+        let (digest, component) = (head.digest, head.component_digest);
+        Ok(judge(&Candidate { uri: &uri, spellings: &spellings, digest, component, bundles }))
     }
 
     /// Has a pipeline judged. Its version is the one that its manifest gives,
@@ -241,7 +303,8 @@ impl RegistryResolver {
         let component = Component::read(path, bytes)?;
         let written = format!("file:{path}");
         let reference = format!("{written}@{digest}");
-        let (uri, spellings) = (format!("file:{}", file.display()), [written, embedded_uri(&component)]);
+        let (uri, spellings) =
+            (format!("file:{}", file.display()), [written, embedded_uri(&component.manifest)]);
         let bundles = Bundles::default();
         let candidate =
             Candidate { uri: &uri, spellings: &spellings, digest, component: digest, bundles: &bundles };
@@ -314,8 +377,8 @@ impl RegistryResolver {
 
 /// What a task is called by its own manifest, wherever it lies: a deny rule for
 /// the embedded registry means every copy.
-fn embedded_uri(component: &Component) -> String {
-    let metadata = &component.manifest.metadata;
+fn embedded_uri(manifest: &Manifest) -> String {
+    let metadata = &manifest.metadata;
     format!("oci://{EMBEDDED_HOST}/{}:{}", metadata.name, metadata.version)
 }
 
@@ -326,6 +389,16 @@ impl Resolver for RegistryResolver {
 
     fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError> {
         self.find_pipeline(pipeline, base, None)
+    }
+}
+
+/// Whether what stands beside the code is what stands in it.
+fn tells_the_truth(head: &TaskHead, component: &Component) -> bool {
+    let told = head.contract.clone().map(serde_json::from_value::<Manifest>);
+    match told {
+        None => true,
+        Some(Ok(manifest)) => manifest == component.manifest && head.imports == component.imports,
+        Some(Err(_)) => false,
     }
 }
 

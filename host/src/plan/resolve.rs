@@ -185,6 +185,18 @@ pub enum ResolveError {
         /// The name in the manifest.
         found: String,
     },
+    /// What the registry tells of the task is not what the task says itself.
+    #[error("what the registry tells of `{name}` is not what the task says of itself")]
+    OtherContract {
+        /// The task.
+        name: String,
+    },
+    /// What a registry has says nothing of itself.
+    #[error("`{name}` tells nothing of itself without its code")]
+    NoContract {
+        /// The task.
+        name: String,
+    },
     /// A rule forbids the task.
     #[error("the trust rule `{rule}` denies it{}", message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
     Denied {
@@ -244,6 +256,8 @@ impl ResolveError {
             Self::Store(error) => own(error.code()),
             Self::NoTasks => "registry/no-tasks".into(),
             Self::Renamed { .. } => "trust/renamed".into(),
+            Self::OtherContract { .. } => "trust/other-contract".into(),
+            Self::NoContract { .. } => "registry/no-contract".into(),
             Self::Denied { .. } => "trust/denied".into(),
             Self::NotTrusted { .. } => "trust/not-trusted".into(),
         }
@@ -289,7 +303,8 @@ impl ResolveError {
             Self::NotAPipeline { .. } => Some("name the file of the pipeline that it runs".to_owned()),
             Self::PipelineFile { .. } => Some("the path is relative to the file that names it".to_owned()),
             Self::File { .. } => Some("the path is relative to the pipeline file".to_owned()),
-            Self::Renamed { .. } => Some(
+            Self::NoContract { .. } => Some("publish it with `cofferdam task publish`".to_owned()),
+            Self::Renamed { .. } | Self::OtherContract { .. } => Some(
                 "do not use it: somebody put it there by hand; publish tasks with `cofferdam task publish`"
                     .to_owned(),
             ),

@@ -23,7 +23,7 @@ pub struct TaskDescription {
     /// The digest of the component.
     pub component: Digest,
     /// Its bytes.
-    pub size: usize,
+    pub size: u64,
     /// Whether it is trusted here; nothing for a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustDecision>,
@@ -43,7 +43,7 @@ impl TaskDescription {
             task,
             digest: None,
             component: component.digest,
-            size: component.bytes.len(),
+            size: component.bytes.len() as u64,
             trust: None,
             signatures: Vec::new(),
             imports: component.imports.clone(),
@@ -66,7 +66,7 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
     if let Some(digest) = task.digest {
         row("manifest", &digest.to_string());
     }
-    row("component", &format!("{} ({})", task.component, bytes(task.size as u64)));
+    row("component", &format!("{} ({})", task.component, bytes(task.size)));
     if let Some(trust) = &task.trust {
         row("trust", &visible(&trust_words(trust)));
         match task.signatures.as_slice() {

@@ -106,6 +106,19 @@ impl Remote {
         Ok(layout.keep(&raw.bytes, (&raw.media_type, manifest.artifact_type.as_deref()), &names)?)
     }
 
+    /// Takes what is known of a task without its code into a layout, and its
+    /// signatures; says its digest.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn pull_head(&self, reference: &Reference, layout: &Layout) -> Result<Digest, RemoteError> {
+        let raw = self.document(&reference.name, &name_of(reference)).await?;
+        let manifest = self.artifact(reference, &raw)?;
+        self.blob(&reference.name, &manifest.config, layout, &|_| {}).await?;
+        self.pull_signatures(&reference.name, raw.digest, layout).await?;
+        Ok(layout.keep(&raw.bytes, (&raw.media_type, manifest.artifact_type.as_deref()), &[])?)
+    }
+
     /// Asks the registry whether it takes the login.
     ///
     /// # Errors

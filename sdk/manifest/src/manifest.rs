@@ -59,6 +59,12 @@ pub struct Metadata {
     /// One line for lists.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// The URL of its source, for who finds it in a registry.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Its licences, as an SPDX expression.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub licenses: String,
 }
 
 /// What a task takes, makes and asks for.
