@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::{BUNDLE_TYPE, sign, verify_statement};
+use crate::cosign_tags::SimpleSigning;
 use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
 use crate::key::{PublicKey, SigningKey};
@@ -68,6 +69,8 @@ pub struct PulledTask {
 pub struct Bundles {
     /// Those that could be read.
     pub sound: Vec<Vec<u8>>,
+    /// Those of the form that cosign used before.
+    pub simple: Vec<SimpleSigning>,
     /// What is wrong with one that could not. It may belong to another task:
     /// only a manifest that can be read says what it is about.
     pub damaged: Option<String>,
@@ -267,6 +270,7 @@ impl Layout {
                 }
             }
         }
+        self.add_tagged(subject, &mut found)?;
         Ok(found)
     }
 

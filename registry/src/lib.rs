@@ -6,6 +6,7 @@
 
 mod artifact;
 mod bundle;
+mod cosign_tags;
 mod decision;
 mod digest;
 mod document;
@@ -32,6 +33,7 @@ pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, Sign
 pub use bundle::{
     BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from, verify, verify_statement,
 };
+pub use cosign_tags::SimpleSigning;
 pub use decision::{Candidate, Grounds, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine};
