@@ -46,6 +46,7 @@ mod logs;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
+mod peers;
 mod reads;
 mod rebuild;
 mod registry_attacks;

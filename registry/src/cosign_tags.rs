@@ -67,12 +67,12 @@ pub(crate) fn tags(subject: Digest) -> [String; 2] {
     ["sig", "att"].map(|end| format!("sha256-{}.{end}", subject.to_hex()))
 }
 
+/// A manifest under such a tag: its name in the layout, and what can be read.
+pub(crate) type Tagged = (String, Descriptor, Result<Manifest, LayoutError>);
+
 impl Layout {
     /// The manifests under such tags, each with its name in the layout.
-    pub(crate) fn tagged(
-        &self,
-        subject: Digest,
-    ) -> Result<Vec<(String, Descriptor, Result<Manifest, LayoutError>)>, LayoutError> {
+    pub(crate) fn tagged(&self, subject: Digest) -> Result<Vec<Tagged>, LayoutError> {
         let tags = tags(subject);
         let is_one = |name: &str| {
             let tag = name.rsplit_once(':').map_or(name, |(_, tag)| tag);
