@@ -47,6 +47,7 @@ mod logs;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
+mod peers;
 mod pipeline_bundles;
 mod reads;
 mod rebuild;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::bundle::{BUNDLE_TYPE, sign, verify_statement};
 use crate::contract::{self, TaskHead};
+use crate::cosign_tags::SimpleSigning;
 use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, Manifest};
 use crate::key::{PublicKey, SigningKey};
@@ -73,6 +74,8 @@ pub struct PulledTask {
 pub struct Bundles {
     /// Those that could be read.
     pub sound: Vec<Vec<u8>>,
+    /// Those of the form that cosign used before.
+    pub simple: Vec<SimpleSigning>,
     /// What is wrong with one that could not. It may belong to another task:
     /// only a manifest that can be read says what it is about.
     pub damaged: Option<String>,
@@ -232,6 +235,7 @@ impl Layout {
                 }
             }
         }
+        self.add_tagged(subject, &mut found)?;
         Ok(found)
     }
 

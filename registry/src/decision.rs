@@ -225,6 +225,21 @@ impl Signatory {
                 cause = found;
             }
         }
+        // Whoever has a key rule and signs as cosign used to.
+        for simple in &bundles.simple {
+            let Self::Key(key) = self else { break };
+            let found = match simple.signed(key) {
+                Some(Ok(signed)) if signed == digest => return Ok(Grounds::Key { key: key.id() }),
+                Some(Ok(_)) => bad("it was made for another artifact".to_owned()),
+                Some(Err(why)) => bad(why.to_owned()),
+                None => UntrustedCause::WrongKey { rule: rule.to_owned(), found: None },
+            };
+            if matches!(cause, UntrustedCause::Unsigned { .. })
+                || matches!(found, UntrustedCause::BadSignature { .. })
+            {
+                cause = found;
+            }
+        }
         match &bundles.damaged {
             Some(why) if !matches!(cause, UntrustedCause::BadSignature { .. }) => Err(bad(why.clone())),
             Some(_) | None => Err(cause),

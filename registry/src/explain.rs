@@ -141,7 +141,7 @@ impl Trust {
         Explanation {
             uri: candidate.uri.to_owned(),
             digest: candidate.digest,
-            signatures: candidate.bundles.sound.len(),
+            signatures: candidate.bundles.sound.len() + candidate.bundles.simple.len(),
             rules: considered.map(|(rule, outcome)| Considered { rule, outcome }).collect(),
             decision: self.decide(candidate, now),
         }

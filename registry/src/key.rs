@@ -9,12 +9,14 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sigstore_crypto::{KeyPair, VerificationKey};
+use sigstore_crypto::{KeyPair, SigningScheme, VerificationKey, verify_signature_prehashed};
 use sigstore_types::{DerPublicKey, Sha256Hash, SignatureBytes};
 
 use crate::digest::{Digest, Hasher};
 use crate::key_error::{KeyError, invalid, io_error};
+use crate::pkcs11_uri::Pkcs11Uri;
 use crate::plain_file::{is_unsuitable, read_named};
+use crate::token_key::TokenKey;
 
 /// Larger files hold no key.
 pub(crate) const MAX_KEY: u64 = 64 << 10;
@@ -24,7 +26,8 @@ const MAX_WHOLE: u64 = 64 << 20;
 /// So much of what is signed is in memory at once otherwise.
 const PIECE: u64 = 64 << 10;
 /// The public key of Ed25519 in DER, up to the key itself: RFC 8410, section 4.
-const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+pub(crate) const ED25519_SPKI: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// How a key signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub struct SigningKey {
 enum Secret {
     EcdsaP256(KeyPair),
     Ed25519(Ed25519KeyPair),
+    Token(TokenKey),
 }
 
 /// A public key that verifies.
@@ -77,11 +81,22 @@ impl SigningKey {
             return Err("it is no key for ECDSA P-256, and none for Ed25519".to_owned());
         };
         let public = match &secret {
+            Secret::Token(token) => token.public.clone(),
             Secret::EcdsaP256(pair) => pair.public_key_der().map_err(|error| error.to_string())?,
             Secret::Ed25519(pair) => DerPublicKey::new([&ED25519_SPKI, pair.public_key().as_ref()].concat()),
         };
         let public = PublicKey::from_der(public, place).map_err(|error| error.to_string())?;
         Ok(Self { secret, public })
+    }
+
+    /// A key that stays in its token.
+    ///
+    /// # Errors
+    /// [`KeyError::Token`]: what the token, or its module, did not do.
+    pub fn in_token(uri: &Pkcs11Uri, pin: &[u8]) -> Result<Self, KeyError> {
+        let token = TokenKey::open(uri, pin)?;
+        let public = PublicKey::from_der(token.public.clone(), &uri.to_string())?;
+        Ok(Self { secret: Secret::Token(token), public })
     }
 
     /// The public half.
@@ -96,26 +111,64 @@ impl SigningKey {
     /// [`KeyError::Io`] when it cannot be read, or is larger than Ed25519
     /// keeps in memory.
     pub(crate) fn sign(&self, message: &mut dyn Read, size: u64) -> Result<SignatureBytes, KeyError> {
-        let failed = |source| KeyError::Io { action: "read", path: "what is to be signed".into(), source };
         match &self.secret {
             Secret::EcdsaP256(pair) => {
-                let piece = usize::try_from(size.min(PIECE)).unwrap_or_default();
-                let mut hashed = BufWriter::with_capacity(piece, Hashing(Hasher::default()));
-                io::copy(message, &mut hashed).map_err(failed)?;
-                let hasher = hashed.into_inner().map_err(|error| failed(error.into_error()))?.0;
-                let digest = Sha256Hash::new(*hasher.finish().as_bytes());
+                let digest = Sha256Hash::new(*digest_of(message, size)?.as_bytes());
                 pair.sign_digest(&digest).map_err(|error| invalid("the key", "able to sign", error))
             }
             Secret::Ed25519(pair) => {
-                let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_WHOLE)).unwrap_or_default());
-                message.take(MAX_WHOLE + 1).read_to_end(&mut bytes).map_err(failed)?;
-                if bytes.len() as u64 > MAX_WHOLE {
-                    return Err(failed(io::ErrorKind::FileTooLarge.into()));
+                Ok(SignatureBytes::new(pair.sign(&whole(message, size)?).as_ref().to_vec()))
+            }
+            Secret::Token(token) => {
+                // The public half is an object of its own: it may be another key's.
+                let (signature, fits) = match token.algorithm {
+                    Algorithm::EcdsaP256 => {
+                        let digest = digest_of(message, size)?;
+                        let signature = token.sign(digest.as_bytes())?;
+                        let scheme = SigningScheme::EcdsaP256Sha256;
+                        let der = self.public.der();
+                        let fits = verify_signature_prehashed(der, digest.as_bytes(), &signature, scheme);
+                        (signature, fits.is_ok())
+                    }
+                    Algorithm::Ed25519 => {
+                        let bytes = whole(message, size)?;
+                        let signature = token.sign(&bytes)?;
+                        let fits = self.public.verifies(&bytes, &signature);
+                        (signature, fits)
+                    }
+                };
+                if fits {
+                    Ok(signature)
+                } else {
+                    let expected = "the private half of the public one";
+                    Err(invalid("the token's key", expected, "its signature does not verify"))
                 }
-                Ok(SignatureBytes::new(pair.sign(&bytes).as_ref().to_vec()))
             }
         }
     }
+}
+
+fn unread(source: io::Error) -> KeyError {
+    KeyError::Io { action: "read", path: "what is to be signed".into(), source }
+}
+
+/// Hashes a message of `size` bytes, a piece at a time.
+fn digest_of(message: &mut dyn Read, size: u64) -> Result<Digest, KeyError> {
+    let piece = usize::try_from(size.min(PIECE)).unwrap_or_default();
+    let mut hashed = BufWriter::with_capacity(piece, Hashing(Hasher::default()));
+    io::copy(message, &mut hashed).map_err(unread)?;
+    let hasher = hashed.into_inner().map_err(|error| unread(error.into_error()))?.0;
+    Ok(hasher.finish())
+}
+
+/// Reads a message of `size` bytes into memory.
+fn whole(message: &mut dyn Read, size: u64) -> Result<Vec<u8>, KeyError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(MAX_WHOLE)).unwrap_or_default());
+    message.take(MAX_WHOLE + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > MAX_WHOLE {
+        return Err(unread(io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(bytes)
 }
 
 /// Whether nothing follows the one value in some DER of less than 128 bytes, as
@@ -174,7 +227,7 @@ impl PublicKey {
     /// The key in PEM (`SubjectPublicKeyInfo`).
     #[must_use]
     pub fn to_pem(&self) -> String {
-        self.der.to_pem()
+        self.der.to_pem().replace("\r\n", "\n")
     }
 
     /// The name of the key: base64 of the SHA-256 of its DER, as cosign writes

@@ -41,6 +41,25 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// The reference to a key in a token is none.
+    #[error("this is no reference to a key in a token: {why}")]
+    #[diagnostic(
+        code("key/uri"),
+        help("write pkcs11:token=TOKEN;object=KEY?module-path=/PATH/TO/MODULE.so (RFC 7512)")
+    )]
+    Uri {
+        /// What is wrong.
+        why: String,
+    },
+    /// A token does not do its part.
+    #[error("the token of {uri} is of no use: {why}")]
+    #[diagnostic(code("key/token"), help("check the token, the module and the PIN"))]
+    Token {
+        /// The reference, without its query.
+        uri: String,
+        /// What it said.
+        why: String,
+    },
     /// Others may read the private key.
     #[error("others may read the private key {} (mode {mode:o})", path.display())]
     #[diagnostic(code("key/exposed"), help("chmod 600 {}", path.display()))]

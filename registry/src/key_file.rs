@@ -8,6 +8,7 @@ use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use pem::{EncodeConfig, LineEnding};
 use zeroize::Zeroizing;
 
 use crate::encrypted_key::{Closed, OLD_TAG, TAG, open, seal};
@@ -74,7 +75,8 @@ impl SigningKey {
                 pem::Pem::new(TAG, sealed)
             }
         };
-        let text = Zeroizing::new(pem::encode(&block));
+        let text =
+            Zeroizing::new(pem::encode_config(&block, EncodeConfig::new().set_line_ending(LineEnding::LF)));
         if let Some(directory) = path.parent() {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
             made.map_err(io_error("create", directory))?;

@@ -328,6 +328,12 @@ impl Layout {
         for (descriptor, attached) in other.attached(digest)? {
             self.copy_one(other, &descriptor, &attached, &[])?;
         }
+        for (name, descriptor, attached) in other.tagged(digest)? {
+            // One that cannot be read is no signature here either.
+            if let Ok(attached) = attached {
+                self.copy_one(other, &descriptor, &attached, &[name])?;
+            }
+        }
         // The name comes last: whoever finds it finds everything.
         self.copy_one(other, &entry, &manifest, &Vec::from_iter(name))
     }
@@ -346,14 +352,19 @@ impl Layout {
         self.keep(&bytes, (&descriptor.media_type, manifest.artifact_type.as_deref()), names).map(drop)
     }
 
-    /// Every name in the layout with the digest it stands for.
+    /// Every name in the layout with the digest it stands for, but those that
+    /// cosign gave to signatures.
     ///
     /// # Errors
     /// [`LayoutError::Corrupt`] when the index cannot be read.
     pub fn names(&self) -> Result<Vec<(String, Digest)>, LayoutError> {
         let index = self.index()?;
         let named = |d: &Descriptor| d.annotations.get(REF_NAME).map(|name| (name.clone(), d.digest));
-        Ok(index.manifests.iter().filter_map(named).collect())
+        let is_signature = |name: &str| {
+            let tag = name.rsplit_once(':').map_or(name, |(_, tag)| tag);
+            tag.starts_with("sha256-") && (tag.ends_with(".sig") || tag.ends_with(".att"))
+        };
+        Ok(index.manifests.iter().filter_map(named).filter(|(name, _)| !is_signature(name)).collect())
     }
 }
 

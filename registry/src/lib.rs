@@ -7,6 +7,7 @@
 mod artifact;
 mod bundle;
 mod contract;
+mod cosign_tags;
 mod decision;
 mod digest;
 mod document;
@@ -20,12 +21,14 @@ mod keyless_error;
 mod layout;
 mod pattern;
 mod pipeline_bundle;
+mod pkcs11_uri;
 mod plain_file;
 mod reference;
 mod remote;
 mod signing;
 mod statement;
 mod tls_roots;
+mod token_key;
 mod trust;
 mod trusted_root;
 mod trusted_tasks;
@@ -35,6 +38,7 @@ pub use bundle::{
     BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from, verify, verify_statement,
 };
 pub use contract::TaskHead;
+pub use cosign_tags::SimpleSigning;
 pub use decision::{Candidate, Grounds, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine};
@@ -44,6 +48,7 @@ pub use keyless::{Artifact, Identity, Verified, certified_identity, claims_log, 
 pub use keyless_error::{KeylessError, LogError};
 pub use layout::{Layout, LayoutError};
 pub use pipeline_bundle::{BundleHead, PipelineArtifact, PulledPipeline};
+pub use pkcs11_uri::{PKCS11_SCHEME, Pkcs11Uri};
 pub use plain_file::{open_named, read_named, read_plain};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use remote::{FindLogin, Login, Moved, Progress, Remote, RemoteError, RemoteSettings};

@@ -65,7 +65,7 @@ fn decide(trust: &Trust, digest: Digest, sound: Vec<Vec<u8>>) -> TrustDecision {
 }
 
 fn decide_at(trust: &Trust, digest: Digest, sound: Vec<Vec<u8>>, now: Timestamp) -> TrustDecision {
-    let bundles = Bundles { sound, damaged: None };
+    let bundles = Bundles { sound, ..Bundles::default() };
     let component = Digest::of(b"component");
     let candidate = Candidate { uri: URI, spellings: &[], digest, component, bundles: &bundles };
     trust.decide(&candidate, now)

@@ -165,7 +165,7 @@ fn a_changed_signature_is_told_from_a_foreign_one() {
     *payload = STANDARD.encode(signed.replace("sbom", "sbox")).into();
     let changed = value.to_string().into_bytes();
     let trust = world.trust(ALLOW);
-    let decision = decide(&trust, digest, &Bundles { sound: vec![changed], damaged: None });
+    let decision = decide(&trust, digest, &Bundles { sound: vec![changed], ..Bundles::default() });
     assert!(
         matches!(cause(decision), UntrustedCause::BadSignature { why: Some(why), .. } if why.contains("changed"))
     );

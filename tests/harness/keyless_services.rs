@@ -20,13 +20,14 @@ const LOGGED_IN: &str = "terminal@example.test";
 
 /// A token that nobody signed.
 pub(crate) fn token(email: &str, issuer: &str) -> String {
-    let claims =
-        json!({ "iss": issuer, "sub": "1", "aud": "sigstore", "email": email, "exp": 4_102_444_800_u64 });
-    format!(
-        "e30.{}.{}",
-        URL_SAFE_NO_PAD.encode(claims.to_string()),
-        URL_SAFE_NO_PAD.encode("a signature of it")
-    )
+    let (from, until) = (now() - 60, now() + 600);
+    let claims = json!({
+        "iss": issuer, "sub": email, "aud": "sigstore", "email": email, "iat": from, "exp": until,
+    });
+    let encode = |part: String| URL_SAFE_NO_PAD.encode(part);
+    let header = json!({ "alg": "none", "typ": "JWT" });
+    let signature = encode("a signature of it".to_owned());
+    format!("{}.{}.{signature}", encode(header.to_string()), encode(claims.to_string()))
 }
 
 /// The services, and what they were asked.
@@ -67,7 +68,7 @@ fn answer(deployment: &Deployment, received: &Received, out: &mut dyn Write) -> 
     let body = || serde_json::from_slice::<Value>(&received.body).unwrap();
     let form = String::from_utf8_lossy(&received.body);
     let (status, answer) = match received.target.as_str() {
-        "/api/v2/signingCert" => certificate(deployment, &body()),
+        "/api/v2/signingCert" => certificate(deployment, received, &body()),
         "/api/v1/log/entries" => (201, entry(deployment, &body())),
         "/.well-known/openid-configuration" => {
             let (begin, token) = (format!("{here}/device/code"), format!("{here}/token"));
@@ -96,8 +97,18 @@ fn answer(deployment: &Deployment, received: &Received, out: &mut dyn Write) -> 
     reply(out, status, &[("content-type", "application/json")], answer.to_string())
 }
 
-/// A public key for ECDSA P-256: what follows the 26 bytes that say so.
+/// A public key for ECDSA P-256.
 struct Point(Vec<u8>);
+
+impl Point {
+    /// The one that stands somewhere in this DER: 65 bytes after those that say
+    /// which curve it is on, and that there are so many.
+    fn in_der(der: &[u8]) -> Self {
+        let before = [0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00];
+        let start = der.windows(before.len()).position(|window| window == before).unwrap() + before.len();
+        Self(der[start..start + 65].to_vec())
+    }
+}
 
 impl PublicKeyData for Point {
     fn der_bytes(&self) -> &[u8] {
@@ -109,8 +120,10 @@ impl PublicKeyData for Point {
     }
 }
 
-fn certificate(deployment: &Deployment, request: &Value) -> (u16, Value) {
-    let token = request["credentials"]["oidcIdentityToken"].as_str().unwrap();
+fn certificate(deployment: &Deployment, received: &Received, request: &Value) -> (u16, Value) {
+    // In the body, or, with a request for a certificate, in a header.
+    let bearer = received.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
+    let token = request["credentials"]["oidcIdentityToken"].as_str().or(bearer).unwrap();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
     let (email, issuer) = (claims["email"].as_str().unwrap(), claims["iss"].as_str().unwrap());
@@ -118,12 +131,27 @@ fn certificate(deployment: &Deployment, request: &Value) -> (u16, Value) {
         // As some servers do, it repeats what it was sent.
         return (403, json!({ "code": 16, "message": format!("no identity in {token}") }));
     }
-    let key = request["publicKeyRequest"]["publicKey"]["content"].as_str().unwrap();
-    let lines: String = key.lines().filter(|line| !line.starts_with('-')).collect();
-    let key = Point(STANDARD.decode(lines).unwrap().split_off(26));
+    let pem = match request["publicKeyRequest"]["publicKey"]["content"].as_str() {
+        Some(key) => key.to_owned(),
+        None => {
+            let request = STANDARD.decode(request["certificateSigningRequest"].as_str().unwrap()).unwrap();
+            String::from_utf8(request).unwrap()
+        }
+    };
+    let lines: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let key = Point::in_der(&STANDARD.decode(lines).unwrap());
     let subject = SanType::Rfc822Name(email.try_into().unwrap());
     let leaf = deployment.certificate(&key, &subject, issuer, now() - 300);
-    (200, json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": [leaf.pem()] } } }))
+    (
+        200,
+        json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": [leaf.pem(), deployment.ca.0.pem()] } } }),
+    )
+}
+
+/// A certificate in the one form that a log keeps it in: PEM as Go writes it.
+fn canonical(pem: &Value) -> String {
+    let text = String::from_utf8(STANDARD.decode(pem.as_str().unwrap()).unwrap()).unwrap();
+    STANDARD.encode(format!("{}\n", text.replace("\r\n", "\n").trim_end()))
 }
 
 fn entry(deployment: &Deployment, request: &Value) -> Value {
@@ -133,8 +161,11 @@ fn entry(deployment: &Deployment, request: &Value) -> Value {
         let envelope: Value = serde_json::from_str(text).unwrap();
         let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
         let signature = envelope["signatures"][0]["sig"].as_str().unwrap();
-        dsse_body(text, &payload, signature, proposed["verifiers"][0].as_str().unwrap())
+        dsse_body(text, &payload, signature, &canonical(&proposed["verifiers"][0]))
     } else {
+        let mut request = request.clone();
+        let key = &mut request["spec"]["signature"]["publicKey"]["content"];
+        *key = canonical(key).into();
         request.to_string()
     };
     let entry = deployment.entry(body.as_bytes(), i64::try_from(now()).unwrap() - 1);

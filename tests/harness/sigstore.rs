@@ -22,7 +22,7 @@ const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// The services. A clone with one of them exchanged is an attacker's.
 #[derive(Clone)]
 pub(crate) struct Deployment {
-    ca: Arc<(CertifiedIssuer<'static, KeyPair>, Vec<u8>)>,
+    pub(super) ca: Arc<(CertifiedIssuer<'static, KeyPair>, Vec<u8>)>,
     ct: Arc<KeyPair>,
     log: Arc<KeyPair>,
 }

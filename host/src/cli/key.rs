@@ -16,6 +16,20 @@ use super::printer::Printer;
 pub(crate) enum KeyCommand {
     /// Make a signing key.
     Generate(KeyGenerateArgs),
+    /// Show the public half of a key, for rules.
+    Public(KeyPublicArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam key public > team.pub\n  cofferdam key public \\\n    \
+    'pkcs11:token=release;object=signer?module-path=/usr/lib/softhsm/libsofthsm2.so' > release.pub")]
+pub(crate) struct KeyPublicArgs {
+    /// The private key, or a PKCS #11 URI; left out, your own key.
+    #[arg(value_name = "FILE|URI")]
+    key: Option<PathBuf>,
+    /// Where its password or PIN is.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -59,8 +73,21 @@ impl From<KeyAlgorithm> for Algorithm {
 }
 
 pub(crate) fn run(command: &KeyCommand, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let KeyCommand::Generate(args) = command;
-    generate(args, home, printer)
+    match command {
+        KeyCommand::Generate(args) => generate(args, home, printer),
+        KeyCommand::Public(args) => public(args, home, printer),
+    }
+}
+
+fn public(args: &KeyPublicArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
+    let key = match &args.key {
+        Some(key) => key_password::load_key(key, args.password_file.as_deref())?,
+        None => home.signing_key()?,
+    };
+    let pem = key.public().to_pem();
+    let value = json!({ "id": key.public().id(), "publicKey": pem });
+    printer.result(&value, |_| pem.clone());
+    Ok(exit::OK)
 }
 
 fn generate(args: &KeyGenerateArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {

@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use cofferdam_registry::{KeyError, SigningKey, read_named};
+use cofferdam_registry::{KeyError, PKCS11_SCHEME, Pkcs11Uri, SigningKey, read_named};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -12,6 +12,8 @@ use super::secret_input::{Input, from_terminal};
 
 /// As cosign has it, also where it is empty.
 const VARIABLE: &str = "COSIGN_PASSWORD";
+/// The PIN of a token, likewise.
+const PIN_VARIABLE: &str = "COSIGN_PKCS11_PIN";
 /// A file with the password, for commands without an option for it.
 const FILE_VARIABLE: &str = "COFFERDAM_PASSWORD_FILE";
 /// Larger files hold no password.
@@ -21,10 +23,10 @@ const MAX_PASSWORD: u64 = 4 << 10;
 pub(crate) type Password = Zeroizing<Vec<u8>>;
 
 /// Finds a password without asking anybody.
-pub(crate) fn given(file: Option<&Path>) -> Result<Option<Password>, Failure> {
+pub(crate) fn given(variable: &str, file: Option<&Path>) -> Result<Option<Password>, Failure> {
     let named = || std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
     if file.is_none()
-        && let Some(password) = std::env::var_os(VARIABLE)
+        && let Some(password) = std::env::var_os(variable)
     {
         return Ok(Some(Zeroizing::new(password.into_vec())));
     }
@@ -49,11 +51,15 @@ pub(crate) fn asked(prompt: &str) -> Result<Option<Password>, Failure> {
     }
 }
 
-/// Reads a private key, and finds its password only where it has one.
+/// Reads a private key, and finds its password only where it has one; or finds
+/// one in a token, by its URI.
 pub(crate) fn load_key(path: &Path, file: Option<&Path>) -> Result<SigningKey, Failure> {
+    if let Some(uri) = path.to_str().filter(|text| text.starts_with(PKCS11_SCHEME)) {
+        return in_token(&Pkcs11Uri::parse(uri)?, file);
+    }
     match SigningKey::load(path) {
         Err(error @ KeyError::Encrypted { .. }) => {
-            let password = match given(file)? {
+            let password = match given(VARIABLE, file)? {
                 Some(password) => Some(password),
                 None => asked(&format!("password of {}", path.display()))?,
             };
@@ -64,10 +70,24 @@ pub(crate) fn load_key(path: &Path, file: Option<&Path>) -> Result<SigningKey, F
     }
 }
 
+fn in_token(uri: &Pkcs11Uri, file: Option<&Path>) -> Result<SigningKey, Failure> {
+    let named = uri.pin_file();
+    let pin = match given(PIN_VARIABLE, file.or(named.as_deref()))? {
+        Some(pin) => Some(pin),
+        None => asked(&format!("PIN of {uri}"))?,
+    };
+    let pin = pin.ok_or_else(|| {
+        let help = "give --password-file FILE, pin-source=FILE in the reference, or set COSIGN_PKCS11_PIN; on a \
+                    terminal it is asked for";
+        Failure::invalid("key/pin", format!("there is no PIN for {uri}"), help)
+    })?;
+    Ok(SigningKey::in_token(uri, &pin)?)
+}
+
 /// Finds the password for a new key: one that is typed, is typed twice.
 pub(crate) fn for_new_key(file: Option<&Path>) -> Result<Password, Failure> {
     let help = "give --password-file FILE, set COSIGN_PASSWORD, or type one at a terminal";
-    let password = match given(file)? {
+    let password = match given(VARIABLE, file)? {
         Some(password) => password,
         None => {
             let first = asked("password for the new key")?;

@@ -18,10 +18,11 @@ pub(crate) struct SignArgs {
     /// Sign it with your key.
     #[arg(long, conflicts_with = "key")]
     sign: bool,
-    /// Sign it with this key instead.
-    #[arg(long, value_name = "FILE")]
+    /// Sign it with this key instead: a file, or a PKCS #11 URI.
+    #[arg(long, value_name = "FILE|URI")]
     key: Option<PathBuf>,
-    /// Where the key's password is; left out, COSIGN_PASSWORD, or it is asked for.
+    /// Where the key's password or PIN is; left out, COSIGN_PASSWORD or
+    /// COSIGN_PKCS11_PIN, or it is asked for.
     #[arg(long, value_name = "FILE", requires = "key")]
     password_file: Option<PathBuf>,
     /// Sign it with an identity, which an issuer vouches for.

@@ -11,6 +11,7 @@ use super::transport::{cut, shown};
 use super::{Remote, RemoteError, blobs, retry};
 use crate::artifact::{MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
 use crate::bundle::BUNDLE_TYPE;
+use crate::cosign_tags;
 use crate::digest::Digest;
 use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
@@ -65,6 +66,34 @@ impl Remote {
                 Err(error) => return Err(error),
             }
         }
+        for tag in cosign_tags::tags(subject) {
+            match self.old_signatures(repository, &tag, layout).await {
+                Ok(()) | Err(RemoteError::NotFound { .. }) => {}
+                Err(error @ (RemoteError::Unsound { .. } | RemoteError::DigestMismatch { .. })) => {
+                    tracing::warn!("{tag} is left out: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what cosign put under a tag before there were referrers.
+    async fn old_signatures(&self, repository: &str, tag: &str, layout: &Layout) -> Result<(), RemoteError> {
+        let raw = self.document(repository, tag).await?;
+        let unsound = |why: &str| RemoteError::Unsound { url: tag.to_owned(), why: why.to_owned() };
+        let manifest: Manifest =
+            serde_json::from_slice(&raw.bytes).map_err(|_| unsound("it is no manifest of an artifact"))?;
+        if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
+            || manifest.layers.len() > MAX_SIGNATURES
+            || blobs(&manifest).iter().any(|blob| blob.size > MAX_SIGNATURE)
+        {
+            return Err(unsound("it is larger than signatures are"));
+        }
+        for blob in blobs(&manifest) {
+            self.blob(repository, blob, layout, &|_| {}).await?;
+        }
+        layout.keep(&raw.bytes, (MANIFEST_TYPE, None), &[tag.to_owned()])?;
         Ok(())
     }
 

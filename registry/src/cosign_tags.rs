@@ -1,0 +1,143 @@
+//! Signatures as cosign attached them before there were referrers: under the
+//! tags `sha256-HEX.sig` and `sha256-HEX.att` (cosign, `specs/SIGNATURE_SPEC.md`
+//! and `ATTESTATION_SPEC.md`). They are read, and never written.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::artifact::{Bundles, MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
+use crate::bundle::BUNDLE_TYPE;
+use crate::digest::Digest;
+use crate::document::{Descriptor, Manifest, REF_NAME};
+use crate::key::PublicKey;
+use crate::layout::{Layout, LayoutError};
+
+const SIMPLE_SIGNING_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// What a payload says it is: containers/image, "simple signing".
+const PAYLOAD_KIND: &str = "cosign container image signature";
+
+/// A payload with the signature over its bytes. Nothing of it is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimpleSigning {
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    critical: Critical,
+}
+
+#[derive(Deserialize)]
+struct Critical {
+    #[serde(rename = "type")]
+    kind: String,
+    image: Image,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    #[serde(rename = "docker-manifest-digest")]
+    digest: String,
+}
+
+impl SimpleSigning {
+    /// The digest of the manifest that a key signed; `None` where it did not.
+    pub(crate) fn signed(&self, key: &PublicKey) -> Option<Result<Digest, &'static str>> {
+        if !key.verifies(&self.payload, &self.signature.clone().into()) {
+            return None;
+        }
+        let refuse = Err("its payload is none of a cosign signature");
+        let Ok(Payload { critical }) = serde_json::from_slice::<Payload>(&self.payload) else {
+            return Some(refuse);
+        };
+        Some(match critical.image.digest.parse::<Digest>() {
+            Ok(digest) if critical.kind == PAYLOAD_KIND => Ok(digest),
+            _ => refuse,
+        })
+    }
+}
+
+/// The tags that belong to a manifest.
+pub(crate) fn tags(subject: Digest) -> [String; 2] {
+    ["sig", "att"].map(|end| format!("sha256-{}.{end}", subject.to_hex()))
+}
+
+/// A manifest under such a tag: its name in the layout, and what can be read.
+pub(crate) type Tagged = (String, Descriptor, Result<Manifest, LayoutError>);
+
+impl Layout {
+    /// The manifests under such tags, each with its name in the layout.
+    pub(crate) fn tagged(&self, subject: Digest) -> Result<Vec<Tagged>, LayoutError> {
+        let tags = tags(subject);
+        let is_one = |name: &str| {
+            let tag = name.rsplit_once(':').map_or(name, |(_, tag)| tag);
+            tags.iter().any(|own| own == tag)
+        };
+        let mut found = Vec::new();
+        for descriptor in self.index()?.manifests {
+            let Some(name) = descriptor.annotations.get(REF_NAME).filter(|name| is_one(name)).cloned() else {
+                continue;
+            };
+            let manifest = self.manifest(&descriptor, MAX_SIGNATURE_MANIFEST);
+            found.push((name, descriptor, manifest));
+        }
+        Ok(found)
+    }
+
+    /// Adds what is under such tags to what else is known of a manifest. A
+    /// damaged one hides none of the others.
+    pub(crate) fn add_tagged(&self, subject: Digest, bundles: &mut Bundles) -> Result<(), LayoutError> {
+        for (_, _, manifest) in self.tagged(subject)? {
+            let manifest = match manifest {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    bundles.damaged.get_or_insert_with(|| error.to_string());
+                    continue;
+                }
+            };
+            for layer in &manifest.layers {
+                if bundles.sound.len() + bundles.simple.len() >= MAX_SIGNATURES {
+                    bundles.damaged = Some(format!("it has more than {MAX_SIGNATURES} signatures"));
+                    return Ok(());
+                }
+                match (layer.media_type.as_str(), self.read(layer, MAX_SIGNATURE)) {
+                    (SIMPLE_SIGNING_TYPE, Ok(payload)) => {
+                        let signature = layer.annotations.get(SIGNATURE).map(|text| STANDARD.decode(text));
+                        match signature {
+                            Some(Ok(signature)) => bundles.simple.push(SimpleSigning { payload, signature }),
+                            Some(Err(_)) | None => {
+                                bundles.damaged = Some("a cosign signature has no signature".to_owned());
+                            }
+                        }
+                    }
+                    (ENVELOPE_TYPE, Ok(envelope)) => bundles.sound.extend(bundle_of(&envelope)),
+                    (SIMPLE_SIGNING_TYPE | ENVELOPE_TYPE, Err(error)) => {
+                        bundles.damaged = Some(error.to_string());
+                    }
+                    (_, _) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bundle that a lone envelope would be in, signed by a key that is not named.
+fn bundle_of(envelope: &[u8]) -> Option<Vec<u8>> {
+    let mut envelope: Value = serde_json::from_slice(envelope).ok()?;
+    // Names of keys, which cosign leaves empty and a bundle does without.
+    for signature in envelope.get_mut("signatures")?.as_array_mut()? {
+        signature.as_object_mut()?.retain(|name, _| name == "sig");
+    }
+    let bundle = json!({
+        "mediaType": BUNDLE_TYPE,
+        "verificationMaterial": { "publicKey": { "hint": "" } },
+        "dsseEnvelope": envelope,
+    });
+    Some(bundle.to_string().into_bytes())
+}

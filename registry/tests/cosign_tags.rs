@@ -1,0 +1,166 @@
+//! Signatures under the tags of older versions of cosign.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cofferdam_registry::{
+    Candidate, Digest, Layout, SIGNATURE_PREDICATE, SigningKey, Trust, TrustDecision, UntrustedCause, sign,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
+/// What cosign signed.
+const SIGNED: &str = "24d74069776168b3c289611322dad86cacf2b5e0690255e0e65b9c0fc2093af2";
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
+}
+
+struct World {
+    directory: tempfile::TempDir,
+    layout: Layout,
+    subject: Digest,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::open_or_create(&directory.path().join("registry")).unwrap();
+        fs::copy(fixture("cosign-key/cosign.pub"), directory.path().join("signer.pub")).unwrap();
+        Self { directory, layout, subject: Digest::from_hex(SIGNED).unwrap() }
+    }
+
+    fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
+        let digest = Digest::of(bytes);
+        fs::write(self.layout.root().join("blobs/sha256").join(digest.to_hex()), bytes).unwrap();
+        json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
+    }
+
+    /// Lists one layer under a tag.
+    fn tag(&self, tag: &str, media_type: &str, layer: &[u8], signature: Option<&str>) {
+        let mut layer = self.put(media_type, layer);
+        if let Some(signature) = signature {
+            layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
+        }
+        let config = self.put("application/vnd.oci.image.config.v1+json", b"{}");
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+        let mut entry = self.put(MANIFEST, manifest.to_string().as_bytes());
+        entry["annotations"] = json!({ "org.opencontainers.image.ref.name": tag });
+        let path = self.layout.root().join("index.json");
+        let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        index["manifests"].as_array_mut().unwrap().push(entry);
+        fs::write(&path, index.to_string()).unwrap();
+    }
+
+    fn decide(&self, subject: Digest) -> TrustDecision {
+        let text = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  allow:\n    team:\n      \
+                    - { pattern: \"*\", signing_key: signer.pub }\n";
+        let trust = Trust::parse(text, self.directory.path()).unwrap();
+        let bundles = self.layout.bundles(subject).unwrap();
+        let candidate = Candidate {
+            uri: "oci://registry.test/echo:0.1.0",
+            spellings: &[],
+            digest: subject,
+            component: Digest::of(b"component"),
+            bundles: &bundles,
+        };
+        trust.decide(&candidate, Timestamp::now())
+    }
+}
+
+fn is_trusted(decision: &TrustDecision) -> bool {
+    matches!(decision, TrustDecision::Trusted { .. })
+}
+
+fn cause(decision: TrustDecision) -> UntrustedCause {
+    let TrustDecision::Untrusted { cause } = decision else { unreachable!("{decision:?}") };
+    cause
+}
+
+#[test]
+fn what_cosign_signed_is_trusted_and_nothing_else() {
+    let payload = fs::read(fixture("cosign-tags/payload.json")).unwrap();
+    let signature = fs::read_to_string(fixture("cosign-tags/signature")).unwrap();
+    for tag in [format!("sha256-{SIGNED}.sig"), format!("tasks/echo:sha256-{SIGNED}.sig")] {
+        let world = World::new();
+        assert!(matches!(cause(world.decide(world.subject)), UntrustedCause::Unsigned { .. }));
+        world.tag(&tag, SIMPLE, &payload, Some(&signature));
+        assert!(is_trusted(&world.decide(world.subject)), "{tag}");
+        assert!(world.layout.names().unwrap().is_empty(), "a signature is no task");
+    }
+
+    let world = World::new();
+    world.tag(&format!("sha256-{SIGNED}.sig"), SIMPLE, &[&payload[..], b" "].concat(), Some(&signature));
+    assert!(matches!(cause(world.decide(world.subject)), UntrustedCause::WrongKey { .. }));
+
+    // The tag is anybody's word: what was signed for one is put to another.
+    let world = World::new();
+    let other = Digest::of(b"another");
+    world.tag(&format!("sha256-{}.sig", other.to_hex()), SIMPLE, &payload, Some(&signature));
+    assert!(matches!(cause(world.decide(other)), UntrustedCause::BadSignature { .. }));
+
+    for bad in [None, Some("?")] {
+        let world = World::new();
+        world.tag(&format!("sha256-{SIGNED}.sig"), SIMPLE, &payload, bad);
+        assert!(matches!(cause(world.decide(world.subject)), UntrustedCause::BadSignature { .. }));
+        // A damaged one hides no sound one.
+        world.tag(&format!("b:sha256-{SIGNED}.sig"), SIMPLE, &payload, Some(&signature));
+        assert!(is_trusted(&world.decide(world.subject)));
+    }
+}
+
+#[test]
+fn an_envelope_under_the_other_tag_counts_as_what_it_claims() {
+    for (predicate, trusted) in [(SIGNATURE_PREDICATE, true), ("https://slsa.dev/provenance/v1", false)] {
+        let world = World::new();
+        let key = SigningKey::generate(&world.directory.path().join("own.key")).unwrap();
+        fs::copy(world.directory.path().join("own.pub"), world.directory.path().join("signer.pub")).unwrap();
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{ "name": "echo", "digest": { "sha256": SIGNED } }],
+            "predicateType": predicate,
+            "predicate": {},
+        });
+        let bundle = sign(statement.to_string().as_bytes(), &key).unwrap();
+        let bundle: Value = serde_json::from_str(&bundle).unwrap();
+        // As cosign writes it, with the name of no key.
+        let mut envelope = bundle["dsseEnvelope"].clone();
+        envelope["signatures"][0]["keyid"] = "".into();
+        world.tag(&format!("sha256-{SIGNED}.att"), ENVELOPE, envelope.to_string().as_bytes(), Some(""));
+        assert_eq!(is_trusted(&world.decide(world.subject)), trusted, "{predicate}");
+
+        let payload = envelope["payload"].as_str().unwrap().to_owned();
+        let mut changed = STANDARD.decode(payload).unwrap();
+        changed.push(b' ');
+        envelope["payload"] = STANDARD.encode(changed).into();
+        let world = World { subject: world.subject, ..World::new() };
+        world.tag(&format!("sha256-{SIGNED}.att"), ENVELOPE, envelope.to_string().as_bytes(), None);
+        assert!(!is_trusted(&world.decide(world.subject)));
+    }
+}
+
+#[test]
+fn a_copy_of_a_layout_has_them_too() {
+    let world = World::new();
+    let payload = fs::read(fixture("cosign-tags/payload.json")).unwrap();
+    let signature = fs::read_to_string(fixture("cosign-tags/signature")).unwrap();
+    // Any manifest may stand for the task.
+    let digest = {
+        world.tag("echo:0.1.0", "application/wasm", b"component", None);
+        world.layout.names().unwrap()[0].1
+    };
+    world.tag(&format!("sha256-{}.sig", digest.to_hex()), SIMPLE, &payload, Some(&signature));
+    let copy = Layout::open_or_create(&world.directory.path().join("copy")).unwrap();
+    copy.copy_from(&world.layout, digest, Some("echo:0.1.0".to_owned())).unwrap();
+    let (original, copied) = (world.layout.bundles(digest).unwrap(), copy.bundles(digest).unwrap());
+    assert_eq!(copied.simple.len(), 1);
+    assert_eq!(copied.simple, original.simple);
+}
