@@ -183,6 +183,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["trust", "list"],
         &["trust", "explain"],
         &["task", "build"],
+        &["task", "new"],
         &["task", "run"],
         &["task", "test"],
         &["task", "list"],

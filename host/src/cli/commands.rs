@@ -19,6 +19,7 @@ use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
 use super::since::Since;
 use super::task_list::TaskListArgs;
+use super::task_new::TaskNewArgs;
 use super::task_run::TaskRunArgs;
 use super::task_test::TaskTestArgs;
 use super::trust::TrustCommand;
@@ -418,6 +419,8 @@ pub(crate) struct SetupArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
+    /// Begin a new task, with its tests, README and CI.
+    New(TaskNewArgs),
     /// Make a task from a Rust crate or a ready component.
     Build(TaskBuildArgs),
     /// Run a task once, to see what it does.
@@ -471,11 +474,12 @@ pub(crate) struct TaskDiffArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
+    cofferdam task publish my-task --sign\n  \
     cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
     cofferdam task publish sbom.wasm --to oci:vendor/registry")]
 pub(crate) struct TaskPublishArgs {
-    /// The task.
-    #[arg(value_name = "FILE")]
+    /// The task, or the directory with its `task.yaml`, which is built first.
+    #[arg(value_name = "FILE|DIRECTORY")]
     pub(crate) component: PathBuf,
     /// Sign it with your key.
     #[arg(long)]

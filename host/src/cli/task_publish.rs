@@ -11,7 +11,7 @@ use super::commands::TaskPublishArgs;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::{exit, registries};
+use super::{exit, registries, task_build};
 use crate::component::Component;
 use crate::report::bytes;
 
@@ -30,7 +30,8 @@ pub(crate) struct Published {
 
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let key = if args.sign { Some(home.signing_key()?) } else { None };
-    let published = publish(&args.component, home, &place(args.to.as_deref())?, key.as_ref())?;
+    let built = task_build::file_of(&args.component, None)?;
+    let published = publish(built.path(), home, &place(args.to.as_deref())?, key.as_ref())?;
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
         let signed = match &published.signed_by {

@@ -1,0 +1,142 @@
+//! New tasks, the whole way: begun, built, tested, published, signed, used.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Done, World, done, repository};
+
+/// A new task in a language, in a project of its own.
+struct Author {
+    world: World,
+}
+
+impl Author {
+    fn begin(language: &str) -> Self {
+        let world = World::empty();
+        let made = world.run(&["task", "new", "count-lines", "--lang", language]).ok();
+        assert!(made.out.contains("cofferdam task test count-lines"), "{made:?}");
+        Self { world }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.world.project().join("count-lines")
+    }
+
+    /// The program, with what cargo needs to ask nobody for anything: the
+    /// versions that this repository is locked to.
+    fn run(&self, args: &[&str]) -> Done {
+        let mut command = self.world.command(args);
+        command.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
+        done(&mut command)
+    }
+}
+
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| repository().join("target")).join("authoring")
+}
+
+/// The files below a directory, relative to it.
+fn files(root: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                found.insert(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Publishes the task to a layout beside a pipeline that uses it.
+fn publish_and_use(author: &Author, params: &str, inputs: &str) -> serde_json::Value {
+    let world = &author.world;
+    author.run(&["setup"]).ok();
+    let published = author.run(&["task", "publish", "count-lines", "--sign", "--to", "oci:tasks"]).ok();
+    assert!(published.out.contains("signed by key"), "{published:?}");
+    let pipeline = world.pipeline(&format!(
+        "- name: count\n  taskRef: {{ bundle: 'oci:../tasks:count-lines:0.1.0' }}\n  params: {params}\n  inputs: \
+         {inputs}"
+    ));
+    world.write("source/a.txt", "fix this\nnot this\n");
+    let (status, run) = world.run_json(&[&pipeline, "--source", "source", "--no-git"]);
+    assert_eq!(status, 0, "{run:#}");
+    assert_eq!(run["tasks"][0]["results"]["lines"], "1", "{run:#}");
+    run
+}
+
+#[test]
+fn a_new_task_in_rust_goes_the_whole_way() {
+    let author = Author::begin("rust");
+    let directory = author.directory();
+    assert!(!fs::read_to_string(directory.join("Cargo.toml")).unwrap().contains("my-task"));
+    fs::copy(repository().join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--quiet"]).current_dir(&directory).env("CARGO_NET_OFFLINE", "true");
+    let native = done(cargo.env("CARGO_TARGET_DIR", target())).ok();
+    assert!(native.out.contains("1 passed"), "{native:?}");
+    let tested = author.run(&["task", "test", "count-lines"]).ok();
+    assert!(tested.out.ends_with("count-lines: 2 cases, 2 passed, 0 failed\n"), "{tested:?}");
+    author.run(&["task", "build", "count-lines"]).ok();
+    assert!(author.world.project().join("count-lines.wasm").exists());
+    publish_and_use(&author, "[{ name: word, value: fix }]", "[{ name: source, from: $(source) }]");
+    author.world.run(&["lint", "count-lines/task.yaml", "count-lines/tests/cases.yaml", "--strict"]).ok();
+}
+
+#[test]
+fn a_task_is_begun_only_where_there_is_nothing() {
+    let world = World::empty();
+    let new = |args: &[&str]| {
+        let mut all = vec!["task", "new"];
+        all.extend(args);
+        world.run(&all)
+    };
+    new(&["a-task", "--lang", "rust", "--directory", "tasks/a"]).ok();
+    let before = files(&world.project().join("tasks/a"));
+    new(&["a-task", "--lang", "rust", "--directory", "tasks/a"]).refused(3, "io/not-empty", "tasks/a");
+    assert_eq!(files(&world.project().join("tasks/a")), before);
+    for bad in ["A", "a_b", "../a", "-a", ""] {
+        let refused = new(&[bad, "--lang", "rust"]);
+        assert_eq!(refused.status, 2, "{bad}: {refused:?}");
+    }
+    assert_eq!(new(&["b", "--lang", "cobol"]).status, 2);
+    assert!(!world.project().join("b").exists());
+}
+
+#[test]
+fn a_new_task_has_the_whole_sdk_of_this_repository() {
+    let author = Author::begin("rust");
+    let vendored = author.directory().join("cofferdam");
+    let mut found = files(&vendored);
+    assert!(found.remove(Path::new("Cargo.toml")));
+    let mut expected = BTreeSet::new();
+    for part in ["sdk/src", "sdk/macros", "sdk/manifest", "wit"] {
+        expected.extend(files(&repository().join(part)).into_iter().map(|path| Path::new(part).join(path)));
+    }
+    expected.insert("sdk/Cargo.toml".into());
+    assert_eq!(found, expected, "host/src/cli/task_files.rs lists other files than there are");
+    for path in &found {
+        let own = fs::read(repository().join(path)).unwrap();
+        assert!(fs::read(vendored.join(path)).unwrap() == own, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_sdk_of_a_new_task_asks_for_the_versions_of_this_repository() {
+    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    let root = read("Cargo.toml");
+    let known: BTreeSet<&str> = root.lines().collect();
+    let vendored = read("sdk/templates/sdk/Cargo.toml");
+    let own = ["resolver", "members", "#", "[", "cofferdam-"];
+    for line in vendored.lines().filter(|line| !own.iter().any(|own| line.starts_with(own))) {
+        assert!(known.contains(line), "{line}");
+    }
+    assert_eq!(read("sdk/templates/rust/rust-toolchain.toml"), read("rust-toolchain.toml"));
+}
