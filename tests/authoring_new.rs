@@ -56,10 +56,10 @@ fn files(root: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// Publishes the task to a layout beside a pipeline that uses it.
-fn publish_and_use(author: &Author, params: &str, inputs: &str) -> serde_json::Value {
+fn publish_and_use(author: &Author, task: &str, params: &str, inputs: &str) -> serde_json::Value {
     let world = &author.world;
     author.run(&["setup"]).ok();
-    let published = author.run(&["task", "publish", "count-lines", "--sign", "--to", "oci:tasks"]).ok();
+    let published = author.run(&["task", "publish", task, "--sign", "--to", "oci:tasks"]).ok();
     assert!(published.out.contains("signed by key"), "{published:?}");
     let pipeline = world.pipeline(&format!(
         "- name: count\n  taskRef: {{ bundle: 'oci:../tasks:count-lines:0.1.0' }}\n  params: {params}\n  inputs: \
@@ -86,8 +86,83 @@ fn a_new_task_in_rust_goes_the_whole_way() {
     assert!(tested.out.ends_with("count-lines: 2 cases, 2 passed, 0 failed\n"), "{tested:?}");
     author.run(&["task", "build", "count-lines"]).ok();
     assert!(author.world.project().join("count-lines.wasm").exists());
-    publish_and_use(&author, "[{ name: word, value: fix }]", "[{ name: source, from: $(source) }]");
+    publish_and_use(
+        &author,
+        "count-lines",
+        "[{ name: word, value: fix }]",
+        "[{ name: source, from: $(source) }]",
+    );
     author.world.run(&["lint", "count-lines/task.yaml", "count-lines/tests/cases.yaml", "--strict"]).ok();
+}
+
+/// Puts what compiles a language into a task, from where `tests/install-tools`
+/// puts it; false, where it is not there and need not be.
+fn install(author: &Author, language: &str, from: &str, to: &str) -> bool {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let tools = target.unwrap_or_else(|| repository().join("target")).join("tools").join(language).join(from);
+    if !tools.exists() {
+        let needed = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        assert!(!needed, "{} is missing: run tests/install-tools", tools.display());
+        eprintln!("not tested: {} is missing; tests/install-tools installs it", tools.display());
+        return false;
+    }
+    std::os::unix::fs::symlink(tools, author.directory().join(to)).unwrap();
+    true
+}
+
+#[test]
+fn a_new_task_in_javascript_goes_the_whole_way() {
+    let author = Author::begin("js");
+    let missing = author.run(&["task", "build", "count-lines"]);
+    missing.refused(3, "component/no-toolchain", "componentize-qjs").says("npm install");
+    if !install(&author, "javascript", "node_modules", "node_modules") {
+        return;
+    }
+    author.world.write("count-lines/tests/more.yaml", MORE_JAVASCRIPT);
+    let tested = author.run(&["task", "test", "count-lines"]).ok().says("running ");
+    assert!(tested.out.ends_with("count-lines: 4 cases, 4 passed, 0 failed\n"), "{tested:?}");
+    let inputs = "[{ name: source, from: $(source) }]";
+    let run = publish_and_use(&author, "count-lines", "[{ name: word, value: fix }]", inputs);
+    assert_eq!(run["tasks"][0]["hermetic"], true, "{run:#}");
+    // What does not compile is said in the compiler's own words.
+    author.world.write("count-lines/src/task.js", "export const run = ;");
+    author
+        .run(&["task", "build", "count-lines"])
+        .refused(3, "component/not-built", "ended with")
+        .says("task.js");
+}
+
+/// What the files of a task in JavaScript can hold.
+const MORE_JAVASCRIPT: &str = "\
+apiVersion: cofferdam.dev/v1
+kind: TaskTest
+cases:
+  - name: text of any kind is read and written as it is
+    params: { word: 'é€😀' }
+    inputs: { source: { ü/ß.txt: 'né€😀', empty: '' } }
+    expect: { results: { lines: '1' }, outputs: { report: { lines.txt: \"ü/ß.txt:1: né€😀\\n\" } } }
+  - name: an input may be empty
+    inputs: { source: {} }
+    expect: { results: { lines: '0' }, outputs: { report: { lines.txt: '' } } }
+";
+
+#[test]
+fn a_new_task_in_python_goes_the_whole_way() {
+    let author = Author::begin("python");
+    let missing = author.run(&["task", "build", "count-lines"]);
+    missing.refused(3, "component/no-toolchain", "componentize-py").says("pip install -r requirements.txt");
+    if !install(&author, "python", "", ".venv") {
+        return;
+    }
+    // Built once: it takes a while to prepare one for the sandbox.
+    author.run(&["task", "build", "count-lines"]).ok().says("running ");
+    let tested = author.run(&["task", "test", "count-lines", "--component", "count-lines.wasm"]).ok();
+    assert!(tested.out.ends_with("count-lines: 2 cases, 2 passed, 0 failed\n"), "{tested:?}");
+    let params = "[{ name: word, value: fix }, { name: text, value: fix this }]";
+    let run = publish_and_use(&author, "count-lines.wasm", params, "[]");
+    assert_eq!(run["tasks"][0]["hermetic"], true, "{run:#}");
+    author.world.write("count-lines/src/app.py", "def run(:\n");
+    author.run(&["task", "build", "count-lines"]).refused(3, "component/not-built", "ended with");
 }
 
 #[test]

@@ -421,7 +421,7 @@ pub(crate) struct SetupArgs {
 pub(crate) enum TaskCommand {
     /// Begin a new task, with its tests, README and CI.
     New(TaskNewArgs),
-    /// Make a task from a Rust crate or a ready component.
+    /// Make a task from its source, or from a ready component.
     Build(TaskBuildArgs),
     /// Run a task once, to see what it does.
     Run(TaskRunArgs),
@@ -441,7 +441,8 @@ pub(crate) enum TaskCommand {
 #[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
     cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
 pub(crate) struct TaskBuildArgs {
-    /// The directory with `task.yaml`, and `Cargo.toml` unless --component is given.
+    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`
+    /// or `src/app.py`; with --component, `task.yaml` alone.
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     /// A component that is compiled already.

@@ -40,6 +40,7 @@ mod run;
 mod run_directory;
 mod runs;
 mod schema;
+mod script_build;
 mod secret;
 mod secret_input;
 mod setup;

@@ -72,3 +72,36 @@ pub(crate) const RUST: &[Text] = template![
     "tests/cases.yaml" => "tests/cases.yaml",
     "workflow.yml" => ".github/workflows/task.yml",
 ];
+
+/// A task in JavaScript, with the world it is compiled for.
+pub(crate) const JAVASCRIPT: &[Text] = template![
+    "javascript",
+    "../../../wit/log.wit" => "cofferdam/world/deps/cofferdam-task/log.wit",
+    "../../../wit/task.wit" => "cofferdam/world/deps/cofferdam-task/task.wit",
+    "../../../wit/types.wit" => "cofferdam/world/deps/cofferdam-task/types.wit",
+    "README.md" => "README.md",
+    "cofferdam/task.js" => "cofferdam/task.js",
+    "gitignore" => ".gitignore",
+    "package.json" => "package.json",
+    "src/task.js" => "src/task.js",
+    "task.yaml" => "task.yaml",
+    "tests/cases.yaml" => "tests/cases.yaml",
+    "workflow.yml" => ".github/workflows/task.yml",
+    "world/wasi-clocks.wit" => "cofferdam/world/deps/wasi-clocks/package.wit",
+    "world/wasi-filesystem.wit" => "cofferdam/world/deps/wasi-filesystem/package.wit",
+    "world/wasi-io.wit" => "cofferdam/world/deps/wasi-io/package.wit",
+    "world/world.wit" => "cofferdam/world/world.wit",
+];
+
+/// A task in Python.
+pub(crate) const PYTHON: &[Text] = template![
+    "python",
+    "README.md" => "README.md",
+    "cofferdam/cofferdam_task.py" => "cofferdam/cofferdam_task.py",
+    "gitignore" => ".gitignore",
+    "requirements.txt" => "requirements.txt",
+    "src/app.py" => "src/app.py",
+    "task.yaml" => "task.yaml",
+    "tests/cases.yaml" => "tests/cases.yaml",
+    "workflow.yml" => ".github/workflows/task.yml",
+];

@@ -36,6 +36,10 @@ pub(crate) struct TaskNewArgs {
 pub(crate) enum Language {
     /// Rust, compiled by cargo.
     Rust,
+    /// JavaScript, inside QuickJS.
+    Js,
+    /// Python, inside CPython: params and results, no files.
+    Python,
 }
 
 fn name(text: &str) -> Result<Name, cofferdam_manifest::InvalidName> {
@@ -80,6 +84,8 @@ impl Language {
             Self::Rust => {
                 &[task_files::RUST, task_files::CONTRACT, task_files::RUST_SDK, &[task_files::RUST_WORKSPACE]]
             }
+            Self::Js => &[task_files::JAVASCRIPT],
+            Self::Python => &[task_files::PYTHON, task_files::CONTRACT],
         };
         parts.concat()
     }
@@ -88,6 +94,8 @@ impl Language {
     fn tools(self) -> Option<&'static str> {
         match self {
             Self::Rust => None,
+            Self::Js => Some("npm install"),
+            Self::Python => Some("python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"),
         }
     }
 }
