@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -103,7 +104,8 @@ fn install(author: &Author, language: &str, from: &str, to: &str) -> bool {
     if !tools.exists() {
         let needed = std::env::var_os("CI").is_some_and(|ci| ci == "true");
         assert!(!needed, "{} is missing: run tests/install-tools", tools.display());
-        eprintln!("not tested: {} is missing; tests/install-tools installs it", tools.display());
+        let words = format!("not tested: {} is missing; tests/install-tools installs it\n", tools.display());
+        std::io::stderr().write_all(words.as_bytes()).unwrap();
         return false;
     }
     std::os::unix::fs::symlink(tools, author.directory().join(to)).unwrap();
