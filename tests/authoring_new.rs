@@ -66,7 +66,9 @@ fn publish_and_use(author: &Author, task: &str, params: &str, inputs: &str) -> s
         "- name: count\n  taskRef: {{ bundle: 'oci:../tasks:count-lines:0.1.0' }}\n  params: {params}\n  inputs: \
          {inputs}"
     ));
-    world.write("source/a.txt", "fix this\nnot this\n");
+    world.write("source/a.txt", "fix this\r\nnot this\n");
+    // What compilers leave is in the source, too, where git ignores nothing.
+    world.write("source/large.bin", [&b"\0fix\n"[..], &vec![b'x'; 40 << 20]].concat());
     let (status, run) = world.run_json(&[&pipeline, "--source", "source", "--no-git"]);
     assert_eq!(status, 0, "{run:#}");
     assert_eq!(run["tasks"][0]["results"]["lines"], "1", "{run:#}");

@@ -93,8 +93,8 @@ class Tree {
   }
 }
 
-// The engine has no TextDecoder and no TextEncoder; what is no UTF-8 becomes U+FFFD.
-function decode(bytes) {
+/** Bytes as text; what is no UTF-8 becomes U+FFFD. The engine has no TextDecoder. */
+export function decode(bytes) {
   const text = [];
   for (let at = 0; at < bytes.length; ) {
     const first = bytes[at];
@@ -114,7 +114,8 @@ function decode(bytes) {
   return text.join('');
 }
 
-function encode(text) {
+/** Text as UTF-8. */
+export function encode(text) {
   const bytes = [];
   for (const character of text) {
     const code = character.codePointAt(0);

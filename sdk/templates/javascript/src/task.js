@@ -1,6 +1,6 @@
 // Counts the lines of a source tree that contain a word.
 
-import { Failure, log, task } from '../cofferdam/task.js';
+import { Failure, decode, log, task } from '../cofferdam/task.js';
 
 export const run = task(({ params, inputs, outputs }) => {
   if (params.word === '') {
@@ -9,11 +9,13 @@ export const run = task(({ params, inputs, outputs }) => {
   const report = [];
   const files = inputs.source.files();
   for (const file of files) {
-    inputs.source
-      .text(file)
+    const bytes = inputs.source.bytes(file);
+    // No text.
+    if (bytes.includes(0)) continue;
+    decode(bytes)
       .split('\n')
       .forEach((line, index) => {
-        if (line.includes(params.word)) report.push(`${file}:${index + 1}: ${line}\n`);
+        if (line.includes(params.word)) report.push(`${file}:${index + 1}: ${line.trimEnd()}\n`);
       });
   }
   outputs.report.write('lines.txt', report.join(''));

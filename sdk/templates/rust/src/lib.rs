@@ -1,8 +1,8 @@
 //! Counts the lines of a source tree that contain a word.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use cofferdam_sdk::{Context, Failure, task};
@@ -17,11 +17,17 @@ fn run(ctx: &Context, params: Params, inputs: Inputs, outputs: Outputs) -> Resul
     let mut report = String::new();
     let files = files(inputs.source.path())?;
     for file in &files {
-        let bytes = fs::read(inputs.source.path().join(file))?;
-        for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+        let reader = BufReader::new(File::open(inputs.source.path().join(file))?);
+        for (index, line) in reader.split(b'\n').enumerate() {
+            let line = line?;
+            // No text from here on.
+            if line.contains(&0) {
+                break;
+            }
+            let line = String::from_utf8_lossy(&line);
             if line.contains(&params.word) {
                 lines += 1;
-                let _ = writeln!(report, "{}:{}: {line}", file.display(), index + 1);
+                let _ = writeln!(report, "{}:{}: {}", file.display(), index + 1, line.trim_end());
             }
         }
     }
