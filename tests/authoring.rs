@@ -127,6 +127,9 @@ fn cases_that_come_out_as_they_expect_pass() {
 #[test]
 fn everything_that_comes_out_otherwise_is_told_with_its_line() {
     let world = World::empty();
+    let looped = world.project().join("task/tests/looped");
+    fs::create_dir_all(&looped).unwrap();
+    std::os::unix::fs::symlink("../../../..", looped.join("up")).unwrap();
     let cases = "
   - name: wrong in every way
     inputs: { source: { a.md: one } }
@@ -155,6 +158,9 @@ fn everything_that_comes_out_otherwise_is_told_with_its_line() {
   - name: a directory that is not there
     inputs:
       source: nowhere
+  - name: a directory that no artifact can be
+    inputs:
+      source: looped
   - name: no such param
     params: { endin: md }
     inputs: { source: { a.md: one } }
@@ -176,8 +182,9 @@ fn everything_that_comes_out_otherwise_is_told_with_its_line() {
         &[("test/ending", 22)],
         &[("test/input", 27)],
         &[("test/input", 30)],
-        &[("plan/unknown-name", 31)],
-        &[("plan/missing", 34)],
+        &[("test/input", 33)],
+        &[("plan/unknown-name", 34)],
+        &[("plan/missing", 37)],
     ];
     let expected: Vec<Vec<(String, u64)>> = expected
         .iter()

@@ -61,7 +61,7 @@ fn reader() -> World {
         std::os::unix::fs::symlink(repository().join(name), world.project().join(name)).unwrap();
     }
     // The project is a repository of its own, of which these are no part.
-    world.write(".gitignore", "/examples\n/plugins\n/*.wasm\n");
+    world.write(".gitignore", "/examples\n/plugins\n/*.wasm\n/out\n");
     world.commit("begin");
     // Tasks that documents build and publish are run from a registry that has
     // them already, whichever document comes first.
@@ -109,6 +109,10 @@ fn shell(world: &World, line: &str) -> crate::harness::Done {
             shell.env(name, value);
         }
     }
+    // New tasks are compiled from what this repository was, beside its own output.
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    shell.env("CARGO_TARGET_DIR", target.join("authoring")).env("CARGO_NET_OFFLINE", "true");
     done(shell.env("PATH", path))
 }
 
@@ -183,6 +187,7 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["trust", "list"],
         &["trust", "explain"],
         &["task", "build"],
+        &["task", "new"],
         &["task", "run"],
         &["task", "test"],
         &["task", "list"],

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::keyless_services::{KeylessServices, SIGNER, token};
 use crate::harness::sigstore::{Deployment, ISSUER};
-use crate::harness::{Done, World, done, repository};
+use crate::harness::{Done, World, done, repository, target};
 
 struct Peers {
     world: World,
@@ -36,7 +36,7 @@ impl Peers {
             "predicate": {},
         });
         world.write("statement.json", statement.to_string());
-        let tools = repository().join("target/tools/peers");
+        let tools = target().join("tools/peers");
         assert!(tools.join("requirements.txt").is_file(), "tests/install-tools installs the other clients");
         Self { world, _services: services, tools }
     }

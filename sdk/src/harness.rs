@@ -42,6 +42,8 @@ impl Line {
 pub struct Harness<T> {
     request: Request,
     responder: Option<http::Responder>,
+    /// Inputs that were written for this execution.
+    written: Vec<TempDir>,
     task: PhantomData<T>,
 }
 
@@ -68,7 +70,7 @@ impl<T: Task> Harness<T> {
     pub fn new() -> Self {
         let params = T::defaults().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let request = Request { params, ..Request::default() };
-        Self { request, responder: None, task: PhantomData }
+        Self { request, responder: None, written: Vec::new(), task: PhantomData }
     }
 
     /// Gives a param.
@@ -83,6 +85,25 @@ impl<T: Task> Harness<T> {
     pub fn input(mut self, name: &str, path: impl Into<PathBuf>) -> Self {
         self.request.inputs.insert(name.to_owned(), path.into());
         self
+    }
+
+    /// Gives an input that holds these files, each a path and its text.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a test harness has nobody to report an error to")]
+    pub fn files(mut self, name: &str, files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for (path, text) in files {
+            let path = directory.path().join(path);
+            let parent = path.parent().expect("a path below a directory");
+            std::fs::create_dir_all(parent).expect("a directory under a fresh one");
+            std::fs::write(path, text).expect("a file under a fresh directory");
+        }
+        let path = directory.path().to_owned();
+        self.written.push(directory);
+        self.input(name, path)
     }
 
     /// Answers the task's HTTP requests; without it they fail.

@@ -21,6 +21,12 @@ pub(crate) use server::{Authority, Received, Server, reply, reply_chunked};
 pub(crate) use tasks::{Task, task_file};
 pub(crate) use terminal::Terminal;
 
+/// What is built, and what `tests/install-tools` puts there, in `tools`.
+pub(crate) fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| repository().join("target"))
+}
+
 /// The repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()

@@ -29,7 +29,10 @@ pub(crate) fn component(directory: &Path) -> Result<PathBuf, Failure> {
     if !manifest.is_file() {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         let mut failure = Failure::unreadable(&manifest, &missing);
-        failure.advise("give a ready component with --component FILE, or the directory of a Rust crate");
+        failure.advise(
+            "give a ready component with --component FILE, or the directory of a task in Rust, JavaScript or \
+             Python; a new one: cofferdam task new NAME --lang rust|js|python",
+        );
         return Err(failure);
     }
     let manifest = manifest.canonicalize().map_err(|error| Failure::unreadable(&manifest, &error))?;

@@ -22,6 +22,7 @@ use super::pipeline_publish::PipelineCommand;
 use super::sign_bundle::SignBundleArgs;
 use super::since::Since;
 use super::task_list::TaskListArgs;
+use super::task_new::TaskNewArgs;
 use super::task_publish::TaskPublishArgs;
 use super::task_run::TaskRunArgs;
 use super::task_test::TaskTestArgs;
@@ -427,7 +428,9 @@ pub(crate) struct SetupArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
-    /// Make a task from a Rust crate or a ready component.
+    /// Begin a new task, with its tests, README and CI.
+    New(TaskNewArgs),
+    /// Make a task from its source, or from a ready component.
     Build(TaskBuildArgs),
     /// Run a task once, to see what it does.
     Run(TaskRunArgs),
@@ -447,7 +450,8 @@ pub(crate) enum TaskCommand {
 #[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
     cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
 pub(crate) struct TaskBuildArgs {
-    /// The directory with `task.yaml`, and `Cargo.toml` unless --component is given.
+    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`
+    /// or `src/app.py`; with --component, `task.yaml` alone.
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     /// A component that is compiled already.

@@ -44,6 +44,7 @@ mod run;
 mod run_directory;
 mod runs;
 mod schema;
+mod script_build;
 mod secret;
 mod secret_input;
 mod setup;
@@ -54,8 +55,10 @@ mod since;
 mod source;
 mod task_build;
 mod task_diff;
+mod task_files;
 mod task_inspect;
 mod task_list;
+mod task_new;
 mod task_publish;
 mod task_run;
 mod task_test;
@@ -129,6 +132,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Man(args) => man::run(&args, printer),
         Command::Completions(args) => completions::run(&args, printer),
         Command::Task(TaskCommand::Build(args)) => task_build::run(&args, printer),
+        Command::Task(TaskCommand::New(args)) => task_new::run(&args, printer),
         Command::Schema(args) => schema::run(&args, printer),
         Command::Import(args) => import::run(&args, cli.format, printer),
         Command::Run(args) => run::run(&args, &Home::open()?, printer),

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::commands::TaskBuildArgs;
 use super::failure::Failure;
 use super::printer::Printer;
+use super::script_build::Script;
 use super::{cargo_build, exit};
 use crate::capability::Import;
 use crate::component::{Component, embed, inspect};
@@ -94,12 +95,17 @@ fn build(directory: &Path, component: Option<&Path>) -> Result<(Component, Manif
     })?;
     let manifest = Manifest::parse(&text)
         .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
-    let file = match component {
-        Some(file) => file.to_owned(),
-        None => cargo_build::component(directory)?,
+    let (name, code) = match (component, Script::of(directory)) {
+        (Some(file), _) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?),
+        (None, Some(script)) if !directory.join("Cargo.toml").is_file() => {
+            let compiled = script.compile(directory)?;
+            (directory.display().to_string(), super::read_file(&compiled.path, MAX_COMPONENT)?)
+        }
+        (None, _) => {
+            let file = cargo_build::component(directory)?;
+            (file.display().to_string(), super::read_file(&file, MAX_COMPONENT)?)
+        }
     };
-    let code = super::read_file(&file, MAX_COMPONENT)?;
-    let name = file.display().to_string();
     check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
     let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
     Ok((task, manifest))

@@ -6,23 +6,24 @@ use clap::Args;
 use cofferdam_registry::{Digest, Layout, MAX_COMPONENT, Reference, TaskArtifact};
 use serde::Serialize;
 
-use super::exit;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::publishing::{self, Place, place};
 use super::signers::{SignArgs, Signed, Signers};
+use super::{exit, task_build};
 use crate::component::Component;
 use crate::report::bytes;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
+    cofferdam task publish my-task --sign\n  \
     cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
     cofferdam task publish sbom.wasm --to oci:vendor/registry\n  \
     cofferdam task publish sbom.wasm --to registry.example/tasks --keyless --device-flow")]
 pub(crate) struct TaskPublishArgs {
-    /// The task.
-    #[arg(value_name = "FILE")]
+    /// The task, or the directory with its `task.yaml`, which is built first.
+    #[arg(value_name = "FILE|DIRECTORY")]
     component: PathBuf,
     #[command(flatten)]
     sign: SignArgs,
@@ -50,7 +51,8 @@ pub(crate) struct Published {
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let place = place(args.to.as_deref())?;
     let revision = args.revision.as_deref().unwrap_or_default();
-    let published = publish(&args.component, home, &place, revision, &args.sign.signers(home)?)?;
+    let built = task_build::file_of(&args.component, None)?;
+    let published = publish(built.path(), home, &place, revision, &args.sign.signers(home)?)?;
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
         let size = bytes(published.size as u64);

@@ -52,7 +52,10 @@ impl Checked<'_> {
                         let message = format!("{} is not a directory", directory.display());
                         return Ok(Err(Wrong::new(below, "test/input", message)));
                     }
-                    self.store.ingest(&directory)?
+                    match self.store.ingest(&directory) {
+                        Ok(tree) => tree,
+                        Err(error) => return Ok(Err(Wrong::new(below, "test/input", error.to_string()))),
+                    }
                 }
                 TestInput::Files(files) => {
                     if let Some(path) = files.keys().find(|path| !is_inside(path)) {

@@ -1,0 +1,79 @@
+"""What a task in Python is written with: params and results as plain values,
+failures with a reason.
+"""
+
+import traceback
+
+import wit_world
+from componentize_py_types import Err
+from wit_world.imports import log, types
+
+
+class Failure(Exception):
+    """Why a task did not succeed: a stable reason in CamelCase, a message, what
+    to do next, and the results it had come to."""
+
+    def __init__(self, reason, message, remedy=None, results=None):
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.remedy = remedy
+        self.results = results or {}
+
+
+def _write(level, message, fields):
+    log.write(level, message, [log.Field(name, str(value)) for name, value in fields.items()])
+
+
+def debug(message, **fields):
+    """Writes one line to the log, for the task's author."""
+    _write(log.Level.DEBUG, message, fields)
+
+
+def info(message, **fields):
+    """Writes one line to the log, for whoever watches."""
+    _write(log.Level.INFO, message, fields)
+
+
+def warn(message, **fields):
+    """Writes one line to the log: something is off."""
+    _write(log.Level.WARN, message, fields)
+
+
+def error(message, **fields):
+    """Writes one line to the log: something is wrong."""
+    _write(log.Level.ERROR, message, fields)
+
+
+def task(run):
+    """Makes the class that the component exports of a function from params to
+    results, both by name."""
+
+    class WitWorld(wit_world.WitWorld):
+        def run(self, request):
+            params = {given.name: _lift(given.value) for given in request.params}
+            try:
+                return types.Outcome(_bindings(run(params) or {}))
+            except Failure as failure:
+                results = _bindings(failure.results)
+                raise Err(types.Failure(failure.reason, failure.message, failure.remedy, results))
+            except Exception:
+                raise Err(types.Failure("Exception", traceback.format_exc(), None, []))
+
+    return WitWorld
+
+
+def _lift(value):
+    return dict(value.value) if isinstance(value, types.Value_Fields) else value.value
+
+
+def _bindings(results):
+    return [types.Binding(name, _lower(value)) for name, value in results.items()]
+
+
+def _lower(value):
+    if isinstance(value, dict):
+        return types.Value_Fields([(key, str(text)) for key, text in value.items()])
+    if isinstance(value, (list, tuple)):
+        return types.Value_Texts([str(text) for text in value])
+    return types.Value_Text(str(value))
