@@ -18,8 +18,10 @@ use super::lock::{LockArgs, VendorArgs};
 use super::log_format::LogFormat;
 use super::login::{LoginArgs, LogoutArgs};
 use super::since::Since;
+use super::task_build::TaskBuildArgs;
 use super::task_list::TaskListArgs;
 use super::task_new::TaskNewArgs;
+use super::task_publish::TaskPublishArgs;
 use super::task_run::TaskRunArgs;
 use super::task_test::TaskTestArgs;
 use super::trust::TrustCommand;
@@ -438,22 +440,6 @@ pub(crate) enum TaskCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
-    cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
-pub(crate) struct TaskBuildArgs {
-    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`
-    /// or `src/app.py`; with --component, `task.yaml` alone.
-    #[arg(value_name = "PATH")]
-    pub(crate) path: PathBuf,
-    /// A component that is compiled already.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) component: Option<PathBuf>,
-    /// Where to write the task; left out, NAME.wasm in the current directory.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task inspect sbom.wasm\n  cofferdam task inspect sbom:0.1.0")]
 pub(crate) struct TaskInspectArgs {
     /// A file, or a reference.
@@ -471,24 +457,6 @@ pub(crate) struct TaskDiffArgs {
     /// A file, or a reference.
     #[arg(value_name = "NEW")]
     pub(crate) new: String,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
-    cofferdam task publish my-task --sign\n  \
-    cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
-    cofferdam task publish sbom.wasm --to oci:vendor/registry")]
-pub(crate) struct TaskPublishArgs {
-    /// The task, or the directory with its `task.yaml`, which is built first.
-    #[arg(value_name = "FILE|DIRECTORY")]
-    pub(crate) component: PathBuf,
-    /// Sign it with your key.
-    #[arg(long)]
-    pub(crate) sign: bool,
-    /// Below what the task's own name goes: HOST/PATH of a registry, or a layout,
-    /// as oci:PATH; left out, the embedded registry.
-    #[arg(long, value_name = "HOST/PATH|oci:PATH")]
-    pub(crate) to: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

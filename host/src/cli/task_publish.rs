@@ -1,19 +1,37 @@
 //! `cofferdam task publish`: puts a task into a registry, and signs it there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use cofferdam_registry::{
     Digest, Layout, Location, MAX_COMPONENT, Reference, Remote, RemoteError, SigningKey, TaskArtifact,
 };
 use serde::Serialize;
 
-use super::commands::TaskPublishArgs;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::{exit, registries, task_build};
 use crate::component::Component;
 use crate::report::bytes;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
+    cofferdam task publish my-task --sign\n  \
+    cofferdam task publish sbom.wasm --to registry.example/tasks --sign\n  \
+    cofferdam task publish sbom.wasm --to oci:vendor/registry")]
+pub(crate) struct TaskPublishArgs {
+    /// The task, or the directory with its `task.yaml`, which is built first.
+    #[arg(value_name = "FILE|DIRECTORY")]
+    pub(crate) component: PathBuf,
+    /// Sign it with your key.
+    #[arg(long)]
+    pub(crate) sign: bool,
+    /// Below what the task's own name goes: HOST/PATH of a registry, or a layout,
+    /// as oci:PATH; left out, the embedded registry.
+    #[arg(long, value_name = "HOST/PATH|oci:PATH")]
+    pub(crate) to: Option<String>,
+}
 
 /// A task that was published.
 #[derive(Debug, Serialize)]
