@@ -68,7 +68,7 @@ fn what_a_task_is_not_given_is_named() {
     run(&[&words, "--input", "source=.", "--param", "endin=x"]).refused(3, "plan/unknown-name", "`endin`");
     let fetch = file(Task::Example("fetch"));
     let asked = [&*fetch, "--param", "url=https://files.example.org/releases/a", "--param", "sha256=00"];
-    run(&asked).refused(4, "plan/not-granted", "https://files.example.org").says("--allow CAPABILITY");
+    run(&asked).refused(4, "plan/not-granted", "https://files.example.org").says("--allow CAPABILITY[:HOST]");
     let mut denied = asked.to_vec();
     denied.extend(["--deny", "network"]);
     let (status, view) = run_json(&world, &denied);
@@ -193,6 +193,8 @@ fn everything_that_comes_out_otherwise_is_told_with_its_line() {
     assert_eq!((status, problems(&view)), (1, expected), "{view:#}");
     let message = view["cases"][0]["problems"][1]["message"].as_str().unwrap();
     assert_eq!(message, "result `words`: expected \"2\", found \"1\"");
+    let help = view["cases"][7]["problems"][0]["help"].as_str().unwrap();
+    assert_eq!(help, "give it in the case, under `params` or `inputs`");
 }
 
 #[test]
@@ -217,6 +219,7 @@ fn a_denial_that_no_case_expects_fails_it() {
     let found = problems(&view);
     assert_eq!(status, 1);
     assert_eq!(found[0], [("plan/not-granted".to_owned(), 4)], "{view:#}");
+    assert!(view["cases"][0]["problems"][0]["help"].as_str().unwrap().contains("under `grants`"));
     assert_eq!(found[1], [("test/denial".to_owned(), 6)], "{view:#}");
     assert!(found[2].is_empty(), "{view:#}");
 }

@@ -21,6 +21,7 @@ use super::login::{LoginArgs, LogoutArgs};
 use super::pipeline_publish::PipelineCommand;
 use super::sign_bundle::SignBundleArgs;
 use super::since::Since;
+use super::task_build::TaskBuildArgs;
 use super::task_list::TaskListArgs;
 use super::task_new::TaskNewArgs;
 use super::task_publish::TaskPublishArgs;
@@ -444,22 +445,6 @@ pub(crate) enum TaskCommand {
     Diff(TaskDiffArgs),
     /// Store a task in a registry.
     Publish(TaskPublishArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
-    cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
-pub(crate) struct TaskBuildArgs {
-    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`
-    /// or `src/app.py`; with --component, `task.yaml` alone.
-    #[arg(value_name = "PATH")]
-    pub(crate) path: PathBuf,
-    /// A component that is compiled already.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) component: Option<PathBuf>,
-    /// Where to write the task; left out, NAME.wasm in the current directory.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

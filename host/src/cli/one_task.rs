@@ -235,16 +235,10 @@ impl Outcome {
     }
 }
 
-/// Places in a pipeline that nobody wrote help nobody; what to do about it is
-/// said in the words of whoever ran the task.
+/// Places in a pipeline that nobody wrote help nobody.
 fn unplaced(mut failure: Failure) -> Failure {
     for problem in &mut failure.problems {
         (problem.file, problem.line, problem.column) = (None, None, None);
-        if problem.code == "plan/not-granted" {
-            let advice = "allow it with --allow CAPABILITY[:HOST], or run without it: --deny CAPABILITY; in a case \
-                          of a test, write what it is granted under `grants`";
-            problem.help = Some(advice.to_owned());
-        }
     }
     failure
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use cofferdam_manifest::Manifest;
 use cofferdam_registry::{Digest, MAX_COMPONENT};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::commands::TaskBuildArgs;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::script_build::Script;
@@ -19,6 +19,22 @@ use crate::report::bytes;
 const MANIFEST_FILE: &str = "task.yaml";
 /// It takes a person to write one.
 const MAX_MANIFEST: u64 = 1 << 20;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
+    cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
+pub(crate) struct TaskBuildArgs {
+    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`
+    /// or `src/app.py`; with --component, `task.yaml` alone.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// A component that is compiled already.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) component: Option<PathBuf>,
+    /// Where to write the task; left out, NAME.wasm in the current directory.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
 
 /// What was made.
 #[derive(Debug, Serialize)]

@@ -61,7 +61,13 @@ pub(crate) fn run(args: &TaskRunArgs, home: &Home, printer: &Printer) -> Result<
     let inputs = inputs.collect::<Result<BTreeMap<String, Tree>, Failure>>()?;
     let overrides = Overrides { allow: args.allow.clone(), deny: args.deny.clone(), ..Overrides::default() };
     let asked = Asked { params, inputs, grants: None, overrides };
-    let outcome = task.run(asked, args.quiet, printer)?;
+    let outcome = task.run(asked, args.quiet, printer).map_err(|mut failure| {
+        for problem in failure.problems.iter_mut().filter(|problem| problem.code == "plan/not-granted") {
+            let advice = "allow it: --allow CAPABILITY[:HOST]; or run without it: --deny CAPABILITY[:HOST]";
+            problem.help = Some(advice.to_owned());
+        }
+        failure
+    })?;
     let view = &outcome.view;
     printer.result(view, |palette| task_view_text(view, palette));
     if let (Some(directory), Some((_, end))) = (&args.output, &outcome.record.end) {

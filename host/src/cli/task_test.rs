@@ -31,6 +31,9 @@ pub(crate) struct TaskTestArgs {
     pub(crate) component: Option<PathBuf>,
 }
 
+const GRANTS_HELP: &str =
+    "write into the case what it is granted, under `grants`; with grants: {} it runs without";
+
 /// A file of cases that was read.
 struct Cases {
     name: String,
@@ -126,7 +129,11 @@ impl Cases {
             // The case asks for what cannot be: a param that there is not, a grant that is missing.
             Err(failure) if matches!(failure.status(), exit::INVALID_INPUT | exit::REFUSED) => {
                 let findings = failure.problems.into_iter().map(|problem| Finding {
-                    help: problem.help,
+                    help: match problem.code.as_str() {
+                        "plan/missing" => Some("give it in the case, under `params` or `inputs`".to_owned()),
+                        "plan/not-granted" => Some(GRANTS_HELP.to_owned()),
+                        _ => problem.help,
+                    },
                     ..self.finding(index, "name", &problem.code, problem.message)
                 });
                 Ok(findings.collect())
