@@ -59,7 +59,12 @@ fn a_pipeline_that_makes_no_sense_is_refused_in_its_place() {
             "6:60",
             "has no inputs",
         ),
-        ("- { name: a, taskRef: { name: echo, bundle: x } }", "plan/ambiguous-task", "6:18", "exactly one"),
+        (
+            "- { name: a, taskRef: { name: echo, version: 0.1.0, bundle: x } }",
+            "plan/ambiguous-task",
+            "6:18",
+            "exactly one",
+        ),
         (
             "- { name: a, taskRef: { name: echo } }\n- { name: a, taskRef: { name: echo } }",
             "plan/duplicate-name",

@@ -415,7 +415,7 @@ fn nested_pipelines() {
                 "  tasks: [{ name: a, pipelineRef: {} }]\n",
                 "plan/ambiguous-pipeline",
                 "5:",
-                "exactly one of `file` and `bundle`",
+                "exactly one of `file`, `bundle` and `resolver`",
             ),
             (
                 "  tasks: [{ name: a, grants: {}, pipelineSpec: { tasks: [{ name: x, taskRef: { name: echo } }] } }]\n",

@@ -285,7 +285,7 @@ fn a_contract_is_read_without_the_code_and_must_be_the_code_s_own() {
     assert_eq!(told["trust"]["verdict"], "trusted", "{told:#}");
     assert_eq!(told["size"], manifest["layers"][0]["size"]);
     assert!(user.home_files("pulled").is_empty() && lock(&user).is_empty(), "nothing is kept");
-    user.run(&["plan", &pipeline]).refused(4, "registry/no-such-name", ".cofferdam/test.yaml:");
+    user.run(&["plan", &pipeline]).refused(3, "registry/no-such-name", ".cofferdam/test.yaml:");
     registry.fails(|_, _| Ok(false));
     user.run(&["plan", &pipeline]).ok();
 

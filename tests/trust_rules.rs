@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::harness::{Task, World};
+use crate::harness::{Task, World, done};
 
 fn json(world: &World, args: &[&str], status: i32) -> Value {
     let done = world.run(&[args, &["--format", "json"]].concat());
@@ -78,4 +78,61 @@ fn a_rule_is_added_and_nothing_else_is_touched() {
     assert_eq!(fs::read_to_string(&trust).unwrap(), flow);
     fs::remove_file(&trust).unwrap();
     world.run(&["trust", "add", "b", "oci://x.test/*", "--key", &key]).ok();
+}
+
+#[test]
+fn a_repository_only_narrows_what_its_user_trusts_and_a_user_what_the_server_does() {
+    let world = World::with(&[Task::Test("echo")]);
+    let pipeline =
+        world.pipeline("- { name: a, taskRef: { name: echo }, params: [{ name: text, value: x }] }");
+    let key = fs::read_to_string(world.home().join("keys/cofferdam.pub")).unwrap();
+    let allows = |pattern: &str, key: &str| {
+        format!(
+            "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  allow:\n    own: \
+             [{{ pattern: '{pattern}', signing_key: {key} }}]\n"
+        )
+    };
+    let run = |args: &[&str]| {
+        let server = world.path("server");
+        let args = [&["plan", "--require-trusted"], args, &[pipeline.as_str()]].concat();
+        done(world.command(&args).env("COFFERDAM_SERVER_CONFIG", server))
+    };
+    run(&[]).ok();
+
+    // The repository refuses, has another key for it, has nothing to say.
+    world.write(
+        ".cofferdam/trust.yaml",
+        "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  deny:\n    no: \
+         [{ pattern: 'oci://cofferdam.local/*', message: not here }]\n",
+    );
+    run(&[]).refused(4, "trust/denied", ".cofferdam/test.yaml:").says("not here");
+    world.run(&["key", "generate", "--output", "other.key"]).ok();
+    fs::rename(world.project().join("other.pub"), world.project().join(".cofferdam/other.pub")).unwrap();
+    world.write(".cofferdam/trust.yaml", allows("oci://cofferdam.local/*", "other.pub"));
+    run(&[]).refused(4, "trust/not-trusted", ".cofferdam/test.yaml:");
+    let explained = world.run(&["trust", "explain", "echo"]);
+    assert!(explained.out.contains("repository, which can only narrow"), "{explained:?}");
+    world.write(".cofferdam/trust.yaml", allows("oci://elsewhere.example/*", "other.pub"));
+    run(&[]).ok();
+    // What it cannot say plainly stops everything, and shows nothing of elsewhere.
+    world.write("password", "hunter2\n");
+    let link = world.project().join(".cofferdam/trust.yaml");
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(world.project().join("password"), &link).unwrap();
+    let refused = run(&[]);
+    assert!(refused.status != 0 && !refused.err.contains("hunter2"), "{refused:?}");
+    fs::remove_file(&link).unwrap();
+
+    // Trusting is the server's where it has rules, and not the user's.
+    fs::create_dir_all(world.path("server")).unwrap();
+    fs::write(world.path("server").join("user.pub"), key).unwrap();
+    fs::write(world.path("server").join("trust.yaml"), allows("oci://other.example/*", "user.pub")).unwrap();
+    run(&[]).refused(4, "trust/not-trusted", ".cofferdam/test.yaml:");
+    fs::write(world.path("server").join("trust.yaml"), allows("oci://cofferdam.local/*", "user.pub"))
+        .unwrap();
+    run(&[]).ok();
+    fs::remove_file(world.home().join("trust.yaml")).unwrap();
+    run(&[]).ok();
+    world.write(".cofferdam/trust.yaml", allows("oci://cofferdam.local/*", "other.pub"));
+    run(&[]).refused(4, "trust/not-trusted", ".cofferdam/test.yaml:");
 }

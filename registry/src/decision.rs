@@ -141,6 +141,11 @@ pub enum UntrustedCause {
         #[serde(skip)]
         found: Option<String>,
     },
+    /// There are records of the task, and none has its digest.
+    OtherDigest {
+        /// The record's task.
+        record: String,
+    },
     /// The record with its digest does not count any more.
     Expired {
         /// The record's task.
@@ -179,6 +184,9 @@ impl std::fmt::Display for UntrustedCause {
             }
             Self::WrongIdentity { rule, found: None } => {
                 write!(f, "the identity that the rule `{rule}` names did not sign it")
+            }
+            Self::OtherDigest { record } => {
+                write!(f, "no record under `{record}` in `trusted_tasks` has its digest")
             }
             Self::Expired { record, on } => {
                 write!(f, "the record of it under `{record}` in `trusted_tasks` expired on {on}")

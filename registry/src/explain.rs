@@ -7,6 +7,7 @@ use crate::decision::{Candidate, Grounds, Signatory, TrustDecision, UntrustedCau
 use crate::digest::Digest;
 use crate::pattern::matches;
 use crate::trust::Trust;
+use crate::trust_levels::TrustLevel;
 
 /// What kind of rule it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +27,8 @@ pub enum RuleKind {
 pub struct RuleLine {
     /// Its kind.
     pub kind: RuleKind,
+    /// Whose it is.
+    pub level: TrustLevel,
     /// Its label; of a record, `trusted_tasks`.
     pub label: String,
     /// Which tasks it is about; of a record, the one task.
@@ -95,10 +98,10 @@ pub struct Explanation {
 
 impl Trust {
     /// Every rule, in the order in which they decide.
-    #[must_use]
-    pub fn rules(&self) -> Vec<RuleLine> {
+    pub(crate) fn rules(&self, level: TrustLevel) -> Vec<RuleLine> {
         let blank = |kind, label: &str, pattern: &str, effective_on| RuleLine {
             kind,
+            level,
             label: label.to_owned(),
             pattern: pattern.to_owned(),
             who: None,
@@ -114,12 +117,16 @@ impl Trust {
             who: Some(who(&rule.signatory)),
             ..blank(RuleKind::Allow, &rule.label, &rule.pattern, rule.effective_on)
         });
-        deny.chain(allow).chain(self.records.lines()).collect()
+        deny.chain(allow).chain(self.records.lines(level)).collect()
     }
 
-    /// Decides on a task, and tells what came of every rule.
-    #[must_use]
-    pub fn explain(&self, candidate: &Candidate<'_>, now: Timestamp) -> Explanation {
+    /// What came of every rule.
+    pub(crate) fn considered(
+        &self,
+        level: TrustLevel,
+        candidate: &Candidate<'_>,
+        now: Timestamp,
+    ) -> Vec<Considered> {
         let due = |on: Option<Timestamp>| on.is_none_or(|on| on <= now);
         let deny = self.deny.iter().map(|rule| match (rule.fits(candidate), due(rule.effective_on)) {
             (false, _) => Outcome::OtherTask,
@@ -137,14 +144,8 @@ impl Trust {
         });
         let records = self.records.outcomes(candidate, now).into_iter().map(outcome);
         let outcomes = deny.chain(allow).chain(records);
-        let considered = self.rules().into_iter().zip(outcomes);
-        Explanation {
-            uri: candidate.uri.to_owned(),
-            digest: candidate.digest,
-            signatures: candidate.bundles.sound.len() + candidate.bundles.simple.len(),
-            rules: considered.map(|(rule, outcome)| Considered { rule, outcome }).collect(),
-            decision: self.decide(candidate, now),
-        }
+        let considered = self.rules(level).into_iter().zip(outcomes);
+        considered.map(|(rule, outcome)| Considered { rule, outcome }).collect()
     }
 }
 

@@ -30,6 +30,7 @@ mod statement;
 mod tls_roots;
 mod token_key;
 mod trust;
+mod trust_levels;
 mod trusted_root;
 mod trusted_tasks;
 
@@ -60,5 +61,6 @@ pub use trust::{
     AllowRule, DenyRule, RuleIdentity, Trust, TrustDocument, TrustError, TrustKind, TrustVersion,
     TrustedTaskRules,
 };
+pub use trust_levels::{TrustLevel, TrustLevels};
 pub use trusted_root::{TRUSTED_ROOT, TrustedRoot, TrustedRootError};
 pub use trusted_tasks::TrustedTask;

@@ -11,6 +11,7 @@ use crate::decision::{Candidate, Grounds, UntrustedCause};
 use crate::digest::Digest;
 use crate::explain::{RuleKind, RuleLine};
 use crate::trust::{TrustError, date};
+use crate::trust_levels::TrustLevel;
 
 /// What decides in place of a rule's label.
 pub(crate) const TRUSTED_TASKS: &str = "trusted_tasks";
@@ -60,6 +61,8 @@ impl Records {
             match found {
                 Ok(grounds) => return Ok(grounds),
                 Err(UntrustedCause::NoRule) => {}
+                // Of what came of its own digest, more can be told.
+                Err(UntrustedCause::OtherDigest { .. }) if cause != UntrustedCause::NoRule => {}
                 Err(found) => cause = found,
             }
         }
@@ -76,9 +79,10 @@ impl Records {
     }
 
     /// Each record, in their order.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = RuleLine> + '_ {
-        self.all().map(|(task, record)| RuleLine {
+    pub(crate) fn lines(&self, level: TrustLevel) -> impl Iterator<Item = RuleLine> + '_ {
+        self.all().map(move |(task, record)| RuleLine {
             kind: RuleKind::Record,
+            level,
             label: TRUSTED_TASKS.to_owned(),
             pattern: task.to_owned(),
             who: Some(record.digest.to_string()),
@@ -100,10 +104,13 @@ impl Record {
         candidate: &Candidate<'_>,
         now: Timestamp,
     ) -> Result<Grounds, UntrustedCause> {
-        if task != candidate.uri || self.digest != candidate.digest {
+        if task != candidate.uri {
             return Err(UntrustedCause::NoRule);
         }
         let task = task.to_owned();
+        if self.digest != candidate.digest {
+            return Err(UntrustedCause::OtherDigest { record: task });
+        }
         if self.effective_on.is_some_and(|on| on > now) {
             return Err(UntrustedCause::NotYetEffective { rule: task });
         }

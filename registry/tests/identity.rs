@@ -166,7 +166,7 @@ fn a_recorded_digest_is_trusted_as_its_task_from_one_day_to_another() {
 
     // Neither another digest, nor the same one under another name.
     let other = decide_at(&records(""), Digest::of(b"another"), Vec::new(), at("2026-05-01"));
-    assert_eq!(cause(other), UntrustedCause::NoRule);
+    assert_eq!(cause(other), UntrustedCause::OtherDigest { record: URI.to_owned() });
     let elsewhere = format!(
         "{HEADER}trusted_tasks:\n  oci://registry.test/tasks/other:0.1.0: [{{ ref: '{}' }}]\n",
         task()

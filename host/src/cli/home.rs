@@ -5,18 +5,19 @@ use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use cofferdam_registry::{KeyError, PublicKey, SigningKey, Trust, TrustError, read_named};
+use cofferdam_registry::{KeyError, PublicKey, SigningKey};
 
 use super::configuration::Configuration;
 use super::failure::Failure;
 use super::key_password::load_key;
 use super::run_directory;
+use super::trust_files::TRUST_FILE;
 use crate::event::Journal;
 use crate::secret::{Place, SecretStore};
 use crate::store::Store;
 
-/// Larger trust rules are not read.
-const MAX_TRUST: u64 = 4 << 20;
+/// Where whoever runs a machine decides for all its users.
+const SERVER: &str = "/etc/cofferdam";
 
 /// The public half of the user's own key, relative to `trust.yaml`.
 pub(crate) const PUBLIC_KEY: &str = "keys/cofferdam.pub";
@@ -31,6 +32,8 @@ pub(crate) struct Home {
     runs: PathBuf,
     /// The user's own signing key.
     key: PathBuf,
+    /// What whoever runs the machine decides.
+    server: PathBuf,
 }
 
 impl Home {
@@ -69,7 +72,9 @@ impl Home {
 
     fn below(config: PathBuf, data: PathBuf, cache: PathBuf) -> Self {
         let (runs, key) = (data.clone(), config.join("keys/cofferdam.key"));
-        Self { config, data, cache, runs, key }
+        let server = env::var_os("COFFERDAM_SERVER_CONFIG").filter(|value| !value.is_empty());
+        let server = server.map_or_else(|| PathBuf::from(SERVER), PathBuf::from);
+        Self { config, data, cache, runs, key, server }
     }
 
     /// The same user, whose runs and what signs them are in a directory of
@@ -93,7 +98,12 @@ impl Home {
     }
 
     pub(crate) fn trust_file(&self) -> PathBuf {
-        self.config.join("trust.yaml")
+        self.config.join(TRUST_FILE)
+    }
+
+    /// The directory of whoever runs the machine.
+    pub(crate) fn server(&self) -> &Path {
+        &self.server
     }
 
     pub(crate) fn registry(&self) -> PathBuf {
@@ -215,36 +225,5 @@ impl Home {
             )),
             other => Ok(other?),
         }
-    }
-
-    /// The user's trust rules; without a file, nothing is trusted.
-    pub(crate) fn trust(&self) -> Result<Trust, Failure> {
-        match self.trust_file().symlink_metadata() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Trust::default()),
-            _ => self.parse_trust(&self.trust_text()?),
-        }
-    }
-
-    /// The text of the user's trust rules.
-    pub(crate) fn trust_text(&self) -> Result<String, Failure> {
-        let path = self.trust_file();
-        let bytes = read_named(&path, MAX_TRUST).map_err(|error| Failure::io("read", &path, &error))?;
-        String::from_utf8(bytes).map_err(|_| {
-            let message = format!("{} is not UTF-8 text", path.display());
-            Failure::invalid("document/syntax", message, "save the file as UTF-8")
-        })
-    }
-
-    /// Reads trust rules as if they were the user's.
-    pub(crate) fn parse_trust(&self, text: &str) -> Result<Trust, Failure> {
-        let path = self.trust_file();
-        Trust::parse(text, &self.config).map_err(|error| {
-            if let TrustError::Faults(faults) = error {
-                return Failure::faults(&path.display().to_string(), text, faults);
-            }
-            let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
-            let message = format!("{}: {error}{source}", path.display());
-            Failure::invalid("trust/invalid", message, "correct the file")
-        })
     }
 }

@@ -83,7 +83,7 @@ fn resolver(home: &Home, base: &Path) -> Result<(RegistryResolver, Option<Failur
         Err(error) => (Lock::default(), Some(error.into())),
     };
     let registries = registries::open(home)?.with_lock(lock, Pinning::Resolve);
-    Ok((RegistryResolver::new(registries, home.trust()?, Timestamp::now(), false), unread))
+    Ok((RegistryResolver::new(registries, home.trust_levels(base)?, Timestamp::now(), false), unread))
 }
 
 /// What makes a finding the same as another.

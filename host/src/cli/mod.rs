@@ -64,6 +64,7 @@ mod task_run;
 mod task_test;
 mod test_case;
 mod trust;
+mod trust_files;
 mod verify;
 mod verify_bundle;
 mod watch;

@@ -32,7 +32,7 @@ pub(crate) fn resolver(
     require_trusted: bool,
 ) -> Result<RegistryResolver, Failure> {
     let registries = open(home)?.with_lock(Lock::load(base)?, pinning);
-    Ok(RegistryResolver::new(registries, home.trust()?, Timestamp::now(), require_trusted))
+    Ok(RegistryResolver::new(registries, home.trust_levels(base)?, Timestamp::now(), require_trusted))
 }
 
 /// How registries over HTTP are reached.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use cofferdam_manifest::{Document, decode};
 use cofferdam_registry::{
-    AllowRule, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine, TrustDocument,
+    AllowRule, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine, TrustDecision,
+    TrustDocument, TrustLevel,
 };
 use serde_json::json;
 
@@ -68,7 +69,7 @@ pub(crate) fn run(command: &TrustCommand, home: &Home, printer: &Printer) -> Res
     match command {
         TrustCommand::Add(args) => add(args, home, printer),
         TrustCommand::List(TrustListArgs {}) => {
-            let rules = home.trust()?.rules();
+            let rules = home.trust_levels(&here()?)?.rules();
             printer.result(&json!({ "rules": rules }), |palette| list_text(&rules, palette));
             Ok(exit::OK)
         }
@@ -76,14 +77,25 @@ pub(crate) fn run(command: &TrustCommand, home: &Home, printer: &Printer) -> Res
     }
 }
 
+fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))
+}
+
 fn explain(reference: &str, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
+    let here = here()?;
     let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
     let explanation = resolver.explain(&Reference::parse(reference, &here)?)?;
     printer.result(&explanation, |palette| explanation_text(&explanation, palette));
-    let trusted = explanation.rules.iter().any(|rule| matches!(rule.outcome, Outcome::Trusts { .. }));
-    let denied = explanation.rules.iter().any(|rule| rule.outcome == Outcome::Denies);
-    Ok(if trusted && !denied { exit::OK } else { exit::REFUSED })
+    let trusted = matches!(explanation.decision, TrustDecision::Trusted { .. });
+    Ok(if trusted { exit::OK } else { exit::REFUSED })
+}
+
+fn level_word(level: TrustLevel) -> &'static str {
+    match level {
+        TrustLevel::Server => "server",
+        TrustLevel::User => "user",
+        TrustLevel::Repository => "repository, which can only narrow",
+    }
 }
 
 fn rule_text(rule: &RuleLine, palette: &Palette) -> String {
@@ -96,6 +108,7 @@ fn rule_text(rule: &RuleLine, palette: &Palette) -> String {
     let mut row = |label: &str, words: &str| {
         let _ = writeln!(text, "  {} {}", palette.faint.apply_to(format!("{label:<9}")), visible(words));
     };
+    row("level", level_word(rule.level));
     row("tasks", &rule.pattern);
     for (label, words) in [("wants", &rule.who), ("message", &rule.message)] {
         if let Some(words) = words {

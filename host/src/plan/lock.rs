@@ -92,6 +92,14 @@ pub struct Lock {
     changed: bool,
 }
 
+/// The directory of a repository that is for Cofferdam, by one that pipelines are
+/// in.
+#[must_use]
+pub fn repository_directory(base: &Path) -> PathBuf {
+    let named = |path: &&Path| path.file_name().is_some_and(|name| name == ".cofferdam");
+    base.ancestors().find(named).map_or_else(|| base.join(".cofferdam"), Path::to_owned)
+}
+
 impl Lock {
     /// Reads the pins for the pipelines in a directory: those of the nearest
     /// `.cofferdam` above or in it. Without a file there are none yet.
@@ -99,9 +107,7 @@ impl Lock {
     /// # Errors
     /// [`LockError`].
     pub fn load(base: &Path) -> Result<Self, LockError> {
-        let named = |path: &&Path| path.file_name().is_some_and(|name| name == ".cofferdam");
-        let directory = base.ancestors().find(named).map_or_else(|| base.join(".cofferdam"), Path::to_owned);
-        let path = directory.join("lock.yaml");
+        let path = repository_directory(base).join("lock.yaml");
         let io = |source| LockError::Io { action: "read", path: path.clone(), source };
         // Not through a link: what is wrong with a file is shown.
         let text = match read_plain(&path, MAX_LOCK) {

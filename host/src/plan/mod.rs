@@ -39,7 +39,7 @@ pub use flow::{
     Argument, Dependency, Flow, Guard, Include, Matrix, PlannedTask, RetryPolicy, TaskWork, Timeouts, Wire,
     Work,
 };
-pub use lock::{Lock, LockDocument, LockError, Pin};
+pub use lock::{Lock, LockDocument, LockError, Pin, repository_directory};
 pub use recorded::{Draft, PlanRecord, RecordedResolver, RecordingResolver};
 pub use reference::{Context, Reference, Selector, TaskKey, pick};
 pub use registries::{Pinning, Registries, VENDOR};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use cofferdam_manifest::Manifest;
 use cofferdam_registry::{
     Bundles, Candidate, Digest, EMBEDDED_HOST, Explanation, Layout, LayoutError, Location, MAX_COMPONENT,
-    Reference, TaskHead, Trust, TrustDecision, read_plain,
+    Reference, TaskHead, TrustDecision, TrustLevels, read_plain,
 };
 use jiff::Timestamp;
 
@@ -39,7 +39,7 @@ pub struct Glance {
 #[derive(Debug)]
 pub struct RegistryResolver {
     registries: Registries,
-    trust: Trust,
+    trust: TrustLevels,
     now: Timestamp,
     require_trusted: bool,
     known: RefCell<HashMap<(TaskRef, PathBuf), ResolvedTask>>,
@@ -49,7 +49,7 @@ impl RegistryResolver {
     /// For some registries, under some trust rules at a time. With
     /// `require_trusted`, a task that is not trusted is refused.
     #[must_use]
-    pub fn new(registries: Registries, trust: Trust, now: Timestamp, require_trusted: bool) -> Self {
+    pub fn new(registries: Registries, trust: TrustLevels, now: Timestamp, require_trusted: bool) -> Self {
         Self { registries, trust, now, require_trusted, known: RefCell::default() }
     }
 
