@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -326,4 +328,40 @@ fn an_artifact_says_where_its_source_is() {
     ] {
         assert_eq!(annotations[format!("org.opencontainers.image.{name}")], value);
     }
+}
+
+#[test]
+fn what_a_pipeline_names_is_pulled_side_by_side() {
+    let registry = TestRegistry::plain();
+    let host = registry.host();
+    let (publisher, user) = (World::with(&[]), World::with(&[]));
+    let to = format!("{host}/team");
+    for name in ["noop", "echo", "fail"] {
+        let file = task_file(Task::Test(name));
+        publisher.run(&["task", "publish", file.to_str().unwrap(), "--to", &to, "--sign"]).ok();
+    }
+    // No manifest is given away before all three are asked for: one after the
+    // other, nobody would ever have any.
+    let asked = Arc::new((Mutex::new(0), Condvar::new()));
+    registry.fails(move |received, out| {
+        if received.method != "GET" || !received.target.ends_with("/manifests/0.1.0") {
+            return Ok(false);
+        }
+        let (count, changed) = &*asked;
+        let mut count = count.lock().unwrap();
+        *count += 1;
+        changed.notify_all();
+        let waited = changed.wait_timeout_while(count, Duration::from_secs(20), |count| *count < 3).unwrap();
+        if waited.1.timed_out() {
+            reply(out, 404, &[], "")?;
+            return Ok(true);
+        }
+        Ok(false)
+    });
+    let task =
+        |name: &str| format!("- {{ name: {name}, taskRef: {{ bundle: '{host}/team/{name}:0.1.0' }} }}\n");
+    let tasks = task("noop")
+        + &task("fail")
+        + &task("echo").replace(" } }", " }, params: [{ name: text, value: x }] }");
+    user.run(&["plan", &user.pipeline(&tasks)]).ok();
 }

@@ -1,6 +1,7 @@
 //! The registries of this machine, as its configuration, its logins and the
 //! repository's pins make them.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Mutex;
@@ -58,20 +59,26 @@ pub(crate) fn progress() -> Box<Progress<'static>> {
     if !std::io::stderr().is_terminal() {
         return Box::new(|_| {});
     }
-    let shown = Mutex::new(Instant::now());
+    let state = Mutex::new((Instant::now(), HashMap::new()));
     Box::new(move |moved: Moved| {
-        let Ok(mut last) = shown.lock() else { return };
-        let done = moved.done == moved.total;
-        if last.elapsed() < REFRESH && !done {
+        let Ok(mut state) = state.lock() else { return };
+        let (last, open) = &mut *state;
+        if moved.done == moved.total {
+            open.remove(&moved.blob);
+        } else {
+            open.insert(moved.blob, (moved.done, moved.total));
+        }
+        if last.elapsed() < REFRESH && !open.is_empty() {
             return;
         }
         *last = Instant::now();
         let mut err = std::io::stderr().lock();
-        let blob = moved.blob.short();
-        let _ = if done {
-            write!(err, "\r\x1b[K")
-        } else {
-            write!(err, "\r\x1b[Kpulling {blob}  {} of {}", bytes(moved.done), bytes(moved.total))
+        let sum = |pick: fn(&(u64, u64)) -> u64| bytes(open.values().map(pick).sum());
+        let (done, total) = (sum(|(done, _)| *done), sum(|(_, total)| *total));
+        let _ = match (open.len(), open.keys().next()) {
+            (0, _) | (_, None) => write!(err, "\r\x1b[K"),
+            (1, Some(blob)) => write!(err, "\r\x1b[Kpulling {}  {done} of {total}", blob.short()),
+            (count, Some(_)) => write!(err, "\r\x1b[Kpulling {count} blobs  {done} of {total}"),
         };
         let _ = err.flush();
     })

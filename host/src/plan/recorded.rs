@@ -123,6 +123,10 @@ impl RecordingResolver {
 }
 
 impl Resolver for RecordingResolver {
+    fn expect(&self, tasks: &[&TaskRef], pipelines: &[&PipelineRef], base: &Path) {
+        self.inner.expect(tasks, pipelines, base);
+    }
+
     fn resolve(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
         let found = self.inner.resolve(task, base)?;
         let mut seen = self.seen.borrow_mut();

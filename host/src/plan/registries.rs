@@ -12,6 +12,7 @@ use std::rc::Rc;
 use cofferdam_registry::{
     Digest, Layout, LayoutError, Location, Progress, Reference, Remote, RemoteError, RemoteSettings,
 };
+use futures_util::stream::{self, StreamExt};
 use tokio::runtime::Runtime;
 
 use super::ResolveError;
@@ -19,6 +20,9 @@ use super::lock::{Lock, LockError, Pin};
 
 /// Where vendored tasks are, beside the pins.
 pub const VENDOR: &str = "vendor";
+
+/// So many artifacts are pulled at once.
+const AT_ONCE: usize = 8;
 
 /// What a tag without a pin leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub struct Registries {
     remotes: RefCell<HashMap<String, Rc<Remote>>>,
     runtime: OnceCell<Runtime>,
     found: RefCell<Vec<(Layout, Reference)>>,
+    /// What was pulled ahead, until it is asked for.
+    ahead: RefCell<HashMap<Reference, Result<Digest, RemoteError>>>,
     progress: Box<Progress<'static>>,
 }
 
@@ -66,6 +72,7 @@ impl Registries {
             remotes: RefCell::default(),
             runtime: OnceCell::new(),
             found: RefCell::default(),
+            ahead: RefCell::default(),
             progress: Box::new(|_| {}),
         }
     }
@@ -167,8 +174,7 @@ impl Registries {
 
     fn find_remote(&self, host: &str, reference: &Reference) -> Result<(Layout, Reference), ResolveError> {
         let name = pin_name(reference);
-        let pin = name.as_ref().and_then(|name| self.lock.borrow().get(name).map(|pin| pin.digest));
-        let pin = pin.filter(|_| self.pinning != Pinning::Update);
+        let pin = self.pin(reference);
         let digest = match (reference.digest.or(pin), &name) {
             (Some(digest), _) => Some(digest),
             (None, Some(name)) if self.pinning == Pinning::Locked => {
@@ -228,8 +234,7 @@ impl Registries {
     pub(super) fn head(&self, written: &Reference) -> Result<Option<StagedHead>, ResolveError> {
         let reference = written.canonical(&self.embedded)?;
         let Location::Remote(host) = &reference.location else { return Ok(None) };
-        let name = pin_name(&reference);
-        let pin = name.and_then(|name| self.lock.borrow().get(&name).map(|pin| pin.digest));
+        let pin = self.pin(&reference);
         if let Some(digest) = reference.digest.or(pin) {
             let here = |root: &PathBuf| {
                 Layout::open(root).is_ok_and(|layout| layout.resolve(&reference.pinned(digest)).is_ok())
@@ -248,8 +253,63 @@ impl Registries {
         Ok(Some(StagedHead { layout, reference: reference.pinned(digest), _directory: directory }))
     }
 
+    /// What the tag of a reference is pinned to.
+    fn pin(&self, reference: &Reference) -> Option<Digest> {
+        let name = pin_name(reference).filter(|_| self.pinning != Pinning::Update)?;
+        self.lock.borrow().get(&name).map(|pin| pin.digest)
+    }
+
+    /// Pulls side by side what some references mean and is not here. What goes
+    /// wrong is said when it is asked for.
+    pub fn pull_ahead(&self, written: &[Reference]) {
+        let wanted: BTreeMap<String, (String, Reference)> =
+            written.iter().filter_map(|r| self.missing(r)).collect();
+        // One alone is as fast when it is asked for.
+        if wanted.len() < 2 {
+            return;
+        }
+        let Ok(layout) = Layout::open_or_create(&self.pulled) else { return };
+        let remotes = wanted.into_values().filter_map(|(host, reference)| {
+            // A registry that cannot be opened is told of when it is asked.
+            Some((self.remote(&host).ok()?, reference))
+        });
+        let remotes: Vec<_> = remotes.collect();
+        let Ok(runtime) = self.runtime() else { return };
+        let pulls = remotes.iter().map(|(remote, reference)| {
+            let layout = &layout;
+            async move { (reference.clone(), remote.pull(reference, layout, &*self.progress).await) }
+        });
+        let pulled = runtime.block_on(stream::iter(pulls).buffer_unordered(AT_ONCE).collect::<Vec<_>>());
+        self.ahead.borrow_mut().extend(pulled);
+    }
+
+    /// The host to ask, and for what, where something has to be pulled; by its
+    /// name, so that it is pulled once.
+    fn missing(&self, written: &Reference) -> Option<(String, (String, Reference))> {
+        let reference = written.canonical(&self.embedded).ok()?;
+        let Location::Remote(host) = &reference.location else { return None };
+        let digest = reference.digest.or_else(|| self.pin(&reference));
+        let asked = match digest {
+            Some(digest) => {
+                let pinned = reference.pinned(digest);
+                let here =
+                    |root: &PathBuf| Layout::open(root).is_ok_and(|layout| layout.resolve(&pinned).is_ok());
+                if self.kept().iter().any(here) {
+                    return None;
+                }
+                pinned
+            }
+            None if self.pinning == Pinning::Locked => return None,
+            None => reference.clone(),
+        };
+        Some((asked.to_string(), (host.clone(), asked)))
+    }
+
     fn pull(&self, host: &str, reference: &Reference) -> Result<(Layout, Digest), ResolveError> {
         let layout = Layout::open_or_create(&self.pulled)?;
+        if let Some(pulled) = self.ahead.borrow_mut().remove(reference) {
+            return Ok((layout, pulled?));
+        }
         let remote = self.remote(host)?;
         let digest = self.runtime()?.block_on(remote.pull(reference, &layout, &*self.progress))?;
         Ok((layout, digest))

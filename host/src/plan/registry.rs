@@ -383,6 +383,19 @@ fn embedded_uri(manifest: &Manifest) -> String {
 }
 
 impl Resolver for RegistryResolver {
+    fn expect(&self, tasks: &[&TaskRef], pipelines: &[&PipelineRef], base: &Path) {
+        let tasks = tasks.iter().filter_map(|task| match task.place() {
+            Ok(TaskPlace::Bundle { reference, .. }) => Some(reference),
+            Ok(TaskPlace::Embedded { .. } | TaskPlace::File(_)) | Err(_) => None,
+        });
+        let pipelines = pipelines.iter().filter_map(|pipeline| match pipeline.place() {
+            Ok(PipelinePlace::Bundle { reference, .. }) => Some(reference),
+            Ok(PipelinePlace::File(_)) | Err(_) => None,
+        });
+        let written = tasks.chain(pipelines).filter_map(|text| Reference::parse(text, base).ok());
+        self.registries.pull_ahead(&written.collect::<Vec<_>>());
+    }
+
     fn resolve(&self, task: &TaskRef, base: &Path) -> Result<ResolvedTask, ResolveError> {
         self.once(task, base, || self.find(task, base, None))
     }

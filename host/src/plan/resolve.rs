@@ -43,6 +43,11 @@ impl ResolvedTask {
 /// Finds tasks. One implementation reads registries, the other is for tests of
 /// planning.
 pub trait Resolver {
+    /// Told what will be asked for next, so that it can be got side by side.
+    fn expect(&self, tasks: &[&TaskRef], pipelines: &[&PipelineRef], base: &Path) {
+        let _ = (tasks, pipelines, base);
+    }
+
     /// Finds what a `taskRef` names; relative paths are below `base`.
     ///
     /// # Errors

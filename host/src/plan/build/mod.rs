@@ -230,6 +230,9 @@ impl<'a> Builder<'a> {
                 self.report(at, error);
             }
         }
+        let tasks: Vec<&TaskRef> = written.iter().filter_map(|(task, _)| task.task_ref.as_ref()).collect();
+        let nested: Vec<_> = written.iter().filter_map(|(task, _)| task.pipeline_ref.as_ref()).collect();
+        self.resolver.expect(&tasks, &nested, site.base());
         let resolved: Vec<Resolved> = written.iter().map(|(task, at)| self.resolve(task, at)).collect();
         let finally_from = spec.tasks.len();
         let scope = Scope { pipeline: name, spec, params, names, finally_from, resolved: &resolved };
