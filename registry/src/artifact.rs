@@ -95,9 +95,6 @@ pub enum SignError {
     Layout(#[from] LayoutError),
 }
 
-/// A manifest that may belong to another, or why it cannot be read.
-type Referrer = Result<(Descriptor, Manifest), LayoutError>;
-
 /// The predicate of a plain signature says nothing beyond its subject.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct NoClaim {}
@@ -213,14 +210,10 @@ impl Layout {
     pub fn bundles(&self, subject: Digest) -> Result<Bundles, LayoutError> {
         let mut found = Bundles::default();
         let mut seen = BTreeSet::new();
-        for attached in self.referrers(subject)? {
-            let manifest = match attached {
-                Ok((_, manifest)) => manifest,
-                Err(error) => {
-                    found.damaged.get_or_insert_with(|| error.to_string());
-                    continue;
-                }
-            };
+        let listing = self.listing()?;
+        let attached = listing.attached(self);
+        found.damaged.clone_from(&attached.unreadable);
+        for (_, manifest) in attached.of(subject) {
             for layer in manifest.layers.iter().filter(|l| l.media_type == BUNDLE_TYPE) {
                 if !seen.insert((layer.digest, layer.size)) {
                     continue;
@@ -241,29 +234,7 @@ impl Layout {
 
     /// The sound manifests of the bundles attached to a manifest.
     pub(crate) fn attached(&self, subject: Digest) -> Result<Vec<(Descriptor, Manifest)>, LayoutError> {
-        Ok(self.referrers(subject)?.into_iter().filter_map(Result::ok).collect())
-    }
-
-    /// Each manifest in the index that says it belongs to `subject`, once, and
-    /// why one cannot be read that may belong to it.
-    fn referrers(&self, subject: Digest) -> Result<Vec<Referrer>, LayoutError> {
-        let mut seen = BTreeSet::new();
-        let mut found = Vec::new();
-        for descriptor in self.index()?.manifests {
-            // With the size: a wrong one must not hide the entry that has the right.
-            let is_bundle = descriptor.artifact_type.as_deref() == Some(BUNDLE_TYPE);
-            if !is_bundle || !seen.insert((descriptor.digest, descriptor.size)) {
-                continue;
-            }
-            match self.manifest(&descriptor, MAX_SIGNATURE_MANIFEST) {
-                Ok(manifest) if manifest.subject.as_ref().is_some_and(|s| s.digest == subject) => {
-                    found.push(Ok((descriptor, manifest)));
-                }
-                Ok(_) => {}
-                Err(error) => found.push(Err(error)),
-            }
-        }
-        Ok(found)
+        Ok(self.listing()?.attached(self).of(subject).to_vec())
     }
 }
 

@@ -73,20 +73,14 @@ pub(crate) type Tagged = (String, Descriptor, Result<Manifest, LayoutError>);
 impl Layout {
     /// The manifests under such tags, each with its name in the layout.
     pub(crate) fn tagged(&self, subject: Digest) -> Result<Vec<Tagged>, LayoutError> {
+        let listing = self.listing()?;
         let tags = tags(subject);
-        let is_one = |name: &str| {
-            let tag = name.rsplit_once(':').map_or(name, |(_, tag)| tag);
-            tags.iter().any(|own| own == tag)
+        let entries = tags.iter().flat_map(|tag| listing.tagged(tag));
+        let read = |entry: &Descriptor| {
+            let name = entry.annotations.get(REF_NAME).cloned().unwrap_or_default();
+            (name, entry.clone(), self.manifest(entry, MAX_SIGNATURE_MANIFEST))
         };
-        let mut found = Vec::new();
-        for descriptor in self.index()?.manifests {
-            let Some(name) = descriptor.annotations.get(REF_NAME).filter(|name| is_one(name)).cloned() else {
-                continue;
-            };
-            let manifest = self.manifest(&descriptor, MAX_SIGNATURE_MANIFEST);
-            found.push((name, descriptor, manifest));
-        }
-        Ok(found)
+        Ok(entries.map(read).collect())
     }
 
     /// Adds what is under such tags to what else is known of a manifest. A

@@ -5,11 +5,13 @@
 //! digest again: the directory may have been changed by anyone.
 
 mod incoming;
+mod listing;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::Serialize;
@@ -19,6 +21,7 @@ use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, 
 use crate::plain_file::{is_unsuitable, read_plain};
 
 pub(crate) use incoming::Incoming;
+pub(crate) use listing::Listing;
 
 /// Manifests and indexes larger than this are refused: image-spec,
 /// `considerations.md` advises 4 MiB.
@@ -95,6 +98,7 @@ pub enum LayoutError {
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: PathBuf,
+    listings: listing::Listings,
 }
 
 pub(crate) fn io_error<'a>(
@@ -125,7 +129,7 @@ impl Layout {
     /// # Errors
     /// [`LayoutError::Corrupt`] when the directory is no layout.
     pub fn open(root: &Path) -> Result<Self, LayoutError> {
-        let layout = Self { root: root.to_owned() };
+        let layout = Self { root: root.to_owned(), listings: listing::Listings::default() };
         let path = layout.root.join("oci-layout");
         let bytes = read_plain(&path, MAX_DOCUMENT).map_err(unreadable(&path))?;
         let marker: LayoutMarker = decode(&path, &bytes)?;
@@ -141,7 +145,7 @@ impl Layout {
     /// # Errors
     /// As [`Layout::open`], and where the directory cannot be written.
     pub fn open_or_create(root: &Path) -> Result<Self, LayoutError> {
-        let layout = Self { root: root.to_owned() };
+        let layout = Self { root: root.to_owned(), listings: listing::Listings::default() };
         if !root.join("oci-layout").exists() {
             let blobs = layout.blobs();
             fs::create_dir_all(&blobs).map_err(io_error("create", &blobs))?;
@@ -247,6 +251,11 @@ impl Layout {
         decode(&path, &bytes)
     }
 
+    /// The index, put in order; read again only when it has changed.
+    pub(crate) fn listing(&self) -> Result<Arc<Listing>, LayoutError> {
+        self.listings.get(&self.index_path(), || self.index())
+    }
+
     /// Stores a manifest and lists it in the index; `names` move to it.
     pub(crate) fn push(&self, manifest: &Manifest, names: &[String]) -> Result<Digest, LayoutError> {
         self.keep(&encode(manifest), (MANIFEST_TYPE, manifest.artifact_type.as_deref()), names)
@@ -289,13 +298,9 @@ impl Layout {
 
     /// The manifest with a name or a digest.
     pub(crate) fn find(&self, name: &str, digest: Option<Digest>) -> Result<Descriptor, LayoutError> {
-        let index = self.index()?;
-        let named = |d: &&Descriptor| d.annotations.get(REF_NAME).is_some_and(|n| n == name);
-        let found = match digest {
-            Some(digest) => index.manifests.iter().find(|d| d.digest == digest),
-            None => index.manifests.iter().find(named),
-        };
-        found.cloned().ok_or_else(|| {
+        let listing = self.listing()?;
+        listing.entry(name, digest).cloned().ok_or_else(|| {
+            let index = &listing.index;
             let mut names: Vec<&str> = index
                 .manifests
                 .iter()

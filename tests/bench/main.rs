@@ -14,6 +14,7 @@ mod memory;
 mod no_op;
 mod reading;
 mod single;
+mod verification;
 mod world;
 
 use std::process::Command;
@@ -27,7 +28,7 @@ fn main() {
     println!("\n{:<46} {:>10} {:>10} {:>8}", "", "median", "best", "wanted");
     // `cargo bench --bench peers NAME ..` measures only what is named.
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let figures: [(&str, &dyn Fn()); 10] = [
+    let figures: [(&str, &dyn Fn()); 12] = [
         ("fan-out", &|| fan_out::run(&world)),
         ("shapes", &|| graphs::shapes(&world)),
         ("cached", &|| graphs::cached(&world)),
@@ -38,6 +39,8 @@ fn main() {
         ("download", &|| download::run(&world)),
         ("memory", &|| memory::run(&world)),
         ("ingest", &|| ingest::run(directory.path())),
+        ("verify", &|| verification::decisions(&world)),
+        ("pull", &|| verification::pull(&world)),
     ];
     for (name, measure) in figures {
         if named.is_empty() || named.iter().any(|wanted| wanted == name) {

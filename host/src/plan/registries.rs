@@ -53,6 +53,7 @@ pub struct Registries {
     remotes: RefCell<HashMap<String, Rc<Remote>>>,
     runtime: OnceCell<Runtime>,
     found: RefCell<Vec<(Layout, Reference)>>,
+    layouts: RefCell<HashMap<PathBuf, Layout>>,
     /// What was pulled ahead, until it is asked for.
     ahead: RefCell<HashMap<Reference, Result<Digest, RemoteError>>>,
     progress: Box<Progress<'static>>,
@@ -72,6 +73,7 @@ impl Registries {
             remotes: RefCell::default(),
             runtime: OnceCell::new(),
             found: RefCell::default(),
+            layouts: RefCell::default(),
             ahead: RefCell::default(),
             progress: Box::new(|_| {}),
         }
@@ -134,8 +136,8 @@ impl Registries {
         let reference = written.canonical(&self.embedded)?;
         match &reference.location {
             Location::Embedded if !self.embedded.exists() => Err(ResolveError::NoTasks),
-            Location::Embedded => Ok((Layout::open(&self.embedded)?, reference)),
-            Location::Layout(path) => Ok((Layout::open(path)?, reference)),
+            Location::Embedded => Ok((self.layout(&self.embedded)?, reference)),
+            Location::Layout(path) => Ok((self.layout(path)?, reference)),
             Location::Remote(host) => {
                 let found = self.find_remote(host, &reference)?;
                 self.found.borrow_mut().push(found.clone());
@@ -185,7 +187,7 @@ impl Registries {
         if let Some(digest) = digest {
             let pinned = reference.pinned(digest);
             for root in self.kept().into_iter().filter(|root| root.exists()) {
-                let found = Layout::open(&root).and_then(|layout| layout.resolve(&pinned).map(|_| layout));
+                let found = self.layout(&root).and_then(|layout| layout.resolve(&pinned).map(|_| layout));
                 match found {
                     Ok(layout) => return Ok((layout, pinned)),
                     Err(LayoutError::NotFound { .. }) => {}
@@ -237,7 +239,7 @@ impl Registries {
         let pin = self.pin(&reference);
         if let Some(digest) = reference.digest.or(pin) {
             let here = |root: &PathBuf| {
-                Layout::open(root).is_ok_and(|layout| layout.resolve(&reference.pinned(digest)).is_ok())
+                self.layout(root).is_ok_and(|layout| layout.resolve(&reference.pinned(digest)).is_ok())
             };
             if self.kept().iter().any(here) {
                 return Ok(None);
@@ -293,7 +295,7 @@ impl Registries {
             Some(digest) => {
                 let pinned = reference.pinned(digest);
                 let here =
-                    |root: &PathBuf| Layout::open(root).is_ok_and(|layout| layout.resolve(&pinned).is_ok());
+                    |root: &PathBuf| self.layout(root).is_ok_and(|layout| layout.resolve(&pinned).is_ok());
                 if self.kept().iter().any(here) {
                     return None;
                 }
@@ -313,6 +315,16 @@ impl Registries {
         let remote = self.remote(host)?;
         let digest = self.runtime()?.block_on(remote.pull(reference, &layout, &*self.progress))?;
         Ok((layout, digest))
+    }
+
+    /// A layout that exists, opened once.
+    fn layout(&self, root: &Path) -> Result<Layout, LayoutError> {
+        if let Some(open) = self.layouts.borrow().get(root) {
+            return Ok(open.clone());
+        }
+        let layout = Layout::open(root)?;
+        self.layouts.borrow_mut().insert(root.to_owned(), layout.clone());
+        Ok(layout)
     }
 
     /// The layouts that keep what came from registries over HTTP.
