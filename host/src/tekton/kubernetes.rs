@@ -490,8 +490,8 @@ mod tests {
                 "4:16 spec.workspaces[0] the workspace `w`, a volume",
             ),
             (
-                "pipelineRef: { resolver: bundles }",
-                "4:18 spec.pipelineRef.resolver the resolver `bundles`: a Tekton bundle, which holds tasks of containers",
+                "pipelineRef: { resolver: hub }",
+                "4:18 spec.pipelineRef.resolver the resolver `hub`: a task or a pipeline of a hub",
             ),
             (
                 "pipelineSpec: { workspaces: [{ name: w }] }",
