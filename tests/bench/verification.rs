@@ -32,11 +32,9 @@ pub(super) fn decisions(world: &World) {
             reference
         })
         .collect();
-    let rules = format!(
-        "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  allow:\n    all: \
-         [{{ pattern: '*', signing_key: bench.pub }}]\n"
-    );
-    let trust = Trust::parse(&rules, &world.directory).unwrap();
+    let rules = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  allow:\n    all: \
+                 [{ pattern: '*', signing_key: bench.pub }]\n";
+    let trust = Trust::parse(rules, &world.directory).unwrap();
     let mut times = Times(Vec::new());
     for _ in 0..ROUNDS {
         let start = Instant::now();
