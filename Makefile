@@ -24,14 +24,14 @@ run: build tasks ## Set everything up, then inspect this repository and verify t
 
 test: toolchain lint unit deny ## Run every check
 
-bench: toolchain ## Measure beside ninja, make, openssl, bubblewrap and curl
+bench: toolchain ## Measure beside make, ninja, go-task, bazel, moon, nx, turbo, openssl, bubblewrap, curl and skopeo
 	tests/bench/install-peers
 	cargo bench --package cofferdam --bench peers
 
 bench-noop: toolchain ## Measure a thousand no-op tasks beside ninja and make alone
-	@tests/bench/install-peers
-	@cargo bench --package cofferdam --bench peers -- fan-out | tee $(TARGET)/bench-noop.txt
-	@sed -n 's/^ratio to make *\([0-9.]*\).*/ratio to make: \1/p' $(TARGET)/bench-noop.txt
+	@tests/bench/install-peers --system
+	@cargo bench --package cofferdam --bench peers -- quick | tee $(TARGET)/bench-noop.txt
+	@sed -n 's/^fan-out: ratio to make -j2 *\([0-9.]*\).*/ratio to make: \1/p' $(TARGET)/bench-noop.txt
 
 build: toolchain ## Build the host program
 	cargo build --release --package cofferdam

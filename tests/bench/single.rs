@@ -23,3 +23,24 @@ pub(super) fn run(world: &World) {
          and to wait for the disk"
     );
 }
+
+/// A whole process whose one task's outcome is known, and one that only tells
+/// how it is used.
+pub(super) fn known(world: &World) {
+    let run = || quiet(&mut world.cofferdam(&["run", "--quiet", "one.yaml"]));
+    run();
+    let (mut one, mut help) = (Times(Vec::new()), Times(Vec::new()));
+    for _ in 0..15 {
+        one.0.push(run());
+        help.0.push(quiet(&mut world.cofferdam(&["--help"])));
+    }
+    let millis = |seconds: f64| seconds * 1e3;
+    line(
+        "cofferdam run, one task, known, whole process",
+        millis(one.median()),
+        millis(one.best()),
+        "ms",
+        "10ms",
+    );
+    line("cofferdam --help, whole process", millis(help.median()), millis(help.best()), "ms", "5ms");
+}

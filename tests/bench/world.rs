@@ -1,7 +1,5 @@
-//! What is measured on: a home with signed tasks that do next to nothing, and
-//! the same work for the peers.
+//! What is measured on: a home with signed tasks that do next to nothing.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,9 +8,23 @@ use std::time::{Duration, Instant};
 /// Tasks of a fan-out.
 pub(super) const TASKS: usize = 1000;
 
-/// A home with one signed no-op task, and the same work for the peers.
+/// A home with one signed no-op task.
 pub(super) struct World {
     pub(super) directory: PathBuf,
+    /// Where tests/bench/install-peers installs.
+    pub(super) tools: PathBuf,
+}
+
+/// Where the time of a run went, in seconds.
+pub(super) struct Split {
+    /// Before its first task.
+    pub(super) before: f64,
+    /// While at least one task ran.
+    pub(super) tasks: f64,
+    /// Between tasks.
+    pub(super) between: f64,
+    /// From the end of the last one until all was signed and stored.
+    pub(super) signing: f64,
 }
 
 impl World {
@@ -24,7 +36,8 @@ impl World {
         cargo.args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
         cargo.args(["--package", "cofferdam-test-tasks", "--examples"]).current_dir(repository);
         assert!(cargo.status().unwrap().success());
-        let world = Self { directory: directory.to_owned() };
+        let tools = repository.join(&target).join("bench-peers");
+        let world = Self { directory: directory.to_owned(), tools };
         for task in ["noop", "reader"] {
             let file = format!("{task}.wasm");
             let code = target.join("wasm32-wasip2/release/examples").join(&file);
@@ -33,16 +46,7 @@ impl World {
             quiet(build.arg("--component").arg(code).args(["-o", &file]));
         }
         quiet(&mut world.cofferdam(&["setup", "noop.wasm"]));
-        world.write("many.yaml", &pipeline(TASKS));
         world.write("one.yaml", &pipeline(1));
-        let mut ninja = "rule t\n command = true\n".to_owned();
-        let mut make = format!("all: {}\n", (0..TASKS).map(|n| format!("t{n} ")).collect::<String>());
-        for n in 0..TASKS {
-            let _ = writeln!(ninja, "build t{n}: t");
-            let _ = write!(make, "t{n}:\n\t@true\n");
-        }
-        world.write("build.ninja", &ninja);
-        world.write("Makefile", &make);
         world
     }
 
@@ -62,6 +66,22 @@ impl World {
         let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let micros = run.get("durationMicros").and_then(serde_json::Value::as_u64);
         Duration::from_micros(micros.unwrap_or(0)).as_secs_f64()
+    }
+
+    /// Where the time of the newest run went, as it recorded itself.
+    pub(super) fn newest_run_split(&self) -> Split {
+        let output = self.cofferdam(&["show", "--format", "json"]).output().unwrap();
+        let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let part = |name: &str| {
+            let micros = run.pointer(&format!("/story/time/{name}")).and_then(serde_json::Value::as_u64);
+            Duration::from_micros(micros.unwrap()).as_secs_f64()
+        };
+        Split {
+            before: part("beforeMicros"),
+            tasks: part("tasksMicros"),
+            between: part("waitingMicros"),
+            signing: part("signingMicros"),
+        }
     }
 
     pub(super) fn cofferdam(&self, args: &[&str]) -> Command {
