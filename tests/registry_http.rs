@@ -246,6 +246,13 @@ fn what_is_published_again_is_not_signed_again() {
 }
 
 #[test]
+fn a_signature_counts_where_its_type_is_not_listed() {
+    let registry = TestRegistry::plain().listing_types_of_configs();
+    let (_, user, pipeline) = parties(&registry.host(), "0.1.0");
+    user.run(&["run", "--require-trusted", &pipeline]).ok();
+}
+
+#[test]
 fn a_copy_that_is_damaged_is_pulled_again_and_a_pin_that_leads_nowhere_is_said() {
     let registry = TestRegistry::plain();
     let host = registry.host();
@@ -327,6 +334,31 @@ fn an_artifact_says_where_its_source_is() {
         ("revision", "4f2a9c1"),
     ] {
         assert_eq!(annotations[format!("org.opencontainers.image.{name}")], value);
+    }
+}
+
+#[test]
+fn whoever_publishes_over_a_version_is_told() {
+    let registry = TestRegistry::plain();
+    let world = World::with(&[]);
+    let file = world.write(
+        "own/greet.yaml",
+        "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: { name: greet }\n\
+         spec: { tasks: [{ name: a, taskRef: { name: noop } }] }\n",
+    );
+    world.run(&["setup", task_file(Task::Test("noop")).to_str().unwrap()]).ok();
+    for to in [format!("{}/team", registry.host()), "oci:layout".to_owned()] {
+        let publish = |version: &str| {
+            let file = file.to_str().unwrap();
+            let args = ["pipeline", "publish", file, "--version", version, "--to", &to, "--format", "json"];
+            serde_json::from_str::<Value>(&world.run(&args).ok().out).unwrap()
+        };
+        let first = publish("1");
+        assert_eq!(publish("1")["replaces"], Value::Null, "it is the same");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("# changed\n{text}")).unwrap();
+        assert_eq!(publish("2")["replaces"], Value::Null, "it is another version");
+        assert_eq!(publish("1")["replaces"], first["digest"]);
     }
 }
 

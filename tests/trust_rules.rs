@@ -53,6 +53,12 @@ fn a_rule_is_added_and_nothing_else_is_touched() {
     let list = json(&world, &["trust", "list"], 0);
     let labels: Vec<&Value> = list["rules"].as_array().unwrap().iter().map(|rule| &rule["label"]).collect();
     assert_eq!(labels, ["local", "team"]);
+    // The key itself is kept, not where it was.
+    assert!(!added.contains(&key), "{added}");
+    fs::rename(&key, world.path("moved.pub")).unwrap();
+    let refused = world.run(&["trust", "list"]);
+    assert!(!refused.err.contains("`team`") && refused.err.contains("`local`"), "{refused:?}");
+    fs::rename(world.path("moved.pub"), &key).unwrap();
 
     // Twice the same label, a key that is none, nobody, an identity without a root.
     world.run(&["trust", "add", "team", "*", "--key", &key]).refused(2, "usage/invalid", "team");

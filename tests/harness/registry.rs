@@ -27,6 +27,7 @@ pub(crate) struct TestRegistry {
 #[derive(Default)]
 struct Contents {
     referrers: bool,
+    lists_configs: bool,
     repositories: BTreeMap<String, Repository>,
     uploads: BTreeMap<String, Vec<u8>>,
 }
@@ -80,6 +81,13 @@ impl TestRegistry {
     /// Like registries before distribution-spec 1.1.
     pub(crate) fn without_referrers(self) -> Self {
         self.contents.lock().unwrap().referrers = false;
+        self
+    }
+
+    /// Like go-containerregistry's: the list of referrers gives the type of an
+    /// artifact's config for that of the artifact.
+    pub(crate) fn listing_types_of_configs(self) -> Self {
+        self.contents.lock().unwrap().lists_configs = true;
         self
     }
 
@@ -300,7 +308,8 @@ impl Contents {
         let mut list = Vec::new();
         for (digest, (kind, bytes)) in manifests.into_iter().flatten() {
             let document: Value = serde_json::from_slice(bytes).unwrap();
-            let artifact = document["artifactType"].as_str().or(document["config"]["mediaType"].as_str());
+            let own = document["artifactType"].as_str().filter(|_| !self.lists_configs);
+            let artifact = own.or(document["config"]["mediaType"].as_str());
             if document["subject"]["digest"] == subject
                 && wanted.is_none_or(|wanted| artifact == Some(wanted))
             {

@@ -56,6 +56,9 @@ struct Published {
     digest: Digest,
     #[serde(flatten)]
     signed: Signed,
+    /// What the version's tag stood for before, where that was something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<Digest>,
 }
 
 pub(crate) fn run(command: &PipelineCommand, home: &Home, printer: &Printer) -> Result<u8, Failure> {
@@ -74,15 +77,17 @@ fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result
     let artifact = PipelineArtifact { name, version, description, text: &text };
     let make = |layout: &Layout| Ok(layout.publish_pipeline(&artifact)?);
     let signers = args.sign.signers(home)?;
-    let (reference, signed) = publishing::publish(home, &place, (name, version), &signers, make)?;
+    let placed = publishing::publish(home, &place, (name, version), &signers, make)?;
+    let replaced = placed.replaced_words();
     let published = Published {
-        digest: reference.digest.unwrap_or_else(|| Digest::of(text.as_bytes())),
-        reference: Reference { digest: None, ..reference }.to_string(),
-        signed,
+        digest: placed.digest,
+        replaces: placed.replaces,
+        reference: Reference { digest: None, ..placed.reference }.to_string(),
+        signed: placed.signed,
     };
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
-        format!("published {name}\n  {}\n  {}\n", published.digest, published.signed.words())
+        format!("published {name}\n  {}\n  {}\n{replaced}", published.digest, published.signed.words())
     });
     Ok(exit::OK)
 }

@@ -50,16 +50,35 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
     }
 }
 
+/// What was published where.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) reference: Reference,
+    pub(crate) digest: Digest,
+    pub(crate) signed: Signed,
+    /// What the version's tag stood for before, where that was something else.
+    pub(crate) replaces: Option<Digest>,
+}
+
+impl Placed {
+    /// What whoever publishes over a version should know.
+    pub(crate) fn replaced_words(&self) -> String {
+        let tag = self.reference.tag.as_deref().unwrap_or_default();
+        self.replaces.map_or_else(String::new, |before| {
+            format!("  {tag} was {before} before: whoever has pinned it keeps that\n")
+        })
+    }
+}
+
 /// Puts one artifact into a registry, with its signatures, under its version and
-/// `latest`. `make` stores it in a layout; gives its reference there, and who
-/// signed.
+/// `latest`. `make` stores it in a layout.
 pub(crate) fn publish(
     home: &Home,
     place: &Place,
     (name, version): (&str, &str),
     signers: &Signers,
     make: impl FnOnce(&Layout) -> Result<Digest, Failure>,
-) -> Result<(Reference, Signed), Failure> {
+) -> Result<Placed, Failure> {
     // For a registry over HTTP it is made whole here before anything is sent.
     let staging =
         tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
@@ -68,14 +87,17 @@ pub(crate) fn publish(
         Location::Layout(root) => Layout::open_or_create(root)?,
         Location::Remote(_) => Layout::open_or_create(staging.path())?,
     };
-    let digest = make(&layout)?;
     let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
-    let reference = Reference { location: place.location.clone(), name, tag, digest: Some(digest) };
+    let tagged = Reference { location: place.location.clone(), name, tag, digest: None };
+    let mut before = layout.resolve(&tagged).ok();
+    let digest = make(&layout)?;
+    let reference = tagged.pinned(digest);
     let signed = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
         let tags = [version.to_owned(), "latest".to_owned()];
         registries::wait(async {
             let remote = Remote::open(host, &settings).await?;
+            before = remote.resolve(&tagged).await.ok();
             // A repository that is new has none, and may not even be asked.
             match remote.pull_signatures(&reference.name, digest, &layout).await {
                 Ok(()) | Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => {}
@@ -88,5 +110,5 @@ pub(crate) fn publish(
     } else {
         registries::wait(signers.sign(&layout, &reference))??
     };
-    Ok((reference, signed))
+    Ok(Placed { reference, digest, signed, replaces: before.filter(|before| *before != digest) })
 }

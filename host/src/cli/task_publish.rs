@@ -46,6 +46,11 @@ pub(crate) struct Published {
     pub(crate) size: usize,
     #[serde(flatten)]
     signed: Signed,
+    /// What the version's tag stood for before, where that was something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<Digest>,
+    #[serde(skip)]
+    replaced_words: String,
 }
 
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
@@ -56,7 +61,8 @@ pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Res
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
         let size = bytes(published.size as u64);
-        format!("published {name} ({size})\n  {}\n  {}\n", published.digest, published.signed.words())
+        let (signed, replaced) = (published.signed.words(), &published.replaced_words);
+        format!("published {name} ({size})\n  {}\n  {signed}\n{replaced}", published.digest)
     });
     Ok(exit::OK)
 }
@@ -88,12 +94,14 @@ pub(crate) fn publish(
     };
     let names = (artifact.name, artifact.version);
     let make = |layout: &Layout| Ok(layout.publish(&artifact)?);
-    let (reference, signed) = publishing::publish(home, place, names, signers, make)?;
+    let placed = publishing::publish(home, place, names, signers, make)?;
     Ok(Published {
-        digest: reference.digest.unwrap_or(component.digest),
-        reference: Reference { digest: None, ..reference }.to_string(),
+        replaced_words: placed.replaced_words(),
+        digest: placed.digest,
+        replaces: placed.replaces,
+        reference: Reference { digest: None, ..placed.reference }.to_string(),
         component: component.digest,
         size: component.bytes.len(),
-        signed,
+        signed: placed.signed,
     })
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use cofferdam_manifest::{Document, decode};
 use cofferdam_registry::{
-    AllowRule, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine, TrustDecision,
-    TrustDocument, TrustLevel,
+    AllowRule, Digest, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine,
+    TrustDecision, TrustDocument, TrustLevel,
 };
 use serde_json::json;
 
@@ -40,7 +40,7 @@ pub(crate) struct TrustAddArgs {
     label: String,
     /// The tasks, as oci://HOST/PATH/NAME:VERSION; `*` stands for any characters.
     pattern: String,
-    /// The public key that must have signed.
+    /// The public key that must have signed; it is copied beside trust.yaml.
     #[arg(long, value_name = "FILE", required_unless_present = "subject", conflicts_with = "subject")]
     key: Option<PathBuf>,
     /// The identity that must have signed, to the letter.
@@ -151,7 +151,7 @@ fn explanation_text(explanation: &Explanation, palette: &Palette) -> String {
 
 fn add(args: &TrustAddArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let path = home.trust_file();
-    let rule = rule(args)?;
+    let (rule, key) = rule(args)?;
     let old = match std::fs::symlink_metadata(&path) {
         Ok(_) => Some(home.trust_text()?),
         Err(_) => None,
@@ -183,6 +183,9 @@ fn add(args: &TrustAddArgs, home: &Home, printer: &Printer) -> Result<u8, Failur
             new
         }
     };
+    if let Some((name, key)) = &key {
+        keep(&home.configuration_directory().join(name), key)?;
+    }
     home.parse_trust(&text)?;
     super::write_file(&path, text.as_bytes())?;
     let told = json!({ "file": path, "label": args.label, "rule": rule });
@@ -190,26 +193,36 @@ fn add(args: &TrustAddArgs, home: &Home, printer: &Printer) -> Result<u8, Failur
     Ok(exit::OK)
 }
 
-fn rule(args: &TrustAddArgs) -> Result<AllowRule, Failure> {
+/// A rule, and the key that it names, with the name that it gets beside
+/// `trust.yaml`: whoever moves or changes the file later changes no trust.
+fn rule(args: &TrustAddArgs) -> Result<(AllowRule, Option<(String, PublicKey)>), Failure> {
     // Anything else is never held against a task.
     if !["oci:", "file:", "*"].iter().any(|begin| args.pattern.starts_with(begin)) {
         let message =
             format!("the pattern `{}` fits no task: their URIs begin with oci: or file:", args.pattern);
         return Err(Failure::usage(message, format!("write oci://{}", args.pattern)));
     }
-    if let Some(key) = &args.key {
-        PublicKey::load(key)?;
-    }
-    // Relative names are looked for beside trust.yaml, not here.
-    let absolute = |key: &PathBuf| std::path::absolute(key).map_err(|error| Failure::unreadable(key, &error));
-    let signing_key = args.key.as_ref().map(absolute).transpose()?.map(|key| key.display().to_string());
+    let key = args.key.as_deref().map(PublicKey::load).transpose()?;
+    let key = key.map(|key| (format!("keys/{}.pub", Digest::of(key.to_pem().as_bytes()).short()), key));
+    let signing_key = key.as_ref().map(|(name, _)| name.clone());
     let identity = match (&args.subject, &args.issuer) {
         (Some(subject), Some(issuer)) => {
             Some(RuleIdentity { subject: subject.clone(), issuer: issuer.clone() })
         }
         _ => None,
     };
-    Ok(AllowRule { pattern: args.pattern.clone(), signing_key, identity, effective_on: None })
+    Ok((AllowRule { pattern: args.pattern.clone(), signing_key, identity, effective_on: None }, key))
+}
+
+/// Writes a public key, unless it is there.
+fn keep(file: &Path, key: &PublicKey) -> Result<(), Failure> {
+    if PublicKey::load(file).is_ok_and(|found| found.id() == key.id()) {
+        return Ok(());
+    }
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))?;
+    }
+    super::write_file(file, key.to_pem().as_bytes())
 }
 
 fn read(text: &str) -> Option<TrustDocument> {

@@ -110,7 +110,7 @@ impl RegistryResolver {
         (layout, reference): (&Layout, Reference),
         (head, manifest): (TaskHead, Manifest),
     ) -> Result<Glance, ResolveError> {
-        let bundles = signatures(layout, &reference, head.digest)?;
+        let bundles = self.signatures(layout, &reference, head.digest)?;
         let trust = self.judge_manifest(written, &reference, (&head, &manifest), &bundles, |candidate| {
             self.trust.decide(candidate, self.now)
         })?;
@@ -141,6 +141,26 @@ impl RegistryResolver {
         }
     }
 
+    /// The signatures beside what was found. Where one that was pulled is damaged,
+    /// they are pulled once more; one that still cannot be read is left out.
+    fn signatures(
+        &self,
+        layout: &Layout,
+        reference: &Reference,
+        digest: Digest,
+    ) -> Result<Bundles, ResolveError> {
+        let mut bundles = layout.bundles(digest)?;
+        if bundles.damaged.is_some()
+            && let Ok(Some(healed)) = self.registries.heal(layout, &reference.pinned(digest))
+        {
+            bundles = healed.bundles(digest)?;
+        }
+        if let Some(why) = &bundles.damaged {
+            tracing::warn!("a signature beside {} is left out: {why}", reference.name);
+        }
+        Ok(bundles)
+    }
+
     /// Finds a task, and has it judged.
     fn judge<T>(
         &self,
@@ -148,7 +168,7 @@ impl RegistryResolver {
         judge: impl FnOnce(&Candidate<'_>) -> T,
     ) -> Result<(Reference, Component, Digest, T), ResolveError> {
         let (layout, reference, pulled) = self.take(written, Layout::pull)?;
-        let bundles = signatures(&layout, &reference, pulled.head.digest)?;
+        let bundles = self.signatures(&layout, &reference, pulled.head.digest)?;
         let component = Component::read(&reference.to_string(), pulled.component)?;
         // Whoever decides by what the registry tells must not be told another thing.
         if !tells_the_truth(&pulled.head, &component) {
@@ -193,7 +213,7 @@ impl RegistryResolver {
         (digest, version): (Digest, Option<&str>),
         judge: impl FnOnce(&Candidate<'_>) -> T,
     ) -> Result<T, ResolveError> {
-        let bundles = signatures(layout, reference, digest)?;
+        let bundles = self.signatures(layout, reference, digest)?;
         let uri = |named: &Reference| match version {
             Some(version) => named.version_uri(version),
             None => Reference { tag: None, ..named.clone() }.written_uri(),
@@ -425,15 +445,6 @@ fn as_written(text: &str, reference: Reference) -> Reference {
         }
         _ => reference,
     }
-}
-
-/// The signatures beside what was found. One that cannot be read is left out.
-fn signatures(layout: &Layout, reference: &Reference, digest: Digest) -> Result<Bundles, ResolveError> {
-    let bundles = layout.bundles(digest)?;
-    if let Some(why) = &bundles.damaged {
-        tracing::warn!("a signature beside {} is left out: {why}", reference.name);
-    }
-    Ok(bundles)
 }
 
 /// Reads a pipeline file. It must stand below the pipelines' directory: what

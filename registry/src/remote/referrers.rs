@@ -13,7 +13,7 @@ use crate::artifact::{MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
 use crate::bundle::BUNDLE_TYPE;
 use crate::cosign_tags;
 use crate::digest::Digest;
-use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
+use crate::document::{Descriptor, EMPTY_TYPE, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
 
 /// Pages of one list.
@@ -47,8 +47,8 @@ impl Remote {
         layout: &Layout,
     ) -> Result<(), RemoteError> {
         let found = self.referrers(repository, subject).await?;
-        let is_bundle = |d: &&Descriptor| d.artifact_type.as_deref() == Some(BUNDLE_TYPE);
-        let bundles: Vec<&Descriptor> = found.index.manifests.iter().filter(is_bundle).collect();
+        let may_be = |d: &&Descriptor| may_be_bundle(d.artifact_type.as_deref());
+        let bundles: Vec<&Descriptor> = found.index.manifests.iter().filter(may_be).collect();
         // Among more, anybody's could hide the one that counts.
         if bundles.len() > MAX_SIGNATURES {
             let url = format!("{repository}/referrers/{subject}");
@@ -109,6 +109,10 @@ impl Remote {
             |why: &str| RemoteError::Unsound { url: descriptor.digest.to_string(), why: why.to_owned() };
         let manifest: Manifest =
             serde_json::from_slice(&raw.bytes).map_err(|_| unsound("it is no manifest of an artifact"))?;
+        let is_listed = descriptor.artifact_type.as_deref() == Some(BUNDLE_TYPE);
+        if !is_listed && manifest.artifact_type.as_deref() != Some(BUNDLE_TYPE) {
+            return Ok(());
+        }
         if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
             || blobs(&manifest).iter().any(|blob| blob.size > MAX_SIGNATURE)
         {
@@ -213,6 +217,13 @@ impl Remote {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether what a registry lists with this type may be a bundle. Some registries
+/// give the type of an artifact's config, which says nothing, or none at all: what
+/// such an artifact is, only its manifest says.
+fn may_be_bundle(listed: Option<&str>) -> bool {
+    listed.is_none_or(|kind| kind == BUNDLE_TYPE || kind == EMPTY_TYPE)
 }
 
 /// Where the next page is: RFC 8288, `Link: <URL>; rel="next"`.
