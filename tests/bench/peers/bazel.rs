@@ -9,23 +9,25 @@ pub(in super::super) const BAZEL: Peer = Peer {
     programs: &["bazel"],
     version: &["dpkg-query", "--show", "bazel-bootstrap"],
     files,
-    prepare: &["bazel", ROOT, RC, IDLE, "clean"],
+    prepare: &["bazel", ROOT, RC[0], RC[1], IDLE, "clean"],
     uncached: BUILD,
     cached: Some(BUILD),
-    stop: &["bazel", ROOT, RC, IDLE, "clean", "--expunge"],
+    stop: &["bazel", ROOT, RC[0], RC[1], IDLE, "clean", "--expunge"],
     wanted: Some("0.01"),
     ..Peer::PLAIN
 };
 
 const ROOT: &str = "--output_user_root={directory}.root";
-const RC: &str = "--ignore_all_rc_files";
+/// The system's own settings say where Debian's bazel is installed; no others count.
+const RC: [&str; 2] = ["--nohome_rc", "--noworkspace_rc"];
 /// A server that nobody stops, stops by itself.
 const IDLE: &str = "--max_idle_secs=600";
 
 const BUILD: &[&str] = &[
     "bazel",
     ROOT,
-    RC,
+    RC[0],
+    RC[1],
     IDLE,
     "build",
     "--spawn_strategy=linux-sandbox",

@@ -83,7 +83,7 @@ impl Peer {
         wanted: None,
     };
 
-    /// The first line in which it says its version, or which program is missing.
+    /// The first line with a number that it says of itself, or which program is missing.
     pub(super) fn version(&self, world: &World) -> Result<String, String> {
         let found = |program: &&&str| {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -96,7 +96,7 @@ impl Peer {
         let output = command(world, &world.directory, self.version).output();
         let text =
             output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        let line = text.lines().rfind(|line| line.contains(|c: char| c.is_ascii_digit()));
+        let line = text.lines().find(|line| line.contains(|c: char| c.is_ascii_digit()));
         Ok(line.unwrap_or("says no version").split_whitespace().collect::<Vec<_>>().join(" "))
     }
 

@@ -7,7 +7,7 @@ use super::{Files, Graph, Peer};
 pub(in super::super) const TURBO: Peer = Peer {
     name: "turbo with bun",
     programs: &["turbo", "bun", "git"],
-    version: &["turbo", "--version"],
+    version: &["sh", "-c", "echo turbo $(turbo --version), bun $(bun --version)"],
     files,
     git: true,
     uncached: &["turbo", "run", "build", "--concurrency=2", "--output-logs=none", "--cache=local:w"],
