@@ -13,7 +13,7 @@ use crate::artifact::{MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
 use crate::bundle::BUNDLE_TYPE;
 use crate::cosign_tags;
 use crate::digest::Digest;
-use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
+use crate::document::{Descriptor, EMPTY_TYPE, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
 
 /// Pages of one list.
@@ -47,7 +47,9 @@ impl Remote {
         layout: &Layout,
     ) -> Result<(), RemoteError> {
         let found = self.referrers(repository, subject).await?;
-        let is_bundle = |d: &&Descriptor| d.artifact_type.as_deref() == Some(BUNDLE_TYPE);
+        // Some registries list an artifact by the type of its config, whatever it is.
+        let is_bundle =
+            |d: &&Descriptor| matches!(d.artifact_type.as_deref(), Some(BUNDLE_TYPE | EMPTY_TYPE));
         let bundles: Vec<&Descriptor> = found.index.manifests.iter().filter(is_bundle).collect();
         // Among more, anybody's could hide the one that counts.
         if bundles.len() > MAX_SIGNATURES {
@@ -109,6 +111,10 @@ impl Remote {
             |why: &str| RemoteError::Unsound { url: descriptor.digest.to_string(), why: why.to_owned() };
         let manifest: Manifest =
             serde_json::from_slice(&raw.bytes).map_err(|_| unsound("it is no manifest of an artifact"))?;
+        let is_listed = descriptor.artifact_type.as_deref() == Some(BUNDLE_TYPE);
+        if !is_listed && manifest.artifact_type.as_deref() != Some(BUNDLE_TYPE) {
+            return Ok(());
+        }
         if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
             || blobs(&manifest).iter().any(|blob| blob.size > MAX_SIGNATURE)
         {
