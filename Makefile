@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 COFFERDAM := $(TARGET)/release/cofferdam
 TASKS := $(PLUGINS:%=$(TARGET)/tasks/%.wasm)
 
-.PHONY: help run test bench bench-noop build tasks toolchain fmt lint unit fuzz deny schemas clean
+.PHONY: help run test test-peers bench bench-noop build tasks toolchain fmt lint unit fuzz deny schemas clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +23,10 @@ run: build tasks ## Set everything up, then inspect this repository and verify t
 	@verify="$$(sed -n 's/^  verify *//p' $(TARGET)/run.txt)"; echo "$$verify"; $$verify
 
 test: toolchain lint unit deny ## Run every check
+
+test-peers: toolchain ## Test with real registries, Sigstore services and their clients (needs Go)
+	tests/real_peers/install
+	tests/real_peers/run
 
 bench: toolchain ## Measure beside make, ninja, go-task, bazel, moon, nx, turbo, openssl, bubblewrap, curl and skopeo
 	tests/bench/install-peers

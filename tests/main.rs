@@ -51,6 +51,7 @@ mod parsers;
 mod peers;
 mod pipeline_bundles;
 mod reads;
+mod real_peers;
 mod rebuild;
 mod registry_attacks;
 mod registry_faults;

@@ -233,7 +233,12 @@ fn writers_at_once_lose_no_signature() {
 
 #[test]
 fn what_is_published_again_is_not_signed_again() {
-    for registry in [TestRegistry::plain(), TestRegistry::plain().without_referrers()] {
+    let registries = [
+        TestRegistry::plain(),
+        TestRegistry::plain().without_referrers(),
+        TestRegistry::plain().listing_types_of_configs(),
+    ];
+    for registry in registries {
         let host = registry.host();
         let publisher = publisher(&host);
         let file = task_file(Task::Test("noop"));

@@ -165,6 +165,7 @@ impl Contents {
                 ("GET", "uploads") => self.progress(repository, name),
                 ("PATCH", "uploads") => self.append(repository, name, received),
                 ("PUT", "uploads") => self.finish(repository, name, &query, received),
+                ("DELETE", "uploads") => self.cancel(name),
                 ("GET", "blobs") => self.blob(repository, name, received),
                 ("GET", "manifests") => self.document(repository, name),
                 ("PUT", "manifests") => self.store(repository, name, received),
@@ -200,8 +201,7 @@ impl Contents {
 
     fn append(&mut self, repository: &str, id: &str, received: &Received) -> Answer {
         let Some(upload) = self.uploads.get_mut(id) else { return refused(404, "BLOB_UPLOAD_UNKNOWN") };
-        let first = received.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
-        if first.is_some_and(|first: usize| first != upload.len()) {
+        if !goes_on(upload, received) {
             return refused(416, "BLOB_UPLOAD_INVALID");
         }
         upload.extend_from_slice(&received.body);
@@ -216,9 +216,20 @@ impl Contents {
         query: &BTreeMap<String, String>,
         received: &Received,
     ) -> Answer {
-        let Some(mut blob) = self.uploads.remove(id) else { return refused(404, "BLOB_UPLOAD_UNKNOWN") };
+        let Some(upload) = self.uploads.get(id) else { return refused(404, "BLOB_UPLOAD_UNKNOWN") };
+        if !goes_on(upload, received) {
+            return refused(416, "BLOB_UPLOAD_INVALID");
+        }
+        let mut blob = self.uploads.remove(id).unwrap();
         blob.extend_from_slice(&received.body);
         self.keep(repository, query.get("digest").map_or("", String::as_str), blob)
+    }
+
+    fn cancel(&mut self, id: &str) -> Answer {
+        match self.uploads.remove(id) {
+            Some(_) => Answer(204, Vec::new(), Vec::new()),
+            None => refused(404, "BLOB_UPLOAD_UNKNOWN"),
+        }
     }
 
     fn keep(&mut self, repository: &str, digest: &str, blob: Vec<u8>) -> Answer {
@@ -238,9 +249,14 @@ impl Contents {
         ];
         let range = received.header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
         let Some((first, last)) = range else { return Answer(200, headers, blob.clone()) };
-        let first: usize = first.parse().unwrap_or(usize::MAX);
-        let last = last.parse().unwrap_or(blob.len() - 1).min(blob.len() - 1);
-        if first > last {
+        let end = blob.len().saturating_sub(1);
+        let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
+            (Ok(first), last) => (first, last.unwrap_or(end).min(end)),
+            // So many bytes from the end.
+            (Err(_), Ok(count)) => (blob.len().saturating_sub(count), end),
+            (Err(_), Err(_)) => (usize::MAX, end),
+        };
+        if first > last || blob.is_empty() {
             return refused(416, "UNSUPPORTED");
         }
         let range = format!("bytes {first}-{last}/{}", blob.len());
@@ -295,8 +311,14 @@ impl Contents {
         let Some(found) = self.repositories.get(repository) else { return refused(404, "NAME_UNKNOWN") };
         let last = query.get("last").map_or("", String::as_str);
         let count = query.get("n").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
-        let tags: Vec<&String> = found.tags.keys().filter(|tag| tag.as_str() > last).take(count).collect();
-        json_answer("application/json", &json!({ "name": repository, "tags": tags }))
+        let mut after = found.tags.keys().filter(|tag| tag.as_str() > last);
+        let tags: Vec<&String> = after.by_ref().take(count).collect();
+        let mut answer = json_answer("application/json", &json!({ "name": repository, "tags": tags }));
+        if let (Some(last), Some(_)) = (tags.last(), after.next()) {
+            let next = format!("</v2/{repository}/tags/list?n={count}&last={last}>; rel=\"next\"");
+            answer.1.push(("link", next));
+        }
+        answer
     }
 
     fn referring(&self, repository: &str, subject: &str, query: &BTreeMap<String, String>) -> Answer {
@@ -326,6 +348,12 @@ impl Contents {
         }
         answer
     }
+}
+
+/// Whether what arrived begins where an upload ends.
+fn goes_on(upload: &[u8], received: &Received) -> bool {
+    let first = received.header("content-range").and_then(|range| range.split('-').next()?.parse().ok());
+    first.is_none_or(|first: usize| first == upload.len())
 }
 
 fn json_answer(kind: &str, document: &Value) -> Answer {

@@ -113,6 +113,8 @@ impl Server {
                 if shared.stopped.load(Ordering::SeqCst) {
                     return;
                 }
+                // A body that follows its head is not to wait for a receipt.
+                let _ = stream.set_nodelay(true);
                 shared.open.lock().unwrap().push(stream.try_clone().unwrap());
                 let (tls, handler, seen) = (tls.clone(), Arc::clone(&handler), Arc::clone(&shared));
                 seen.connections.fetch_add(1, Ordering::SeqCst);

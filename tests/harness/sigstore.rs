@@ -238,12 +238,12 @@ fn authority() -> Arc<(CertifiedIssuer<'static, KeyPair>, Vec<u8>)> {
     Arc::new((CertifiedIssuer::self_signed(params, key).unwrap(), spki))
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     *Digest::of(bytes).as_bytes()
 }
 
 /// A DER value of less than 64 KiB.
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let size = u16::try_from(content.len()).unwrap().to_be_bytes();
     let header = match size {
         [0, low] if low < 0x80 => vec![tag, low],
@@ -254,14 +254,14 @@ fn der(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// The first DER value inside another: of a certificate, what is signed.
-fn first_inside(outer: &[u8]) -> &[u8] {
+pub(crate) fn first_inside(outer: &[u8]) -> &[u8] {
     let (_, inside) = outer.split_at(header(outer).0);
     let (start, size) = header(inside);
     &inside[..start + size]
 }
 
 /// How long the header of a DER value is, and its content.
-fn header(value: &[u8]) -> (usize, usize) {
+pub(crate) fn header(value: &[u8]) -> (usize, usize) {
     let first = usize::from(value[1]);
     if first < 0x80 {
         return (2, first);
