@@ -1,9 +1,12 @@
+//! Bazel, its actions in its own sandbox.
+
 use std::fmt::Write as _;
 
 use super::{Files, Graph, Peer};
 
-/// Its server is warm, as it is between the builds of one day; a rule of its own
-/// runs `touch` without a shell, which is the least that an action can do.
+/// Its server is up before anything is timed, though it may have built nothing
+/// yet, so a longer day would show it faster. A rule of its own runs `touch`
+/// without a shell, which is the least that an action can do.
 pub(in super::super) const BAZEL: Peer = Peer {
     name: "bazel linux-sandbox",
     programs: &["bazel"],

@@ -1,3 +1,5 @@
+//! Task, of taskfile.dev, with a Taskfile of one task for each of the graph.
+
 use std::fmt::Write as _;
 
 use super::{Files, Graph, Peer};

@@ -1,3 +1,5 @@
+//! GNU make: a rule for each task.
+
 use std::fmt::Write as _;
 
 use super::{Files, Graph, Peer};

@@ -1,3 +1,5 @@
+//! moon: one project with all tasks.
+
 use serde_json::{Map, json};
 
 use super::{Files, Graph, Peer};

@@ -1,3 +1,5 @@
+//! ninja: a build statement for each task.
+
 use std::fmt::Write as _;
 
 use super::{Files, Graph, Peer};

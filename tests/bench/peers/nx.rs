@@ -1,3 +1,5 @@
+//! Nx: one project with a target for each task.
+
 use serde_json::json;
 
 use super::{Files, Graph, Peer};

@@ -1,3 +1,5 @@
+//! Turborepo: one package with a script for each task.
+
 use serde_json::{Map, Value, json};
 
 use super::{Files, Graph, Peer};
