@@ -10,8 +10,10 @@ mod cel;
 mod combine;
 mod error;
 mod flow;
+mod glance;
 mod lock;
 mod params;
+mod pipelines;
 mod recorded;
 mod reference;
 mod registries;
@@ -39,11 +41,12 @@ pub use flow::{
     Argument, Dependency, Flow, Guard, Include, Matrix, PlannedTask, RetryPolicy, TaskWork, Timeouts, Wire,
     Work,
 };
+pub use glance::Glance;
 pub use lock::{Lock, LockDocument, LockError, Pin, repository_directory};
 pub use recorded::{Draft, PlanRecord, RecordedResolver, RecordingResolver};
 pub use reference::{Context, Reference, Selector, TaskKey, pick};
 pub use registries::{Pinning, Registries, VENDOR};
-pub use registry::{Glance, RegistryResolver};
+pub use registry::RegistryResolver;
 pub use resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 pub use template::{BadReference, Piece, Template};
 

@@ -236,17 +236,13 @@ impl Registries {
     pub(super) fn head(&self, written: &Reference) -> Result<Option<StagedHead>, ResolveError> {
         let reference = written.canonical(&self.embedded)?;
         let Location::Remote(host) = &reference.location else { return Ok(None) };
-        let pin = self.pin(&reference);
-        if let Some(digest) = reference.digest.or(pin) {
-            let here = |root: &PathBuf| {
-                self.layout(root).is_ok_and(|layout| layout.resolve(&reference.pinned(digest)).is_ok())
-            };
-            if self.kept().iter().any(here) {
-                return Ok(None);
-            }
+        let asked = match reference.digest.or_else(|| self.pin(&reference)) {
+            Some(digest) => reference.pinned(digest),
+            None => reference.clone(),
+        };
+        if asked.digest.is_some() && self.is_kept(&asked) {
+            return Ok(None);
         }
-        let asked =
-            reference.digest.or(pin).map_or_else(|| reference.clone(), |digest| reference.pinned(digest));
         let directory =
             tempfile::tempdir().map_err(|error| RemoteError::Client { why: error.to_string() })?;
         let layout = Layout::open_or_create(directory.path())?;
@@ -264,14 +260,13 @@ impl Registries {
     /// Pulls side by side what some references mean and is not here. What goes
     /// wrong is said when it is asked for.
     pub fn pull_ahead(&self, written: &[Reference]) {
-        let wanted: BTreeMap<String, (String, Reference)> =
-            written.iter().filter_map(|r| self.missing(r)).collect();
+        let wanted: HashMap<Reference, String> = written.iter().filter_map(|r| self.missing(r)).collect();
         // One alone is as fast when it is asked for.
         if wanted.len() < 2 {
             return;
         }
         let Ok(layout) = Layout::open_or_create(&self.pulled) else { return };
-        let remotes = wanted.into_values().filter_map(|(host, reference)| {
+        let remotes = wanted.into_iter().filter_map(|(reference, host)| {
             // A registry that cannot be opened is told of when it is asked.
             Some((self.remote(&host).ok()?, reference))
         });
@@ -285,26 +280,24 @@ impl Registries {
         self.ahead.borrow_mut().extend(pulled);
     }
 
-    /// The host to ask, and for what, where something has to be pulled; by its
-    /// name, so that it is pulled once.
-    fn missing(&self, written: &Reference) -> Option<(String, (String, Reference))> {
+    /// What a reference asks for, and the host to ask, where it has to be pulled.
+    fn missing(&self, written: &Reference) -> Option<(Reference, String)> {
         let reference = written.canonical(&self.embedded).ok()?;
         let Location::Remote(host) = &reference.location else { return None };
-        let digest = reference.digest.or_else(|| self.pin(&reference));
-        let asked = match digest {
+        let host = host.clone();
+        match reference.digest.or_else(|| self.pin(&reference)) {
             Some(digest) => {
                 let pinned = reference.pinned(digest);
-                let here =
-                    |root: &PathBuf| self.layout(root).is_ok_and(|layout| layout.resolve(&pinned).is_ok());
-                if self.kept().iter().any(here) {
-                    return None;
-                }
-                pinned
+                (!self.is_kept(&pinned)).then_some((pinned, host))
             }
-            None if self.pinning == Pinning::Locked => return None,
-            None => reference.clone(),
-        };
-        Some((asked.to_string(), (host.clone(), asked)))
+            None if self.pinning == Pinning::Locked => None,
+            None => Some((reference, host)),
+        }
+    }
+
+    /// Whether what is vendored, or was pulled, has an artifact.
+    fn is_kept(&self, pinned: &Reference) -> bool {
+        self.kept().iter().any(|root| self.layout(root).is_ok_and(|layout| layout.resolve(pinned).is_ok()))
     }
 
     fn pull(&self, host: &str, reference: &Reference) -> Result<(Layout, Digest), ResolveError> {

@@ -1,9 +1,7 @@
-//! Finds tasks and pipelines in registries and files, and asks the trust rules
-//! about them.
+//! Finds tasks in registries and files, and asks the trust rules about them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::Manifest;
@@ -12,35 +10,21 @@ use cofferdam_registry::{
     Reference, TaskHead, TrustDecision, TrustLevels, read_plain,
 };
 use jiff::Timestamp;
+use serde::Deserialize;
 
-use super::registries::{Registries, StagedHead};
+use super::registries::Registries;
 use super::resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 use crate::component::Component;
-use crate::event::{PipelineIdentity, TaskIdentity};
-use crate::model::{MAX_PIPELINE, PipelinePlace, PipelineRef, TaskPlace, TaskRef};
+use crate::event::TaskIdentity;
+use crate::model::{PipelinePlace, PipelineRef, TaskPlace, TaskRef};
 
-/// A task that was looked at without its code.
-#[derive(Debug)]
-pub struct Glance {
-    /// The reference, pinned to its digest.
-    pub reference: String,
-    /// What its artifact says of it.
-    pub head: TaskHead,
-    /// What it takes, makes and asks for.
-    pub manifest: Manifest,
-    /// Whether it is trusted, and why.
-    pub trust: TrustDecision,
-    /// Its signatures.
-    pub bundles: Bundles,
-}
-
-/// Finds tasks in registries and in files. Each is
-/// read, verified and decided on once.
+/// Finds tasks in registries and in files. Each is read, verified and decided on
+/// once.
 #[derive(Debug)]
 pub struct RegistryResolver {
-    registries: Registries,
-    trust: TrustLevels,
-    now: Timestamp,
+    pub(super) registries: Registries,
+    pub(super) trust: TrustLevels,
+    pub(super) now: Timestamp,
     require_trusted: bool,
     known: RefCell<HashMap<(TaskRef, PathBuf), ResolvedTask>>,
 }
@@ -84,44 +68,9 @@ impl RegistryResolver {
         }
     }
 
-    /// Looks at a task without its code, where that is not here yet; pins nothing.
-    ///
-    /// # Errors
-    /// [`ResolveError`].
-    pub fn glance(&self, written: &Reference) -> Result<Glance, ResolveError> {
-        let Some(staging) = self.registries.head(written)? else {
-            let (layout, reference, pulled) = self.take(written, Layout::pull)?;
-            let component = Component::read(&reference.to_string(), pulled.component)?;
-            let manifest = component.manifest;
-            return self.judge_head(written, (&layout, reference), (pulled.head, manifest));
-        };
-        let StagedHead { layout, reference, .. } = &staging;
-        let head = layout.task_head(reference)?;
-        let told =
-            head.contract.clone().ok_or_else(|| ResolveError::NoContract { name: reference.name.clone() })?;
-        let manifest = serde_json::from_value(told);
-        let manifest = manifest.map_err(|_| ResolveError::OtherContract { name: reference.name.clone() })?;
-        self.judge_head(written, (layout, reference.clone()), (head, manifest))
-    }
-
-    fn judge_head(
-        &self,
-        written: &Reference,
-        (layout, reference): (&Layout, Reference),
-        (head, manifest): (TaskHead, Manifest),
-    ) -> Result<Glance, ResolveError> {
-        let bundles = self.signatures(layout, &reference, head.digest)?;
-        let trust = self.judge_manifest(written, &reference, (&head, &manifest), &bundles, |candidate| {
-            self.trust.decide(candidate, self.now)
-        })?;
-        let tag = Some(manifest.metadata.version.clone());
-        let reference = Reference { tag, digest: Some(head.digest), ..reference }.to_string();
-        Ok(Glance { reference, head, manifest, trust, bundles })
-    }
-
     /// What a registry has under a reference; what was pulled and is damaged is
     /// pulled once more.
-    fn take<T>(
+    pub(super) fn take<T>(
         &self,
         written: &Reference,
         read: impl Fn(&Layout, &Reference) -> Result<T, LayoutError>,
@@ -143,7 +92,7 @@ impl RegistryResolver {
 
     /// The signatures beside what was found. Where one that was pulled is damaged,
     /// they are pulled once more; one that still cannot be read is left out.
-    fn signatures(
+    pub(super) fn signatures(
         &self,
         layout: &Layout,
         reference: &Reference,
@@ -180,7 +129,7 @@ impl RegistryResolver {
     }
 
     /// Has a task judged by what its manifest says.
-    fn judge_manifest<T>(
+    pub(super) fn judge_manifest<T>(
         &self,
         written: &Reference,
         reference: &Reference,
@@ -204,92 +153,8 @@ impl RegistryResolver {
         Ok(judge(&Candidate { uri: &uri, spellings: &spellings, digest, component, bundles }))
     }
 
-    /// Has a pipeline judged. Its version is the one that its manifest gives,
-    /// which is signed; where it gives none, no rule about versions fits.
-    fn judge_pipeline<T>(
-        &self,
-        written: &Reference,
-        (layout, reference): (&Layout, &Reference),
-        (digest, version): (Digest, Option<&str>),
-        judge: impl FnOnce(&Candidate<'_>) -> T,
-    ) -> Result<T, ResolveError> {
-        let bundles = self.signatures(layout, reference, digest)?;
-        let uri = |named: &Reference| match version {
-            Some(version) => named.version_uri(version),
-            None => Reference { tag: None, ..named.clone() }.written_uri(),
-        };
-        let spellings = [reference.written_uri(), written.written_uri(), uri(written)];
-        let uri = uri(reference);
-        Ok(judge(&Candidate {
-            uri: &uri,
-            spellings: &spellings,
-            digest,
-            component: digest,
-            bundles: &bundles,
-        }))
-    }
-
-    /// Finds a pipeline in a registry, and decides whether it may run.
-    fn pull_pipeline(
-        &self,
-        (text, written): (&str, &Reference),
-        name: Option<&str>,
-    ) -> Result<PipelineText, ResolveError> {
-        let read = |layout: &Layout, reference: &Reference| layout.pull_pipeline(reference, name);
-        let (layout, reference, pulled) = self.take(written, read)?;
-        let trust = self.judge_pipeline(
-            written,
-            (&layout, &reference),
-            (pulled.digest, pulled.version.as_deref()),
-            |candidate| self.trust.decide(candidate, self.now),
-        )?;
-        self.admit(&trust)?;
-        self.registries.note_signer(&reference, pulled.digest, trust.signer().as_deref())?;
-        let pinned = as_written(text, reference.pinned(pulled.digest)).to_string();
-        let label = if name.is_some() { format!("{pinned}#{}", pulled.name) } else { pinned.clone() };
-        Ok(PipelineText {
-            file: PathBuf::from(&label),
-            name: label,
-            base: PathBuf::new(),
-            text: pulled.text,
-            identity: Some(PipelineIdentity {
-                name: pulled.name,
-                reference: pinned,
-                digest: pulled.digest,
-                trust,
-            }),
-        })
-    }
-
-    /// Reads the pipeline of a `pipelineRef` that was read before, by the digest
-    /// it had.
-    pub(super) fn pipeline_pinned(
-        &self,
-        pipeline: &PipelineRef,
-        base: &Path,
-        pin: Digest,
-    ) -> Result<PipelineText, ResolveError> {
-        self.find_pipeline(pipeline, base, Some(pin))
-    }
-
-    fn find_pipeline(
-        &self,
-        pipeline: &PipelineRef,
-        base: &Path,
-        pin: Option<Digest>,
-    ) -> Result<PipelineText, ResolveError> {
-        match pipeline.place().map_err(ResolveError::pipeline)? {
-            PipelinePlace::File(file) => pipeline_file(file, base),
-            PipelinePlace::Bundle { reference: text, name } => {
-                let reference = Reference::parse(text, base)?;
-                let reference = pin.map_or_else(|| reference.clone(), |pin| reference.pinned(pin));
-                self.pull_pipeline((text, &reference), name)
-            }
-        }
-    }
-
     /// Whether what was decided lets it run.
-    fn admit(&self, trust: &TrustDecision) -> Result<(), ResolveError> {
+    pub(super) fn admit(&self, trust: &TrustDecision) -> Result<(), ResolveError> {
         match trust {
             TrustDecision::Denied { rule, message } => {
                 Err(ResolveError::Denied { rule: rule.clone(), message: message.clone() })
@@ -427,8 +292,7 @@ impl Resolver for RegistryResolver {
 
 /// Whether what stands beside the code is what stands in it.
 fn tells_the_truth(head: &TaskHead, component: &Component) -> bool {
-    let told = head.contract.clone().map(serde_json::from_value::<Manifest>);
-    match told {
+    match head.contract.as_ref().map(Manifest::deserialize) {
         None => true,
         Some(Ok(manifest)) => manifest == component.manifest && head.imports == component.imports,
         Some(Err(_)) => false,
@@ -437,7 +301,7 @@ fn tells_the_truth(head: &TaskHead, component: &Component) -> bool {
 
 /// A layout by its path as it was written: where that is on this machine is
 /// nobody's business.
-fn as_written(text: &str, reference: Reference) -> Reference {
+pub(super) fn as_written(text: &str, reference: Reference) -> Reference {
     let path = text.strip_prefix("oci:").and_then(|rest| rest.split_once(':')).map(|(path, _)| path);
     match (&reference.location, path) {
         (Location::Layout(_), Some(path)) => {
@@ -445,22 +309,4 @@ fn as_written(text: &str, reference: Reference) -> Reference {
         }
         _ => reference,
     }
-}
-
-/// Reads a pipeline file. It must stand below the pipelines' directory: what
-/// is wrong with a file is shown, and a pipeline may be somebody else's.
-fn pipeline_file(written: &str, base: &Path) -> Result<PipelineText, ResolveError> {
-    let unreadable = |why: String| ResolveError::PipelineFile { path: written.to_owned(), why };
-    let canonical = |path: &Path| path.canonicalize().map_err(|error| unreadable(error.to_string()));
-    let base = canonical(base)?;
-    let above = base.ancestors().find(|path| path.file_name() == Some(OsStr::new(".cofferdam")));
-    let root = above.unwrap_or(&base);
-    let file = canonical(&base.join(written))?;
-    if Path::new(written).is_absolute() || !file.starts_with(root) {
-        return Err(ResolveError::OutsidePipeline { path: written.to_owned() });
-    }
-    let bytes = read_plain(&file, MAX_PIPELINE).map_err(|error| unreadable(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
-    let base = file.parent().unwrap_or(&base).to_owned();
-    Ok(PipelineText { name: written.to_owned(), file, base, text, identity: None })
 }

@@ -10,6 +10,7 @@ mod nx;
 mod turbo;
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -174,26 +175,27 @@ impl Ready {
         let log = File::create(&said).unwrap();
         let mut command = command(world, &self.directory, args);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let words = args.join(" ").replace("{directory}", &self.directory.to_string_lossy());
         let started = Instant::now();
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let (ended, waiting) = mpsc::channel::<()>();
         let pid = child.id().to_string();
         let guard = std::thread::spawn(move || {
             let late = waiting.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
-            late && Command::new("kill").args(["-KILL", &pid]).status().is_ok()
+            late && Command::new("kill").args(["-KILL", "--", &format!("-{pid}")]).status().is_ok()
         });
         let status = child.wait();
         let took = started.elapsed();
         drop(ended);
         if guard.join().unwrap_or(false) {
-            return Err(format!("`{}` took longer than {} s", args.join(" "), LIMIT.as_secs()));
+            return Err(format!("`{words}` took longer than {} s", LIMIT.as_secs()));
         }
         if status.is_ok_and(|status| status.success()) {
             return Ok(took);
         }
         let text = fs::read_to_string(said).unwrap_or_default();
         let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        Err(format!("`{}` failed: {last}", args.join(" ")))
+        Err(format!("`{words}` failed: {last}"))
     }
 }
 
@@ -205,6 +207,7 @@ fn command(world: &World, directory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args.iter().map(|arg| arg.replace("{directory}", &directory.to_string_lossy())));
     command.current_dir(directory).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
-    command.envs(QUIET).env("PATH", path);
+    // With everything that it starts it can be ended as one.
+    command.envs(QUIET).env("PATH", path).process_group(0);
     command
 }
