@@ -165,6 +165,12 @@ fn everything_that_comes_out_otherwise_is_told_with_its_line() {
     params: { endin: md }
     inputs: { source: { a.md: one } }
   - name: no input
+  - name: a directory of somebody else
+    inputs:
+      source: ../..
+  - name: a directory of the system
+    inputs:
+      source: /etc
 ";
     let (status, view) = test(&world, Task::Example("word-count"), cases);
     let expected: &[&[(&str, u64)]] = &[
@@ -185,6 +191,8 @@ fn everything_that_comes_out_otherwise_is_told_with_its_line() {
         &[("test/input", 33)],
         &[("plan/unknown-name", 34)],
         &[("plan/missing", 37)],
+        &[("test/input", 40)],
+        &[("test/input", 43)],
     ];
     let expected: Vec<Vec<(String, u64)>> = expected
         .iter()

@@ -165,7 +165,13 @@ fn a_bundle_of_tektons_own_program_is_read() {
     let name = run["run"].as_str().unwrap();
     user.run(&["show", name, "--attestations", "att"]).ok();
     let verified = user.run(&["verify", "att/run.sigstore.json"]).ok();
-    assert!(verified.out.contains("1 of its pipelines NOT trusted"), "{verified:?}");
+    assert!(verified.out.contains("1 of its tasks NOT trusted; 1 of its pipelines NOT"), "{verified:?}");
+    // The task is trusted, and what it was given is not.
+    let verified = user.run(&["verify", "att/task-say.sigstore.json"]).ok();
+    assert!(
+        verified.out.contains("the pipeline that decided what it was given was NOT trusted"),
+        "{verified:?}"
+    );
     user.run(&["run", "--require-trusted", &file]).refused(4, "trust/not-trusted", ".cofferdam/run.yaml:5");
 
     // What it has besides are containers, and no manifest of Docker's is a task.
@@ -191,6 +197,8 @@ fn what_a_pipeline_grants_that_nobody_trusts_is_worth_nothing() {
         .says("the pipeline oci:")
         .says("is not trusted")
         .says("cofferdam trust explain");
+    // A word for a task of one's own is none for one there.
+    world.run(&["plan", "--allow", "get=network", &pipeline]).refused(4, "plan/not-granted", "fetching:1");
     // Whoever runs it may allow it all the same.
     let plan = world.run(&["plan", "--allow", "network", "--format", "json", &pipeline]).ok().out;
     let plan: Value = serde_json::from_str(&plan).unwrap();
@@ -251,6 +259,18 @@ fn a_pipeline_of_a_registry_names_nothing_of_this_machine() {
         let done = world.run(&["pipeline", "publish", file.to_str().unwrap(), "--version", "1"]);
         assert!([3, 4].contains(&done.status), "{done:?}");
     }
+}
+
+#[test]
+fn another_signed_pipeline_in_its_place_is_not_taken_for_it() {
+    let registry = TestRegistry::plain();
+    let world = World::with(ECHO);
+    let staged = put(&world, "greet", GREET);
+    copy(&staged, &registry, "team/lint");
+    let reference = format!("{}/team/lint:1", registry.host());
+    let named = |more: &str| run_of(&world, &format!("{{ bundle: {reference:?}{more} }}"));
+    world.run(&["plan", &named("")]).refused(3, "plan/other-pipeline", ".cofferdam/run.yaml:5").says("greet");
+    world.run(&["plan", &named(", name: greet")]).ok();
 }
 
 #[test]

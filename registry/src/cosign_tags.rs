@@ -86,6 +86,7 @@ impl Layout {
     /// Adds what is under such tags to what else is known of a manifest. A
     /// damaged one hides none of the others.
     pub(crate) fn add_tagged(&self, subject: Digest, bundles: &mut Bundles) -> Result<(), LayoutError> {
+        let mut read = 0;
         for (_, _, manifest) in self.tagged(subject)? {
             let manifest = match manifest {
                 Ok(manifest) => manifest,
@@ -94,8 +95,11 @@ impl Layout {
                     continue;
                 }
             };
-            for layer in &manifest.layers {
-                if bundles.sound.len() + bundles.simple.len() >= MAX_SIGNATURES {
+            let kinds = [SIMPLE_SIGNING_TYPE, ENVELOPE_TYPE];
+            let layers = manifest.layers.iter().filter(|layer| kinds.contains(&layer.media_type.as_str()));
+            for layer in layers {
+                read += 1;
+                if bundles.sound.len() + read > MAX_SIGNATURES {
                     bundles.damaged = Some(format!("it has more than {MAX_SIGNATURES} signatures"));
                     return Ok(());
                 }

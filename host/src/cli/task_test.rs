@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use cofferdam_manifest::{Document, decode};
+use cofferdam_registry::read_plain;
 
 use super::failure::Failure;
 use super::home::Home;
@@ -101,7 +102,9 @@ fn read(directory: &Path) -> Result<Vec<Cases>, Failure> {
 impl Cases {
     fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let text = String::from_utf8(super::read_file(path, MAX_PIPELINE)?).map_err(|_| {
+        // Not through a link: what is wrong with a file is shown.
+        let bytes = read_plain(path, MAX_PIPELINE).map_err(|error| Failure::unreadable(path, &error))?;
+        let text = String::from_utf8(bytes).map_err(|_| {
             let message = format!("{name} is not UTF-8 text");
             Failure::invalid("document/syntax", message, "save the file as UTF-8")
         })?;

@@ -1,7 +1,7 @@
 //! Whether what came of a case is what it expects.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
@@ -47,11 +47,10 @@ impl Checked<'_> {
             let below = format!("inputs/{}", step(name));
             let tree = match input {
                 TestInput::Directory(path) => {
-                    let directory = self.directory.join(path);
-                    if !directory.is_dir() {
-                        let message = format!("{} is not a directory", directory.display());
-                        return Ok(Err(Wrong::new(below, "test/input", message)));
-                    }
+                    let directory = match self.input_directory(path) {
+                        Ok(directory) => directory,
+                        Err(message) => return Ok(Err(Wrong::new(below, "test/input", message))),
+                    };
                     match self.store.ingest(&directory) {
                         Ok(tree) => tree,
                         Err(error) => return Ok(Err(Wrong::new(below, "test/input", error.to_string()))),
@@ -69,6 +68,23 @@ impl Checked<'_> {
             inputs.insert(name.clone(), tree);
         }
         Ok(Ok(inputs))
+    }
+
+    /// A directory that a case may give its task: it is of the same task. Its
+    /// author may be somebody else, and grant the task a network.
+    fn input_directory(&self, path: &str) -> Result<PathBuf, String> {
+        let directory = self.directory.join(path);
+        let found = directory.canonicalize().ok().filter(|found| found.is_dir());
+        let found = found.ok_or_else(|| format!("{} is not a directory", directory.display()))?;
+        let own = if self.directory.ends_with("tests") {
+            self.directory.join("..")
+        } else {
+            self.directory.to_owned()
+        };
+        match own.canonicalize() {
+            Ok(own) if found.starts_with(&own) => Ok(found),
+            Ok(_) | Err(_) => Err(format!("{} is outside the directory of the task", directory.display())),
+        }
     }
 
     /// Takes files that are written in the case into the store.

@@ -111,6 +111,7 @@ impl<'a> Run<'a> {
             params: given.params,
             inputs: given.inputs,
             after: turn.task.after.iter().filter_map(name).collect(),
+            untrusted_pipeline: work.untrusted_pipeline.clone(),
             descends_from: work.descends_from.clone(),
             grants: work.grants.clone(),
             hermetic: work.grants.hermetic(),

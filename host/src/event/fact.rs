@@ -265,8 +265,12 @@ pub struct TaskStart {
     /// The tasks of the same pipeline that it waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
+    /// The pipeline of a registry that is not trusted, and decided what it was
+    /// given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untrusted_pipeline: Option<String>,
     /// The tasks that are not trusted and that it has anything from, however many
-    /// tasks lie between.
+    /// tasks lie between; at most 64 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub descends_from: Vec<String>,
     /// What it could do beyond reading inputs and writing outputs.

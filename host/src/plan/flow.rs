@@ -90,7 +90,10 @@ pub struct TaskWork {
     pub component: Arc<Component>,
     /// Whether it is trusted, and so is the pipeline that names it.
     pub trusted: bool,
-    /// The tasks that are not trusted and that it has anything from.
+    /// The pipeline of a registry that is not trusted, and decides what it is
+    /// given.
+    pub untrusted_pipeline: Option<String>,
+    /// The tasks that are not trusted and that it has anything from, at most 64.
     pub descends_from: Vec<String>,
     /// What it may do beyond reading inputs and writing outputs.
     pub grants: Grants,

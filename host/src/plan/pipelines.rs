@@ -45,6 +45,11 @@ impl RegistryResolver {
     ) -> Result<PipelineText, ResolveError> {
         let read = |layout: &Layout, reference: &Reference| layout.pull_pipeline(reference, name);
         let (layout, reference, pulled) = self.take(written, read)?;
+        // Whoever can write there could put another that is signed in its place.
+        if name.is_none() && pulled.name != reference.task_name() {
+            let name = reference.task_name().to_owned();
+            return Err(ResolveError::OtherPipeline { name, found: pulled.name });
+        }
         let trust = self.judge_pipeline(
             written,
             (&layout, &reference),

@@ -190,6 +190,15 @@ pub enum ResolveError {
         /// The name in the manifest.
         found: String,
     },
+    /// The one pipeline of a bundle is called otherwise than its repository, and
+    /// nobody said that it is meant.
+    #[error("what the registry has as `{name}` is the pipeline `{found}`")]
+    OtherPipeline {
+        /// The name in the registry.
+        name: String,
+        /// The name in the bundle.
+        found: String,
+    },
     /// What the registry tells of the task is not what the task says itself.
     #[error("what the registry tells of `{name}` is not what the task says of itself")]
     OtherContract {
@@ -261,6 +270,7 @@ impl ResolveError {
             Self::Store(error) => own(error.code()),
             Self::NoTasks => "registry/no-tasks".into(),
             Self::Renamed { .. } => "trust/renamed".into(),
+            Self::OtherPipeline { .. } => "plan/other-pipeline".into(),
             Self::OtherContract { .. } => "trust/other-contract".into(),
             Self::NoContract { .. } => "registry/no-contract".into(),
             Self::Denied { .. } => "trust/denied".into(),
@@ -308,6 +318,9 @@ impl ResolveError {
             Self::NotAPipeline { .. } => Some("name the file of the pipeline that it runs".to_owned()),
             Self::PipelineFile { .. } => Some("the path is relative to the file that names it".to_owned()),
             Self::File { .. } => Some("the path is relative to the pipeline file".to_owned()),
+            Self::OtherPipeline { found, .. } => {
+                Some(format!("if that is the one you mean, say so: pipelineRef: {{ bundle: .., name: {found} }}"))
+            }
             Self::NoContract { .. } => Some("publish it with `cofferdam task publish`".to_owned()),
             Self::Renamed { .. } | Self::OtherContract { .. } => Some(
                 "do not use it: somebody put it there by hand; publish tasks with `cofferdam task publish`"

@@ -79,6 +79,9 @@ pub struct Started<'a> {
 pub struct Settings<'a> {
     task: Component<'a>,
     trust: &'a TrustDecision,
+    /// The pipeline that is not trusted, and decided what it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untrusted_pipeline: Option<&'a str>,
     /// The tasks that are not trusted and that it has anything from.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     descends_from: &'a [String],
@@ -136,6 +139,7 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
                     component: identity.component,
                 },
                 trust: &identity.trust,
+                untrusted_pipeline: start.untrusted_pipeline.as_deref(),
                 descends_from: &start.descends_from,
                 attempt: start.attempt,
                 grants: &start.grants,
@@ -249,7 +253,8 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
 
 impl TaskFacts<'_> {
     fn trusted(&self) -> bool {
-        matches!(self.start.identity.trust, TrustDecision::Trusted { .. })
+        let trusted = matches!(self.start.identity.trust, TrustDecision::Trusted { .. });
+        trusted && self.start.untrusted_pipeline.is_none()
     }
 }
 

@@ -319,6 +319,9 @@ pub(super) fn outcome(statement: &Statement<Provenance>) -> Result<String, Strin
         (None, 0) => "Succeeded; every task was trusted".to_owned(),
         (None, tasks) => format!("Succeeded; {tasks} of its tasks NOT trusted"),
     };
+    if internal.get("untrustedPipeline").is_some() {
+        words.push_str("; the pipeline that decided what it was given was NOT trusted");
+    }
     if before > 0 {
         words.push_str(&format!("; what it was given comes from {before} NOT trusted"));
     }

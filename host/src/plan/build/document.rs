@@ -98,7 +98,7 @@ impl Builder<'_> {
         let own = identity.as_ref().and_then(|identity| match &identity.trust {
             TrustDecision::Trusted { .. } => None,
             TrustDecision::Untrusted { .. } | TrustDecision::Denied { .. } => {
-                Some(format!("the pipeline {} is not trusted", identity.reference))
+                Some(identity.reference.clone())
             }
         });
         // Whoever is not trusted decides with what a pipeline runs, too.

@@ -7,6 +7,10 @@ use super::guards;
 use crate::plan::Template;
 use crate::plan::flow::{Argument, Flow, PlannedTask, Wire, Work};
 
+/// So many tasks are named at one that has something from them: a long chain would
+/// name each at all that follow.
+const MAX_NAMED: usize = 64;
+
 /// Marks the tasks whose results or artifacts are used in the flow.
 pub(super) fn mark_awaited(flow: &mut Flow) {
     let mut used: Vec<usize> = flow.outputs.values().filter_map(wired).collect();
@@ -59,24 +63,34 @@ fn descend(flow: &mut Flow, prefix: &str, base: &BTreeSet<String>) -> BTreeSet<S
         let Some(task) = flow.tasks.get_mut(index) else { continue };
         let mut found = base.clone();
         for source in before.get(index).into_iter().flatten() {
-            found.extend(known.get(*source).into_iter().flatten().flatten().cloned());
+            add(&mut found, known.get(*source).into_iter().flatten().flatten());
         }
         let name = format!("{prefix}{}", task.name);
         match &mut task.work {
             Work::Task(work) => {
                 work.descends_from = found.iter().cloned().collect();
                 if !work.trusted {
-                    found.insert(name);
+                    add(&mut found, [&name]);
                 }
             }
             Work::Pipeline(inner) => found = descend(inner, &format!("{name}/"), &found),
         }
-        whole.extend(found.iter().cloned());
+        add(&mut whole, found.iter());
         if let Some(place) = known.get_mut(index) {
             *place = Some(found);
         }
     }
     whole
+}
+
+/// Adds names, as long as there is room. One that is full stays so: that there is
+/// something is never lost.
+fn add<'a>(found: &mut BTreeSet<String>, names: impl IntoIterator<Item = &'a String>) {
+    for name in names {
+        if found.len() < MAX_NAMED && !found.contains(name) {
+            found.insert(name.clone());
+        }
+    }
 }
 
 /// The tasks, each after those before it. There is no circle: plans with one are
@@ -139,6 +153,14 @@ fn wired(wire: &Wire) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_some_are_named_and_never_none() {
+        let mut found = BTreeSet::new();
+        let names: Vec<String> = (0..1_000).map(|n| format!("t{n}")).collect();
+        add(&mut found, &names);
+        assert_eq!(found.len(), MAX_NAMED);
+    }
 
     #[test]
     fn whatever_comes_before_is_before() {

@@ -68,8 +68,8 @@ struct Text {
     base: PathBuf,
     /// Whether it came out of a registry: then it names nothing of this machine.
     bundled: bool,
-    /// Why nothing that it says grants anything: it, or the one that names it, is
-    /// a pipeline of a registry that is not trusted.
+    /// The pipeline of a registry that is not trusted, and is this text or names
+    /// it: nothing that it says grants anything.
     doubt: Option<String>,
 }
 
@@ -140,7 +140,7 @@ impl Site {
         &self.text.base
     }
 
-    /// Why no task that is named here is trusted, if so.
+    /// The pipeline for which no task that is named here is trusted, if so.
     fn doubt(&self) -> Option<&str> {
         self.text.doubt.as_deref()
     }

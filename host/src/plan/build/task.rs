@@ -82,12 +82,9 @@ impl Builder<'_> {
                 self.report(site, PlanError::ForbiddenImport { task: name(), import, why, place });
             }
         }
-        let doubt = match &found.identity.trust {
-            TrustDecision::Trusted { .. } => site.doubt(),
-            TrustDecision::Untrusted { .. } | TrustDecision::Denied { .. } => {
-                Some(site.doubt().unwrap_or("the task is not trusted"))
-            }
-        };
+        let trusted = matches!(found.identity.trust, TrustDecision::Trusted { .. });
+        let by_pipeline = site.doubt().map(|pipeline| format!("the pipeline {pipeline} is not trusted"));
+        let doubt = by_pipeline.as_deref().or((!trusted).then_some("the task is not trusted"));
         // What a pipeline grants that is not trusted itself is worth nothing.
         let worth = |spec: &&GrantSpec| site.doubt().is_none() || **spec == GrantSpec::default();
         let pipeline = task.grants.as_ref().filter(worth);
@@ -120,6 +117,7 @@ impl Builder<'_> {
             identity: Shared::clone(&found.identity),
             component: Arc::clone(&found.component),
             trusted: doubt.is_none(),
+            untrusted_pipeline: site.doubt().map(str::to_owned),
             descends_from: Vec::new(),
             grants: decision.grants,
             grant_lines: decision.lines,
