@@ -27,6 +27,8 @@ pub struct RegistryResolver {
     pub(super) now: Timestamp,
     require_trusted: bool,
     known: RefCell<HashMap<(TaskRef, PathBuf), ResolvedTask>>,
+    /// A tag means one pipeline in all of a plan, and is verified once.
+    known_pipelines: RefCell<HashMap<(PipelineRef, PathBuf), PipelineText>>,
 }
 
 impl RegistryResolver {
@@ -34,7 +36,8 @@ impl RegistryResolver {
     /// `require_trusted`, a task that is not trusted is refused.
     #[must_use]
     pub fn new(registries: Registries, trust: TrustLevels, now: Timestamp, require_trusted: bool) -> Self {
-        Self { registries, trust, now, require_trusted, known: RefCell::default() }
+        let (known, known_pipelines) = Default::default();
+        Self { registries, trust, now, require_trusted, known, known_pipelines }
     }
 
     /// Finds a task by its reference, which decides nothing but where to look:
@@ -286,7 +289,13 @@ impl Resolver for RegistryResolver {
     }
 
     fn pipeline(&self, pipeline: &PipelineRef, base: &Path) -> Result<PipelineText, ResolveError> {
-        self.find_pipeline(pipeline, base, None)
+        let key = (pipeline.clone(), base.to_owned());
+        if let Some(found) = self.known_pipelines.borrow().get(&key) {
+            return Ok(found.clone());
+        }
+        let found = self.find_pipeline(pipeline, base, None)?;
+        self.known_pipelines.borrow_mut().insert(key, found.clone());
+        Ok(found)
     }
 }
 
