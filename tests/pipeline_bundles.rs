@@ -262,6 +262,20 @@ fn a_pipeline_of_a_registry_names_nothing_of_this_machine() {
 }
 
 #[test]
+fn a_layout_lists_its_pipelines_and_one_that_is_not_there_is_said() {
+    let world = World::with(ECHO);
+    let reference = put(&world, "greet", GREET);
+    let layout = reference.strip_suffix(":greet:1").unwrap();
+    let listed = world.run(&["task", "list", layout]).ok();
+    assert_eq!(listed.out, "pipeline greet:1\npipeline greet:latest\n");
+    let file = run_of(&world, "{ bundle: 'oci:nowhere:greet:1' }");
+    world
+        .run(&["plan", &file])
+        .refused(3, "registry/no-layout", ".cofferdam/run.yaml:5")
+        .says("pipeline file");
+}
+
+#[test]
 fn another_signed_pipeline_in_its_place_is_not_taken_for_it() {
     let registry = TestRegistry::plain();
     let world = World::with(ECHO);

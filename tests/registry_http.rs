@@ -74,6 +74,8 @@ fn a_task_is_published_to_a_registry_with_a_login_and_run_from_there() {
         .run(&publish)
         .refused(3, "registry/unauthorized", &host)
         .says(&format!("cofferdam login {host}"));
+    let path = format!("{host}/team");
+    login(&publisher, &path, "password").refused(2, "usage/invalid", &path).says(&format!("write {host}"));
     login(&publisher, &host, "wrong").refused(3, "registry/unauthorized", &host);
     assert!(publisher.home_files("auth.json").is_empty());
     login(&publisher, &host, "password").ok();

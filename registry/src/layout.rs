@@ -43,6 +43,19 @@ pub enum LayoutError {
         /// What is wrong with it.
         why: String,
     },
+    /// There is no layout in that place.
+    #[error("there is no OCI layout in {}", root.display())]
+    #[diagnostic(
+        code("registry/no-layout"),
+        help(
+            "the path of `oci:PATH:NAME` begins at the pipeline file, and on the command line at the current \
+             directory; a layout is made by publishing with --to oci:PATH"
+        )
+    )]
+    NoLayout {
+        /// The directory.
+        root: PathBuf,
+    },
     /// The bytes under a digest are other bytes.
     #[error("{} holds other bytes than its name says: expected {expected}, found {found}", path.display())]
     #[diagnostic(
@@ -123,6 +136,16 @@ pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LayoutError +
     }
 }
 
+/// The same for a file without which there is no layout in a directory.
+pub(crate) fn absent<'a>(root: &'a Path, path: &'a Path) -> impl FnOnce(io::Error) -> LayoutError + 'a {
+    move |source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            return LayoutError::NoLayout { root: root.to_owned() };
+        }
+        unreadable(path)(source)
+    }
+}
+
 impl Layout {
     /// Opens a layout that exists.
     ///
@@ -131,7 +154,7 @@ impl Layout {
     pub fn open(root: &Path) -> Result<Self, LayoutError> {
         let layout = Self { root: root.to_owned(), listings: listing::Listings::default() };
         let path = layout.root.join("oci-layout");
-        let bytes = read_plain(&path, MAX_DOCUMENT).map_err(unreadable(&path))?;
+        let bytes = read_plain(&path, MAX_DOCUMENT).map_err(absent(root, &path))?;
         let marker: LayoutMarker = decode(&path, &bytes)?;
         if marker.image_layout_version != "1.0.0" {
             let why = format!("layout version {} is not read", marker.image_layout_version);

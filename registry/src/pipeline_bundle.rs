@@ -103,6 +103,13 @@ impl Layout {
         self.push(&manifest, &names)
     }
 
+    /// Whether an artifact of the layout is a bundle; not where it cannot be read.
+    #[must_use]
+    pub fn is_bundle(&self, digest: Digest) -> bool {
+        let manifest = self.find("", Some(digest)).and_then(|entry| self.manifest(&entry, MAX_DOCUMENT));
+        manifest.is_ok_and(|manifest| is_bundle(&manifest))
+    }
+
     /// The head of a bundle; nothing where the artifact is none.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cofferdam_manifest::Host;
 
 use crate::digest::Digest;
-use crate::layout::{LayoutError, unreadable};
+use crate::layout::{LayoutError, absent};
 
 /// The host part that stands for the layout Cofferdam itself publishes to.
 pub const EMBEDDED_HOST: &str = "cofferdam.local";
@@ -146,7 +146,7 @@ impl Reference {
     pub fn canonical(&self, embedded: &Path) -> Result<Self, LayoutError> {
         let Location::Layout(path) = &self.location else { return Ok(self.clone()) };
         let found = path.canonicalize().and_then(|found| Ok((found.metadata()?, found)));
-        let (metadata, found) = found.map_err(unreadable(path))?;
+        let (metadata, found) = found.map_err(absent(path, path))?;
         let is = |other: std::fs::Metadata| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino());
         if embedded.metadata().is_ok_and(is) {
             return Ok(Self { location: Location::Embedded, ..self.clone() });

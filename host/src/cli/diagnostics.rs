@@ -28,7 +28,10 @@ impl Diagnostics {
     pub(crate) fn start(&self) {
         let filter = tracing_subscriber::EnvFilter::try_from_env("COFFERDAM_LOG");
         let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone());
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(self.clone())
+            .with_ansi(console::colors_enabled_stderr());
         subscriber.without_time().with_target(false).init();
     }
 }

@@ -88,11 +88,19 @@ pub(crate) fn logout(args: &LogoutArgs, home: &Home, printer: &Printer) -> Resul
 
 /// The host of a registry over HTTP.
 fn host(text: &str) -> Result<String, Failure> {
+    let help = "write HOST or HOST:PORT";
+    if let Some((host, _)) = text.split_once('/') {
+        let message = format!("`{text}` is more than a host: a login is for all of a registry");
+        return Err(Failure::usage(
+            message,
+            if host.ends_with(':') { help.to_owned() } else { format!("write {host}") },
+        ));
+    }
     let reference = Reference::parse(&format!("oci://{text}/name"), std::path::Path::new("/"));
     match reference.map(|reference| reference.location) {
         Ok(Location::Remote(host)) => Ok(host),
         Ok(Location::Embedded | Location::Layout(_)) | Err(_) => {
-            Err(Failure::usage(format!("`{text}` is no host of a registry"), "write HOST or HOST:PORT"))
+            Err(Failure::usage(format!("`{text}` is no host of a registry"), help))
         }
     }
 }

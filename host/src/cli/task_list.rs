@@ -43,15 +43,21 @@ pub(crate) fn run(args: &TaskListArgs, home: &Home, printer: &Printer) -> Result
             None => return tags(layout, home, printer),
         },
     };
-    let mut list = TaskList { layout: root.display().to_string(), tasks: Vec::new() };
+    let mut list = TaskList { layout: root.display().to_string(), tasks: Vec::new(), pipelines: Vec::new() };
     // Before anything is published, there is none; one that is named must be there.
     if args.layout.is_some() || root.exists() {
         let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
         let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
-        for (digest, names) in by_digest(&root)? {
+        let layout = Layout::open(&root)?;
+        for (digest, names) in by_digest(&layout)? {
+            if layout.is_bundle(digest) {
+                list.pipelines.extend(names);
+                continue;
+            }
             list.tasks.push(line(digest, names, &prefix, &resolver)?);
         }
         list.tasks.sort_by_cached_key(TaskLine::order);
+        list.pipelines.sort();
     }
     printer.result(&list, |palette| task_list_text(&list, palette));
     let whole = list.tasks.iter().all(|task| task.problem.is_none());
@@ -75,9 +81,9 @@ fn tags(written: &str, home: &Home, printer: &Printer) -> Result<u8, Failure> {
 }
 
 /// The digests that have names, each with those.
-fn by_digest(root: &Path) -> Result<Vec<(Digest, Vec<String>)>, Failure> {
+fn by_digest(layout: &Layout) -> Result<Vec<(Digest, Vec<String>)>, Failure> {
     let mut found: Vec<(Digest, Vec<String>)> = Vec::new();
-    for (name, digest) in Layout::open(root)?.names()? {
+    for (name, digest) in layout.names()? {
         match found.iter_mut().find(|(known, _)| *known == digest) {
             Some((_, names)) => names.push(name),
             None => found.push((digest, vec![name])),

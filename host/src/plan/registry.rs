@@ -83,10 +83,13 @@ impl RegistryResolver {
             Ok(found) => Ok((layout, reference, found)),
             Err(error @ (LayoutError::OtherKind { .. } | LayoutError::NotFound { .. })) => Err(error.into()),
             Err(error) => {
-                tracing::warn!("what was pulled of {} is damaged: {error}", reference.name);
                 let Some(layout) = self.registries.heal(&layout, &reference)? else {
                     return Err(error.into());
                 };
+                tracing::warn!(
+                    "what was pulled of {} was damaged, and is pulled again: {error}",
+                    reference.name
+                );
                 let found = read(&layout, &reference)?;
                 Ok((layout, reference, found))
             }

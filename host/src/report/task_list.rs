@@ -17,6 +17,9 @@ pub struct TaskList {
     pub layout: String,
     /// By name and version.
     pub tasks: Vec<TaskLine>,
+    /// What the pipelines are called that it has besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pipelines: Vec<String>,
 }
 
 /// One task of a layout.
@@ -87,6 +90,11 @@ impl TaskLine {
 /// The tasks of a layout in words.
 #[must_use]
 pub fn task_list_text(list: &TaskList, palette: &Palette) -> String {
+    let pipelines: String =
+        list.pipelines.iter().map(|name| format!("pipeline {}\n", visible(name))).collect();
+    if list.tasks.is_empty() && !pipelines.is_empty() {
+        return pipelines;
+    }
     if list.tasks.is_empty() {
         return format!(
             "there is no task in {}; publish one with `cofferdam task publish FILE --sign`\n",
@@ -120,5 +128,6 @@ pub fn task_list_text(list: &TaskList, palette: &Palette) -> String {
             row("problem", problem);
         }
     }
+    out.push_str(&pipelines);
     out
 }
