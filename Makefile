@@ -70,7 +70,7 @@ unit: toolchain ## Run all tests
 # libFuzzer needs a C++ compiler and unstable flags of rustc, which nothing else
 # here does; tests/fuzz has the targets for it.
 fuzz: toolchain ## Mutate patterns, manifests, pipelines, substitution and Tekton's files, a minute each
-	cargo test --package cofferdam --test cases -- --ignored robustness::
+	cargo test --workspace --test cases -- --ignored robustness::
 
 deny: toolchain ## Check licences, advisories and sources of dependencies
 	tests/deny
