@@ -265,14 +265,9 @@ pub struct TaskStart {
     /// The tasks of the same pipeline that it waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
-    /// The pipeline of a registry that is not trusted, and decided what it was
-    /// given.
+    /// Why what it was given is not trusted; nothing for most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub untrusted_pipeline: Option<String>,
-    /// The tasks that are not trusted and that it has anything from, however many
-    /// tasks lie between; at most 64 of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub descends_from: Vec<String>,
+    pub doubts: Option<Box<Doubts>>,
     /// What it could do beyond reading inputs and writing outputs.
     pub grants: Grants,
     /// Whether that leaves it nothing but its inputs.
@@ -280,6 +275,19 @@ pub struct TaskStart {
     pub hermetic: bool,
     /// How much it could use.
     pub limits: EffectiveLimits,
+}
+
+/// Why what a TaskRun was given is not trusted, whatever the task itself is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Doubts {
+    /// The pipeline of a registry that is not trusted, and decided it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untrusted_pipeline: Option<String>,
+    /// The tasks that are not trusted and that it has anything from, however many
+    /// tasks lie between; at most 64 of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub descends_from: Vec<String>,
 }
 
 /// Which task a TaskRun runs.

@@ -17,9 +17,9 @@ use crate::model::RunId;
 
 pub use contact::{Connection, Contacts, Denial, Exchange, Transfer};
 pub use fact::{
-    AfterFailure, Builder, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart, Origin,
-    PipelineIdentity, Reuse, ReusedBy, RunStart, RunningFinally, Source, StoredResult, TaskEnd, TaskFailure,
-    TaskIdentity, TaskStart, Usage,
+    AfterFailure, Builder, Doubts, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart,
+    Origin, PipelineIdentity, Reuse, ReusedBy, RunStart, RunningFinally, Source, StoredResult, TaskEnd,
+    TaskFailure, TaskIdentity, TaskStart, Usage,
 };
 pub use journal::{Journal, JournalError};
 pub(crate) use journal::{hold, let_go};

@@ -11,7 +11,7 @@ use super::cel::CelGuard;
 use super::{Reference, Template};
 use crate::capability::{GrantLine, Withheld};
 use crate::component::Component;
-use crate::event::{Grants, TaskIdentity};
+use crate::event::{Doubts, Grants, TaskIdentity};
 use crate::model::{EffectiveLimits, ErrorMode, RetryCause, Shared, WhenOperator};
 
 /// A pipeline that can be run: the whole one, or one that is nested in it.
@@ -90,11 +90,9 @@ pub struct TaskWork {
     pub component: Arc<Component>,
     /// Whether it is trusted, and so is the pipeline that names it.
     pub trusted: bool,
-    /// The pipeline of a registry that is not trusted, and decides what it is
-    /// given.
-    pub untrusted_pipeline: Option<String>,
-    /// The tasks that are not trusted and that it has anything from, at most 64.
-    pub descends_from: Vec<String>,
+    /// Why what it is given is not trusted; nothing for most, of which there may be
+    /// ten thousand.
+    pub doubts: Option<Box<Doubts>>,
     /// What it may do beyond reading inputs and writing outputs.
     pub grants: Grants,
     /// The same for people: each capability it asks for, and why it has it or not.

@@ -108,6 +108,7 @@ pub type TaskProvenance<'a> = Provenance<Vec<ResourceDescriptor>, Started<'a>, S
 pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<TaskProvenance<'a>> {
     let TaskFacts { start, end, .. } = task;
     let identity = &start.identity;
+    let doubts = start.doubts.as_deref();
     let mut dependencies = vec![task_dependency("task", start)];
     dependencies.extend(start.inputs.iter().map(input_dependency));
     if start.inputs.iter().any(|input| input.task.is_none()) {
@@ -139,8 +140,8 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
                     component: identity.component,
                 },
                 trust: &identity.trust,
-                untrusted_pipeline: start.untrusted_pipeline.as_deref(),
-                descends_from: &start.descends_from,
+                untrusted_pipeline: doubts.and_then(|doubts| doubts.untrusted_pipeline.as_deref()),
+                descends_from: doubts.map_or(&[], |doubts| &doubts.descends_from),
                 attempt: start.attempt,
                 grants: &start.grants,
                 limits: start.limits,
@@ -254,7 +255,7 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
 impl TaskFacts<'_> {
     fn trusted(&self) -> bool {
         let trusted = matches!(self.start.identity.trust, TrustDecision::Trusted { .. });
-        trusted && self.start.untrusted_pipeline.is_none()
+        trusted && self.start.doubts.as_ref().is_none_or(|doubts| doubts.untrusted_pipeline.is_none())
     }
 }
 

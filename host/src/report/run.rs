@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::story::Story;
 use crate::engine::CacheFinding;
 use crate::event::{
-    AfterFailure, Attempt, Builder, Connection, Denial, Exchange, Grants, InputArtifact, InputReads,
+    AfterFailure, Attempt, Builder, Connection, Denial, Doubts, Exchange, Grants, InputArtifact, InputReads,
     NestedRecord, Origin, PipelineIdentity, Reuse, RunRecord, RunState, Source, StoredResult, TaskFailure,
     TaskIdentity, TaskRecord, Usage,
 };
@@ -134,9 +134,9 @@ pub struct TaskView {
     /// Which task it is, and whether it is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Shared<TaskIdentity>>,
-    /// The tasks that are not trusted and that it has anything from.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub descends_from: Vec<String>,
+    /// Why what it was given is not trusted.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub doubts: Option<Box<Doubts>>,
     /// Whether nothing but inputs, params and the component decided the outcome.
     pub hermetic: bool,
     /// What it could do beyond reading inputs and writing outputs.
@@ -378,7 +378,7 @@ impl TaskView {
             reused: end.and_then(|end| end.reused.as_deref().cloned()),
             after: start.map(|(_, start)| start.after.clone()).unwrap_or_default(),
             identity: start.map(|(_, start)| Shared::clone(&start.identity)),
-            descends_from: start.map(|(_, start)| start.descends_from.clone()).unwrap_or_default(),
+            doubts: start.and_then(|(_, start)| start.doubts.clone()),
             hermetic: task.hermetic(),
             grants: start.map(|(_, start)| start.grants.clone()),
             limits: start.map(|(_, start)| start.limits),

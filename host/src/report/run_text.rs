@@ -250,9 +250,16 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
     if let Some(trust) = task.trust() {
         row(out, palette, "trust", &visible(&trust));
     }
-    if !task.descends_from.is_empty() {
-        let words = format!("what it was given comes from {}, not trusted", task.descends_from.join(", "));
-        row(out, palette, "", &visible(&words));
+    if let Some(doubts) = &task.doubts {
+        if let Some(pipeline) = &doubts.untrusted_pipeline {
+            let words = format!("what it was given was decided by {pipeline}, not trusted");
+            row(out, palette, "", &visible(&shortened(&words, detail)));
+        }
+        if !doubts.descends_from.is_empty() {
+            let words =
+                format!("what it was given comes from {}, not trusted", doubts.descends_from.join(", "));
+            row(out, palette, "", &visible(&words));
+        }
     }
     if task.started.is_some() && !task.hermetic {
         let granted = task.grants.as_ref().map(grant_words).unwrap_or_default();

@@ -68,7 +68,10 @@ fn descend(flow: &mut Flow, prefix: &str, base: &BTreeSet<String>) -> BTreeSet<S
         let name = format!("{prefix}{}", task.name);
         match &mut task.work {
             Work::Task(work) => {
-                work.descends_from = found.iter().cloned().collect();
+                if !found.is_empty() {
+                    let doubts = work.doubts.get_or_insert_default();
+                    doubts.descends_from = found.iter().cloned().collect();
+                }
                 if !work.trusted {
                     add(&mut found, [&name]);
                 }

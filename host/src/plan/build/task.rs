@@ -11,6 +11,7 @@ use cofferdam_registry::TrustDecision;
 use super::arguments::known_value;
 use super::{Builder, Known, MAX_DEPTH, MAX_TASKS, Nested, Position, Resolved, Scope, Site, Wiring};
 use crate::capability::{Deciders, GrantDecision, Import};
+use crate::event::Doubts;
 use crate::model::{EffectiveLimits, ErrorMode, GrantSpec, PipelineTask, Retries, Shared};
 use crate::plan::flow::{Argument, Dependency, Flow, PlannedTask, RetryPolicy, TaskWork, Work};
 use crate::plan::{PlanError, ResolvedTask};
@@ -117,8 +118,9 @@ impl Builder<'_> {
             identity: Shared::clone(&found.identity),
             component: Arc::clone(&found.component),
             trusted: doubt.is_none(),
-            untrusted_pipeline: site.doubt().map(str::to_owned),
-            descends_from: Vec::new(),
+            doubts: site.doubt().map(|pipeline| {
+                Box::new(Doubts { untrusted_pipeline: Some(pipeline.to_owned()), ..Doubts::default() })
+            }),
             grants: decision.grants,
             grant_lines: decision.lines,
             withheld: decision.withheld.into(),
