@@ -21,7 +21,7 @@ fn start(world: &World, tasks: &str, name: &str) -> Running {
     );
     let file = world.write(&format!(".cofferdam/{name}.yaml"), spec).display().to_string();
     let mut command = world.command(&["run", &file, "--format", "json", "--quiet"]);
-    Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    Running::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
 /// From when to when each task of a run ran, in microseconds.

@@ -9,12 +9,13 @@ fn world() -> World {
     World::with(&[Task::Test("echo"), Task::Test("slow")])
 }
 
-/// Two tasks that go on until they are stopped, after one that ends.
+/// Two tasks that go on until they are stopped, after one that ends. Each fills
+/// its row: what is echoed of a key must not break the last one.
 const LONG: &str = "- { name: first, taskRef: { name: echo } }
 - { name: left, taskRef: { name: slow }, runAfter: [first],
     params: [{ name: steps, value: '9000' }, { name: say, value: 'a long line about 日本語 and what else there is to say' }] }
 - { name: right-as-rain, taskRef: { name: slow }, runAfter: [first],
-    params: [{ name: steps, value: '9000' }, { name: say, value: step }] }
+    params: [{ name: steps, value: '9000' }, { name: say, value: 'step by step, and as wide as the terminal, too' }] }
 - { name: last, taskRef: { name: echo }, runAfter: [left, right-as-rain] }";
 
 const FAILING: &str = "- { name: good, taskRef: { name: echo } }

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Event;
+use super::begin::begin;
 use super::query::Cursor;
 use super::record::RunRecord;
 use super::writer::JournalWriter;
@@ -114,8 +115,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version == 0 {
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
+            begin(&connection, BUSY, || {
+                connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
+            })?;
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         Ok((connection, version))

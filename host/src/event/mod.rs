@@ -1,5 +1,6 @@
 //! What happened, in order, in a form that cannot be changed unnoticed.
 
+mod begin;
 mod contact;
 mod fact;
 mod journal;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::RunId;
 
+pub(crate) use begin::begin;
 pub use contact::{Connection, Contacts, Denial, Exchange, Transfer};
 pub use fact::{
     AfterFailure, Builder, Doubts, Fact, Grants, InputArtifact, InputReads, LogLevel, NestedEnd, NestedStart,

@@ -16,11 +16,11 @@ use cofferdam_registry::Digest;
 use hmac::Mac;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::basis::Parts;
-use crate::event::{InputReads, StoredResult, TaskEnd, hold, let_go};
+use crate::event::{InputReads, StoredResult, TaskEnd, begin, hold, let_go};
 use crate::model::RunId;
 use crate::store::{CacheKey, Tree};
 
@@ -108,9 +108,12 @@ pub struct TaskRunCache {
     path: PathBuf,
 }
 
+/// How long whoever else writes is waited for.
+const BUSY: Duration = Duration::from_secs(5);
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let mut connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
     // What is in the log stays there until it is long: closing costs nothing.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Losing the newest rows in a power cut costs time, and never the truth.
@@ -119,13 +122,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         connection.query_row("PRAGMA user_version", [], |row| row.get(0))
     };
     if format(&connection)? != FORMAT {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have been first.
-        if format(&transaction)? != FORMAT {
-            transaction.execute_batch(SCHEMA)?;
-        }
-        transaction.commit()?;
+        begin(&connection, BUSY, || {
+            let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
+            // Another process may have been first.
+            if format(&transaction)? != FORMAT {
+                transaction.execute_batch(SCHEMA)?;
+            }
+            transaction.commit()
+        })?;
     }
     Ok(connection)
 }

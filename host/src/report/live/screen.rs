@@ -77,7 +77,9 @@ impl Screen {
         if !lines.is_empty() {
             // Without automatic margins a character that is wider than it was
             // measured is lost at the margin, and breaks no line.
-            let _ = write!(text, "\u{1b}[?7l{}\u{1b}[?7h", lines.join("\n"));
+            // The cursor waits where the last line begins: what the terminal
+            // echoes of a key, such as `^C`, breaks none either.
+            let _ = write!(text, "\u{1b}[?7l{}\u{1b}[?7h\r", lines.join("\n"));
         }
         self.drawn = lines;
         self.drawn_for = Some(size);
@@ -88,11 +90,9 @@ impl Screen {
     /// What takes the cursor to where the drawn lines begin, and clears from
     /// there.
     fn erase(&self, size: Size) -> String {
-        if self.drawn.is_empty() {
-            return String::new();
-        }
+        let Some((_, before)) = self.drawn.split_last() else { return String::new() };
         // What has scrolled out of the terminal since is out of reach.
-        let above = self.drawn.iter().map(|line| rows(line, size.width)).sum::<usize>() - 1;
+        let above = before.iter().map(|line| rows(line, size.width)).sum::<usize>();
         let up = match above.min(size.height.saturating_sub(1)) {
             0 => String::new(),
             up => format!("\u{1b}[{up}A"),

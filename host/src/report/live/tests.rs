@@ -339,14 +339,14 @@ fn a_screen_draws_over_what_it_drew_and_nothing_else() {
     let (mut screen, size) = screen(&paper, 10, 5);
     let lines = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     screen.draw("done\n", lines(&["1234567890", "日本語日本語"]), size).unwrap();
-    let first = "done\n\u{1b}[?7l12345678…\n日本語日…\u{1b}[?7h";
+    let first = "done\n\u{1b}[?7l12345678…\n日本語日…\u{1b}[?7h\r";
     assert_eq!(paper.text(), first);
     screen.draw("", lines(&["1234567890", "日本語日本語"]), size).unwrap();
     assert_eq!(paper.text(), first, "what has not changed is not drawn again");
-    // Half as wide, each line takes two rows, one of which may have left.
+    // Half as wide, each line takes two rows; the cursor is where the last begins.
     let narrow = Size { width: 5, height: 5 };
     screen.draw("", lines(&["a"]), narrow).unwrap();
-    assert_eq!(paper.text(), format!("{first}\r\u{1b}[3A\u{1b}[K\u{1b}[C\u{1b}[J\r\u{1b}[?7la\u{1b}[?7h"));
+    assert_eq!(paper.text(), format!("{first}\r\u{1b}[2A\u{1b}[K\u{1b}[C\u{1b}[J\r\u{1b}[?7la\u{1b}[?7h\r"));
     screen.draw("x\n", Vec::new(), narrow).unwrap();
     assert!(paper.text().ends_with("\r\u{1b}[K\u{1b}[C\u{1b}[J\rx\n"));
 }
