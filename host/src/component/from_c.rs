@@ -36,8 +36,12 @@ pub(crate) enum FromCError {
 /// [`FromCError::Contract`]: what is wrong with the WIT, and where.
 pub(crate) fn bindings(wit: &Path) -> Result<Vec<(String, Vec<u8>)>, FromCError> {
     let mut resolve = Resolve::default();
-    let (package, _) =
-        resolve.push_path(wit).map_err(|error| FromCError::Contract(resolve.render_error(&error)))?;
+    let (package, _) = resolve.push_path(wit).map_err(|error| {
+        // What is wrong, and where; then it draws the place.
+        let rendered = resolve.render_error(&error);
+        let lines: Vec<_> = rendered.lines().take(2).map(str::trim).collect();
+        FromCError::Contract(lines.join(" "))
+    })?;
     let unreadable = |error| FromCError::Contract(format!("{error:#}"));
     let world = resolve.select_world(&[package], Some(WORLD)).map_err(unreadable)?;
     let options = wit_bindgen_c::Opts { rename_world: Some(PREFIX.to_owned()), ..Default::default() };
@@ -59,4 +63,44 @@ pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, FromCError> {
             .encode()
     };
     encode().map_err(|error| FromCError::Module(format!("{error:#}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bindings_have_what_the_templates_are_written_with() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let files = bindings(&wit).unwrap();
+        let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["contract.c", "contract.h", "contract_component_type.o"]);
+        let header = String::from_utf8(files[1].1.clone()).unwrap();
+        for name in ["contract_request_t", "cofferdam_task_log_write", "bool exports_contract_run("] {
+            assert!(header.contains(name), "{name}: {header}");
+        }
+    }
+
+    #[test]
+    fn a_contract_that_is_not_whole_is_said_on_one_line_with_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let said = bindings(directory.path()).unwrap_err().to_string();
+        assert!(said.starts_with("the contract cannot be read: "), "{said}");
+        let world = "package cofferdam:task@0.1.0;\n\nworld task {\n    import log;\n}\n";
+        std::fs::write(directory.path().join("task.wit"), world).unwrap();
+        let said = bindings(directory.path()).unwrap_err().to_string();
+        assert!(said.contains("`log` does not exist") && said.ends_with("task.wit:4:12"), "{said}");
+        std::fs::write(directory.path().join("task.wit"), world.replace("task {", "other {")).unwrap();
+        std::fs::write(directory.path().join("log.wit"), "interface log {}\n").unwrap();
+        let said = bindings(directory.path()).unwrap_err().to_string();
+        assert!(said.contains("task"), "{said}");
+    }
+
+    #[test]
+    fn a_module_that_was_not_compiled_with_the_bindings_is_none() {
+        assert!(component(b"int main;").is_err());
+        let foreign = wat::parse_str("(module (import \"env\" \"system\" (func)))").unwrap();
+        let said = component(&foreign).unwrap_err().to_string();
+        assert!(said.contains("env"), "{said}");
+    }
 }
