@@ -10,6 +10,7 @@
 
 mod architecture;
 mod authoring;
+mod authoring_c;
 mod authoring_new;
 mod bad_input;
 mod cache;

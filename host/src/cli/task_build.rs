@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::script_build::Script;
-use super::{cargo_build, exit};
+use super::{c_build, cargo_build, exit};
 use crate::capability::Import;
 use crate::component::{Component, embed, inspect};
 use crate::report::bytes;
@@ -24,8 +24,8 @@ const MAX_MANIFEST: u64 = 1 << 20;
 #[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
     cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
 pub(crate) struct TaskBuildArgs {
-    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`
-    /// or `src/app.py`; with --component, `task.yaml` alone.
+    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`,
+    /// `src/app.py` or `src/task.c`; with --component, `task.yaml` alone.
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     /// A component that is compiled already.
@@ -111,20 +111,25 @@ fn build(directory: &Path, component: Option<&Path>) -> Result<(Component, Manif
     })?;
     let manifest = Manifest::parse(&text)
         .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
-    let (name, code) = match (component, Script::of(directory)) {
-        (Some(file), _) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?),
-        (None, Some(script)) if !directory.join("Cargo.toml").is_file() => {
-            let compiled = script.compile(directory)?;
-            (directory.display().to_string(), super::read_file(&compiled.path, MAX_COMPONENT)?)
-        }
-        (None, _) => {
-            let file = cargo_build::component(directory)?;
-            (file.display().to_string(), super::read_file(&file, MAX_COMPONENT)?)
-        }
+    let (name, code) = match component {
+        Some(file) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?),
+        None => (directory.display().to_string(), compile(directory)?),
     };
     check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
     let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
     Ok((task, manifest))
+}
+
+/// Compiles the task in a directory, in the language of the files that are there.
+fn compile(directory: &Path) -> Result<Vec<u8>, Failure> {
+    if directory.join("Cargo.toml").is_file() {
+        return super::read_file(&cargo_build::component(directory)?, MAX_COMPONENT);
+    }
+    match Script::of(directory) {
+        Some(script) => script.compile(directory),
+        None if c_build::is_task(directory) => c_build::component(directory),
+        None => Err(cargo_build::missing(directory)),
+    }
 }
 
 /// Refuses a component that imports more than its manifest asks for: what a
