@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod attestations;
 mod authoring;
 mod authoring_new;
 mod bad_input;

@@ -5,6 +5,7 @@
 //! here runs a task: a verifier can use this crate alone.
 
 mod artifact;
+mod attestation;
 mod bundle;
 mod contract;
 mod cosign_tags;
@@ -35,6 +36,7 @@ mod trusted_root;
 mod trusted_tasks;
 
 pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
+pub use attestation::{Attestation, SBOM_PREDICATE};
 pub use bundle::{
     BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from, verify, verify_statement,
 };

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::publishing::{self, place};
+use super::publishing::{self, Edition, place};
 use super::signers::{SignArgs, Signed};
 use super::{candidates, exit, plan};
 use crate::model::{Pipeline, PipelineRef, PipelineSpec, PipelineTask, TaskRef};
@@ -77,7 +77,13 @@ fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result
     let artifact = PipelineArtifact { name, version, description, text: &text };
     let make = |layout: &Layout| Ok(layout.publish_pipeline(&artifact)?);
     let signers = args.sign.signers(home)?;
-    let placed = publishing::publish(home, &place, (name, version), &signers, make)?;
+    let placed = publishing::publish(
+        home,
+        &place,
+        Edition { name, version, claims: &[], provenance: None },
+        &signers,
+        make,
+    )?;
     let replaced = placed.replaced_words();
     let published = Published {
         digest: placed.digest,

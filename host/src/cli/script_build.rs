@@ -8,7 +8,10 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use cofferdam_inventory::LockKind;
+
 use super::failure::Failure;
+use super::task_evidence::ToolRun;
 
 /// A language whose tasks are scripts inside an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,7 @@ pub(crate) enum Script {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(crate) path: PathBuf,
+    pub(crate) run: ToolRun,
     _directory: TempDir,
 }
 
@@ -62,19 +66,42 @@ impl Script {
             let _ = out.write_all(&done.stdout).and_then(|()| out.write_all(&done.stderr));
             return Err(not_built(format!("it ended with {}", done.status)));
         }
-        Ok(Compiled { path, _directory: output })
+        Ok(Compiled { path, run: self.tool_run(&directory), _directory: output })
     }
 
-    /// The tool that compiles it: of the task's own directory, so that the
-    /// version is the one the task is pinned to.
-    fn tool(self, directory: &Path) -> Result<PathBuf, Failure> {
-        let (path, install) = match self {
+    /// What ran, without the paths of this machine.
+    fn tool_run(self, directory: &Path) -> ToolRun {
+        let (language, lock_file, lock_kind) = match self {
+            Self::JavaScript => ("javascript", "package-lock.json", LockKind::Npm),
+            Self::Python => ("python", "requirements.txt", LockKind::Requirements),
+        };
+        let arguments = self.arguments().iter().copied();
+        let command = std::iter::once(self.program().0).chain(arguments).chain(["task.wasm"]);
+        ToolRun {
+            language,
+            command: command.map(str::to_owned).collect(),
+            environment: Default::default(),
+            lock_file: directory.join(lock_file),
+            lock_kind,
+            package: None,
+        }
+    }
+
+    /// The program below the task's own directory, and what installs it.
+    fn program(self) -> (&'static str, &'static str) {
+        match self {
             Self::JavaScript => ("node_modules/.bin/componentize-qjs", "npm install"),
             Self::Python => (
                 ".venv/bin/componentize-py",
                 "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
             ),
-        };
+        }
+    }
+
+    /// The tool that compiles it: of the task's own directory, so that the
+    /// version is the one the task is pinned to.
+    fn tool(self, directory: &Path) -> Result<PathBuf, Failure> {
+        let (path, install) = self.program();
         let tool = directory.join(path);
         if tool.is_file() {
             return Ok(tool);

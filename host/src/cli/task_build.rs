@@ -9,8 +9,10 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::failure::Failure;
+use super::home::Home;
 use super::printer::Printer;
 use super::script_build::Script;
+use super::task_evidence::{Before, Evidence, ToolRun};
 use super::{cargo_build, exit};
 use crate::capability::Import;
 use crate::component::{Component, embed, inspect};
@@ -48,7 +50,16 @@ struct Built<'a> {
 }
 
 pub(crate) fn run(args: &TaskBuildArgs, printer: &Printer) -> Result<u8, Failure> {
-    let (task, manifest) = build(&args.path, args.component.as_deref())?;
+    let before = Before::look(&args.path);
+    let (task, manifest, ran) = build(&args.path, args.component.as_deref())?;
+    if let Some(ran) = ran {
+        let evidence = before.evidence(&args.path, ran, &task)?;
+        // It is for publishing; a task is built where there is no home, too.
+        if let Err(failure) = Home::open().and_then(|home| evidence.keep(&home)) {
+            let why = failure.problems.first().map_or("", |problem| problem.message.as_str());
+            printer.note(&format!("its SBOM and provenance are not kept: {why}"));
+        }
+    }
     let output = args.output.clone().unwrap_or_else(|| format!("{}.wasm", manifest.metadata.name).into());
     super::write_file(&output, &task.bytes)?;
     let metadata = &manifest.metadata;
@@ -93,7 +104,19 @@ pub(crate) fn file_of(path: &Path, component: Option<&Path>) -> Result<TaskFile,
     if !path.is_dir() {
         return Ok(TaskFile::Given(path.to_owned()));
     }
-    let (task, manifest) = build(path, component)?;
+    let (task, manifest, _) = build(path, component)?;
+    in_a_file(&task, &manifest)
+}
+
+/// The task in a directory, which is built, and what is known of that.
+pub(crate) fn with_evidence(directory: &Path) -> Result<(TaskFile, Option<Evidence>), Failure> {
+    let before = Before::look(directory);
+    let (task, manifest, ran) = build(directory, None)?;
+    let evidence = ran.map(|ran| before.evidence(directory, ran, &task)).transpose()?;
+    Ok((in_a_file(&task, &manifest)?, evidence))
+}
+
+fn in_a_file(task: &Component, manifest: &Manifest) -> Result<TaskFile, Failure> {
     let temporary = std::env::temp_dir();
     let directory = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
     let path = directory.path().join(format!("{}.wasm", manifest.metadata.name));
@@ -101,9 +124,12 @@ pub(crate) fn file_of(path: &Path, component: Option<&Path>) -> Result<TaskFile,
     Ok(TaskFile::Built { path, _directory: directory })
 }
 
-/// Builds the task in a directory; with a component that is compiled already,
-/// of that.
-fn build(directory: &Path, component: Option<&Path>) -> Result<(Component, Manifest), Failure> {
+/// Builds the task in a directory, and says what ran; with a component that is
+/// compiled already, of that, and then nothing ran.
+fn build(
+    directory: &Path,
+    component: Option<&Path>,
+) -> Result<(Component, Manifest, Option<ToolRun>), Failure> {
     let path = directory.join(MANIFEST_FILE);
     let text = String::from_utf8(super::read_file(&path, MAX_MANIFEST)?).map_err(|_| {
         let message = format!("{} is not UTF-8 text", path.display());
@@ -111,20 +137,21 @@ fn build(directory: &Path, component: Option<&Path>) -> Result<(Component, Manif
     })?;
     let manifest = Manifest::parse(&text)
         .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
-    let (name, code) = match (component, Script::of(directory)) {
-        (Some(file), _) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?),
+    let (name, code, ran) = match (component, Script::of(directory)) {
+        (Some(file), _) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?, None),
         (None, Some(script)) if !directory.join("Cargo.toml").is_file() => {
             let compiled = script.compile(directory)?;
-            (directory.display().to_string(), super::read_file(&compiled.path, MAX_COMPONENT)?)
+            let code = super::read_file(&compiled.path, MAX_COMPONENT)?;
+            (directory.display().to_string(), code, Some(compiled.run))
         }
         (None, _) => {
-            let file = cargo_build::component(directory)?;
-            (file.display().to_string(), super::read_file(&file, MAX_COMPONENT)?)
+            let (file, ran) = cargo_build::component(directory)?;
+            (file.display().to_string(), super::read_file(&file, MAX_COMPONENT)?, Some(ran))
         }
     };
     check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
     let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
-    Ok((task, manifest))
+    Ok((task, manifest, ran))
 }
 
 /// Refuses a component that imports more than its manifest asks for: what a

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{MAX_COMPONENT, Reference, claimed_key};
+use cofferdam_registry::{Attestation, MAX_COMPONENT, Reference, certified_identity, claimed_key};
 
 use super::commands::TaskInspectArgs;
 use super::failure::Failure;
@@ -12,7 +12,7 @@ use super::printer::Printer;
 use super::{exit, registries};
 use crate::component::Component;
 use crate::plan::Pinning;
-use crate::report::{TaskDescription, task_text};
+use crate::report::{AttachedView, TaskDescription, task_text};
 
 pub(crate) fn run(args: &TaskInspectArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let described = describe(&args.subject, home)?;
@@ -27,6 +27,19 @@ pub(crate) fn describe(subject: &str, home: &Home) -> Result<TaskDescription, Fa
         from_file(file)
     } else {
         from_registry(subject, home)
+    }
+}
+
+fn view(one: &Attestation) -> AttachedView {
+    let identity = || {
+        let identity = certified_identity(&one.bundle)?;
+        Some(format!("{} ({})", identity.subject, identity.issuer))
+    };
+    AttachedView {
+        predicate_type: one.statement.predicate_type.clone(),
+        bundle: one.digest,
+        names_it: one.names_it,
+        names: claimed_key(&one.bundle).map(|key| format!("key {key}")).or_else(identity),
     }
 }
 
@@ -48,6 +61,7 @@ fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure>
         size: found.head.size,
         trust: Some(found.trust),
         signatures: found.bundles.sound.iter().filter_map(|bundle| claimed_key(bundle)).collect(),
+        attestations: found.attestations.iter().map(view).collect(),
         imports: found.head.imports,
         manifest: found.manifest,
     })

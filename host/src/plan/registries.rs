@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cofferdam_registry::{
-    Digest, Layout, LayoutError, Location, Progress, Reference, Remote, RemoteError, RemoteSettings,
+    Attestation, Digest, Layout, LayoutError, Location, Progress, Reference, Remote, RemoteError,
+    RemoteSettings,
 };
 use futures_util::stream::{self, StreamExt};
 use tokio::runtime::Runtime;
@@ -249,6 +250,29 @@ impl Registries {
         let remote = self.remote(host)?;
         let digest = self.runtime()?.block_on(remote.pull_head(&asked, &layout))?;
         Ok(Some(StagedHead { layout, reference: reference.pinned(digest), _directory: directory }))
+    }
+
+    /// What is attached to an artifact of a layout beside its signatures. A run has
+    /// no use for it, so it is kept nowhere: a registry over HTTP is asked each
+    /// time, and where it does not answer, nothing is known of it.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub(super) fn attestations(
+        &self,
+        (layout, reference): (&Layout, &Reference),
+        digest: Digest,
+    ) -> Result<Vec<Attestation>, ResolveError> {
+        let Location::Remote(host) = &reference.location else { return Ok(layout.attestations(digest)?) };
+        let staging = tempfile::tempdir().map_err(|error| RemoteError::Client { why: error.to_string() })?;
+        let layout = Layout::open_or_create(staging.path())?;
+        let remote = self.remote(host)?;
+        if let Err(error) =
+            self.runtime()?.block_on(remote.pull_attestations(&reference.name, digest, &layout))
+        {
+            tracing::warn!("what is attached to {} is not known: {error}", reference.name);
+        }
+        Ok(layout.attestations(digest)?)
     }
 
     /// What the tag of a reference is pinned to.
