@@ -116,11 +116,11 @@ fn lock_name(run: &ToolRun) -> String {
 }
 
 fn read_lock(run: &ToolRun) -> Result<String, String> {
-    read_text(&run.lock_file).map_err(|why| match run.lock_kind {
-        LockKind::Npm if !run.lock_file.exists() => {
-            "there is no package-lock.json; `npm install` writes one".to_owned()
+    read_text(&run.lock_file).map_err(|why| {
+        if run.lock_kind == LockKind::Npm && !run.lock_file.exists() {
+            return "there is no package-lock.json; `npm install` writes one".to_owned();
         }
-        _ => format!("{} {why}", lock_name(run)),
+        format!("{} {why}", lock_name(run))
     })
 }
 
