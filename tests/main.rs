@@ -63,6 +63,7 @@ mod runs;
 mod screens;
 mod secrets;
 mod sign_bundle;
+mod slips;
 mod source;
 mod story;
 mod tampering;

@@ -50,6 +50,7 @@ pub use key_error::KeyError;
 pub use keyless::{Artifact, Identity, Verified, certified_identity, claims_log, verify_unlogged};
 pub use keyless_error::{KeylessError, LogError};
 pub use layout::{Layout, LayoutError};
+pub use pattern::meant_pattern;
 pub use pipeline_bundle::{BundleHead, PipelineArtifact, PulledPipeline};
 pub use pkcs11_uri::{PKCS11_SCHEME, Pkcs11Uri};
 pub use plain_file::{open_named, read_named, read_plain};

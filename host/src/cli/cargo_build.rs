@@ -41,7 +41,7 @@ struct Package {
 }
 
 /// Compiles the crate in a directory; gives the component's file, and what ran.
-pub(crate) fn component(directory: &Path) -> Result<(PathBuf, ToolRun), Failure> {
+pub(crate) fn component(directory: &Path, colourless: bool) -> Result<(PathBuf, ToolRun), Failure> {
     let manifest = directory.join("Cargo.toml");
     if !manifest.is_file() {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -65,6 +65,9 @@ pub(crate) fn component(directory: &Path) -> Result<(PathBuf, ToolRun), Failure>
         .env("CARGO_ENCODED_RUSTFLAGS", flags(own.clone(), &project.workspace_root))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if colourless {
+        cargo.env("CARGO_TERM_COLOR", "never");
+    }
     let mut child = cargo.spawn().map_err(|error| not_built(&format!("cargo does not start: {error}")))?;
     let mut found = None;
     if let Some(output) = child.stdout.take() {

@@ -38,6 +38,16 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
         }
         return Ok(Place { location: Location::Layout(path.into()), path: String::new() });
     }
+    // As for references: a host without a dot and a port is one after `oci://`.
+    let first = to.split('/').next().unwrap_or_default();
+    let is_host = first == "localhost" || (!first.starts_with('.') && first.contains(['.', ':']));
+    if !to.starts_with("oci://") && (!is_host || Path::new(to).is_dir()) {
+        let path = if to.is_empty() { "PATH" } else { to };
+        let help = format!(
+            "did you mean --to oci:{path}, a layout in a directory? for the registry of a host: --to oci://{path}"
+        );
+        return Err(Failure::usage(format!("`{to}` names no registry: it is no host"), help));
+    }
     // The name takes the place of `name`, and its version that of a tag.
     let to = to.trim_end_matches('/');
     let written = if to.starts_with("oci://") { format!("{to}/name") } else { format!("oci://{to}/name") };

@@ -51,7 +51,7 @@ struct Built<'a> {
 
 pub(crate) fn run(args: &TaskBuildArgs, printer: &Printer) -> Result<u8, Failure> {
     let before = Before::look(&args.path);
-    let (task, manifest, ran) = build(&args.path, args.component.as_deref())?;
+    let (task, manifest, ran) = build(&args.path, args.component.as_deref(), printer.is_colourless())?;
     if let Some(ran) = ran {
         let evidence = before.evidence(&args.path, ran, &task)?;
         // It is for publishing; a task is built where there is no home, too.
@@ -100,18 +100,21 @@ impl TaskFile {
 }
 
 /// The task in a file, or in a directory, which is built first.
-pub(crate) fn file_of(path: &Path, component: Option<&Path>) -> Result<TaskFile, Failure> {
+pub(crate) fn file_of(path: &Path, component: Option<&Path>, printer: &Printer) -> Result<TaskFile, Failure> {
     if !path.is_dir() {
         return Ok(TaskFile::Given(path.to_owned()));
     }
-    let (task, manifest, _) = build(path, component)?;
+    let (task, manifest, _) = build(path, component, printer.is_colourless())?;
     in_a_file(&task, &manifest)
 }
 
 /// The task in a directory, which is built, and what is known of that.
-pub(crate) fn with_evidence(directory: &Path) -> Result<(TaskFile, Option<Evidence>), Failure> {
+pub(crate) fn with_evidence(
+    directory: &Path,
+    printer: &Printer,
+) -> Result<(TaskFile, Option<Evidence>), Failure> {
     let before = Before::look(directory);
-    let (task, manifest, ran) = build(directory, None)?;
+    let (task, manifest, ran) = build(directory, None, printer.is_colourless())?;
     let evidence = ran.map(|ran| before.evidence(directory, ran, &task)).transpose()?;
     Ok((in_a_file(&task, &manifest)?, evidence))
 }
@@ -129,6 +132,7 @@ fn in_a_file(task: &Component, manifest: &Manifest) -> Result<TaskFile, Failure>
 fn build(
     directory: &Path,
     component: Option<&Path>,
+    colourless: bool,
 ) -> Result<(Component, Manifest, Option<ToolRun>), Failure> {
     let path = directory.join(MANIFEST_FILE);
     let text = String::from_utf8(super::read_file(&path, MAX_MANIFEST)?).map_err(|_| {
@@ -145,7 +149,7 @@ fn build(
             (directory.display().to_string(), code, Some(compiled.run))
         }
         (None, _) => {
-            let (file, ran) = cargo_build::component(directory)?;
+            let (file, ran) = cargo_build::component(directory, colourless)?;
             (file.display().to_string(), super::read_file(&file, MAX_COMPONENT)?, Some(ran))
         }
     };

@@ -23,11 +23,33 @@ pub(crate) fn run(args: &TaskInspectArgs, home: &Home, printer: &Printer) -> Res
 /// A task in a file or a registry.
 pub(crate) fn describe(subject: &str, home: &Home) -> Result<TaskDescription, Failure> {
     let file = Path::new(subject);
+    if file.is_dir() {
+        return Err(directory(subject, file));
+    }
     if file.exists() || subject.starts_with(['/', '.']) || subject.ends_with(".wasm") {
         from_file(file)
     } else {
         from_registry(subject, home)
     }
+}
+
+/// What to give instead of a directory.
+fn directory(subject: &str, directory: &Path) -> Failure {
+    let has = |name: &str| directory.join(name).is_file();
+    let help = if has("oci-layout") {
+        format!("name a task in it: oci:{subject}:NAME; all of them: cofferdam task list oci:{subject}")
+    } else if has("task.yaml") {
+        format!("build it first: cofferdam task build {subject}; then give the file, NAME.wasm")
+    } else {
+        "give the file of a task, NAME.wasm, or a reference: NAME, HOST/PATH/NAME:TAG, oci:PATH:NAME"
+            .to_owned()
+    };
+    let here = if subject.contains('/') || subject.starts_with('.') {
+        String::new()
+    } else {
+        format!("; the task of this installation: cofferdam.local/{subject}")
+    };
+    Failure::usage(format!("{subject} is a directory, and no task"), help + &here)
 }
 
 fn view(one: &Attestation) -> AttachedView {

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Res
     let revision = args.revision.as_deref().unwrap_or_default();
     let signers = args.sign.signers(home)?;
     let published = if args.component.is_dir() {
-        let (built, evidence) = task_build::with_evidence(&args.component)?;
+        let (built, evidence) = task_build::with_evidence(&args.component, printer)?;
         publish(built.path(), evidence, home, &place, (revision, &signers))?
     } else {
         publish(&args.component, None, home, &place, (revision, &signers))?

@@ -4,7 +4,7 @@
 //! goes before what was pulled, and either before asking a registry.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -54,6 +54,8 @@ pub struct Registries {
     remotes: RefCell<HashMap<String, Rc<Remote>>>,
     runtime: OnceCell<Runtime>,
     found: RefCell<Vec<(Layout, Reference)>>,
+    /// What was found in layouts in directories: it has no pin and no copy.
+    in_layouts: RefCell<BTreeSet<String>>,
     layouts: RefCell<HashMap<PathBuf, Layout>>,
     /// What was pulled ahead, until it is asked for.
     ahead: RefCell<HashMap<Reference, Result<Digest, RemoteError>>>,
@@ -74,6 +76,7 @@ impl Registries {
             remotes: RefCell::default(),
             runtime: OnceCell::new(),
             found: RefCell::default(),
+            in_layouts: RefCell::default(),
             layouts: RefCell::default(),
             ahead: RefCell::default(),
             progress: Box::new(|_| {}),
@@ -127,6 +130,12 @@ impl Registries {
         self.found.borrow().clone()
     }
 
+    /// What was found in layouts in directories, each by its whole path.
+    #[must_use]
+    pub fn in_layouts(&self) -> BTreeSet<String> {
+        self.in_layouts.borrow().clone()
+    }
+
     /// The layout that has what a reference means, and the reference by the one
     /// name of its registry, with its digest where a registry over HTTP or a pin
     /// decided it.
@@ -138,7 +147,11 @@ impl Registries {
         match &reference.location {
             Location::Embedded if !self.embedded.exists() => Err(ResolveError::NoTasks),
             Location::Embedded => Ok((self.layout(&self.embedded)?, reference)),
-            Location::Layout(path) => Ok((self.layout(path)?, reference)),
+            Location::Layout(path) => {
+                let layout = self.layout(path)?;
+                self.in_layouts.borrow_mut().insert(reference.to_string());
+                Ok((layout, reference))
+            }
             Location::Remote(host) => {
                 let found = self.find_remote(host, &reference)?;
                 self.found.borrow_mut().push(found.clone());
