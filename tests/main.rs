@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod attestations;
 mod authoring;
 mod authoring_c;
 mod authoring_new;
@@ -63,6 +64,7 @@ mod runs;
 mod screens;
 mod secrets;
 mod sign_bundle;
+mod slips;
 mod source;
 mod story;
 mod tampering;

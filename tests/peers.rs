@@ -1,5 +1,6 @@
 //! Other clients of Sigstore judge as we do: what we sign verifies there, what
-//! they sign verifies here, and what does not, does not.
+//! they sign verifies here, and what does not, does not. Another client of
+//! registries pulls what we published.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +10,21 @@ use serde_json::{Value, json};
 
 use crate::harness::keyless_services::{KeylessServices, SIGNER, token};
 use crate::harness::sigstore::{Deployment, ISSUER};
-use crate::harness::{Done, World, done, repository, target};
+use crate::harness::{DebianRegistry, Done, Task, World, done, repository, target, task_file};
+
+/// Where the other clients are.
+fn tools() -> PathBuf {
+    let tools = target().join("tools/peers");
+    assert!(tools.join("requirements.txt").is_file(), "tests/install-tools installs the other clients");
+    tools
+}
+
+/// Runs another client where nothing of the user's is found.
+fn peer(world: &World, program: &str, args: &[&str]) -> Done {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(world.project()).env("HOME", world.path("home"));
+    done(command.env("PEERS", tools()).env("NO_PROXY", "127.0.0.1,localhost"))
+}
 
 struct Peers {
     world: World,
@@ -36,16 +51,11 @@ impl Peers {
             "predicate": {},
         });
         world.write("statement.json", statement.to_string());
-        let tools = target().join("tools/peers");
-        assert!(tools.join("requirements.txt").is_file(), "tests/install-tools installs the other clients");
-        Self { world, _services: services, tools }
+        Self { world, _services: services, tools: tools() }
     }
 
-    /// Runs another client where nothing of the user's is found.
     fn peer(&self, program: &str, args: &[&str]) -> Done {
-        let mut command = Command::new(program);
-        command.args(args).current_dir(self.world.project()).env("HOME", self.world.path("home"));
-        done(command.env("PEERS", &self.tools).env("NO_PROXY", "127.0.0.1"))
+        peer(&self.world, program, args)
     }
 
     fn python(&self, args: &[&str]) -> Done {
@@ -111,4 +121,20 @@ fn what_another_client_signs_verifies_here() {
     let signed = peers.python(&["sign", "--identity-token", &token, "--bundle", "theirs.json", "app"]);
     assert_eq!(signed.status, 0, "{signed:?}");
     peers.agree_on("theirs.json", false);
+}
+
+#[test]
+fn another_client_of_registries_pulls_what_is_published() {
+    let (registry, world) = (DebianRegistry::open(), World::with(&[]));
+    let file = task_file(Task::Test("echo"));
+    let to = format!("{}/team", registry.host());
+    world.run(&["task", "publish", file.to_str().unwrap(), "--to", &to, "--sign"]).ok();
+    let python = tools().join("python/bin/python").display().to_string();
+    let script = repository().join("tests/peers/pull.py").display().to_string();
+    let pulled = peer(&world, &python, &[&script, &format!("{to}/echo:0.1.0"), "pulled"]).ok();
+    let [path] = pulled.out.lines().collect::<Vec<_>>().try_into().unwrap();
+    let (pulled, published) = (std::fs::read(path).unwrap(), std::fs::read(file).unwrap());
+    assert!(pulled == published, "other bytes: {} instead of {}", pulled.len(), published.len());
+    let gone = peer(&world, &python, &[&script, &format!("{to}/echo:0.2.0"), "pulled"]);
+    assert_ne!(gone.status, 0, "{gone:?}");
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::attestation::{PREDICATE_TYPE, may_be_signature};
 use crate::bundle::{BUNDLE_TYPE, sign, verify_statement};
 use crate::contract::{self, TaskHead};
 use crate::cosign_tags::SimpleSigning;
@@ -182,10 +183,15 @@ impl Layout {
     }
 
     /// Attaches a bundle to a manifest.
-    fn attach(&self, subject: Descriptor, predicate: &str, bundle: &[u8]) -> Result<Digest, LayoutError> {
+    pub(crate) fn attach(
+        &self,
+        subject: Descriptor,
+        predicate: &str,
+        bundle: &[u8],
+    ) -> Result<Digest, LayoutError> {
         let annotations = BTreeMap::from([
             ("dev.sigstore.bundle.content".to_owned(), "dsse-envelope".to_owned()),
-            ("dev.sigstore.bundle.predicateType".to_owned(), predicate.to_owned()),
+            (PREDICATE_TYPE.to_owned(), predicate.to_owned()),
         ]);
         let subject = Descriptor { annotations: BTreeMap::new(), artifact_type: None, ..subject };
         let manifest = Manifest {
@@ -200,10 +206,11 @@ impl Layout {
         self.push(&manifest, &[])
     }
 
-    /// The bundles attached to a manifest, as the referrers API would list them:
+    /// The signatures attached to a manifest, as the referrers API would list them:
     /// distribution-spec, "Listing Referrers". The subject is read from each
     /// manifest itself, never from what an index says of it. A damaged one hides
-    /// none of the others.
+    /// none of the others; what says that it is an attestation of another kind is
+    /// none.
     ///
     /// # Errors
     /// [`LayoutError`] when the index cannot be read.
@@ -213,7 +220,7 @@ impl Layout {
         let listing = self.listing()?;
         let attached = listing.attached(self);
         found.damaged.clone_from(&attached.unreadable);
-        for (_, manifest) in attached.of(subject) {
+        for (_, manifest) in attached.of(subject).iter().filter(|(_, manifest)| may_be_signature(manifest)) {
             for layer in manifest.layers.iter().filter(|l| l.media_type == BUNDLE_TYPE) {
                 if !seen.insert((layer.digest, layer.size)) {
                     continue;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::Serialize;
 
+use crate::attestation::may_be_signature;
 use crate::digest::Digest;
 use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, REF_NAME};
 use crate::plain_file::{is_unsuitable, read_plain};
@@ -347,13 +348,16 @@ impl Layout {
     }
 
     /// Takes an artifact, and every signature of it, over from another layout.
+    /// Attestations stay where they are: no run looks at them.
     ///
     /// # Errors
     /// [`LayoutError`] when one cannot be read or the other not written.
     pub fn copy_from(&self, other: &Self, digest: Digest, name: Option<String>) -> Result<(), LayoutError> {
         let entry = other.find("", Some(digest))?;
         let manifest = other.manifest(&entry, MAX_DOCUMENT)?;
-        for (descriptor, attached) in other.attached(digest)? {
+        let attached = other.attached(digest)?;
+        for (descriptor, attached) in attached.into_iter().filter(|(_, manifest)| may_be_signature(manifest))
+        {
             self.copy_one(other, &descriptor, &attached, &[])?;
         }
         for (name, descriptor, attached) in other.tagged(digest)? {

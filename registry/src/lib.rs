@@ -5,6 +5,7 @@
 //! here runs a task: a verifier can use this crate alone.
 
 mod artifact;
+mod attestation;
 mod bundle;
 mod contract;
 mod cosign_tags;
@@ -35,6 +36,7 @@ mod trusted_root;
 mod trusted_tasks;
 
 pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
+pub use attestation::{Attestation, SBOM_PREDICATE};
 pub use bundle::{
     BUNDLE_TYPE, BundleError, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from, verify, verify_statement,
 };
@@ -48,6 +50,7 @@ pub use key_error::KeyError;
 pub use keyless::{Artifact, Identity, Verified, certified_identity, claims_log, verify_unlogged};
 pub use keyless_error::{KeylessError, LogError};
 pub use layout::{Layout, LayoutError};
+pub use pattern::meant_pattern;
 pub use pipeline_bundle::{BundleHead, PipelineArtifact, PulledPipeline};
 pub use pkcs11_uri::{PKCS11_SCHEME, Pkcs11Uri};
 pub use plain_file::{open_named, read_named, read_plain};

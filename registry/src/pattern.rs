@@ -31,6 +31,21 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// How a pattern was meant that fits no task as it is written: its begin is that
+/// of no URI of a task. Nothing, where it can fit one.
+#[must_use]
+pub fn meant_pattern(pattern: &str) -> Option<String> {
+    if let Some(rest) = pattern.strip_prefix("oci//") {
+        return Some(format!("oci://{rest}"));
+    }
+    let rest = pattern.strip_prefix("oci:").filter(|rest| !rest.starts_with(['/', '*']))?;
+    let first = rest.split('/').next().unwrap_or_default();
+    let is_host = rest.contains('/') && !first.starts_with('.') && first.contains(['.', ':']);
+    // The URI of a layout has the whole path, wherever it was named from.
+    let path = || format!("oci:/PATH/{}", rest.trim_start_matches("./"));
+    Some(if is_host || first == "localhost" { format!("oci://{rest}") } else { path() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +65,25 @@ mod tests {
             ("*a*b", "xxaxxaxb", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_fits_nothing_is_told_as_it_was_meant() {
+        for (pattern, meant) in [
+            ("oci//h.example/*", Some("oci://h.example/*")),
+            ("oci:h.example/team/*", Some("oci://h.example/team/*")),
+            ("oci:localhost:5000/team/*", Some("oci://localhost:5000/team/*")),
+            ("oci:vendor/registry:*", Some("oci:/PATH/vendor/registry:*")),
+            ("oci:./registry:*", Some("oci:/PATH/registry:*")),
+            ("oci:", Some("oci:/PATH/")),
+            ("oci://h.example/*", None),
+            ("oci:/srv/registry:*", None),
+            ("oci:*", None),
+            ("*", None),
+            ("sha256:00", None),
+        ] {
+            assert_eq!(meant_pattern(pattern).as_deref(), meant, "{pattern}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::key::PublicKey;
 use crate::key_error::KeyError;
 use crate::keyless::Identity;
 use crate::keyless_error::KeylessError;
-use crate::pattern::matches;
+use crate::pattern::{matches, meant_pattern};
 use crate::trusted_root::{TRUSTED_ROOT, TrustedRoot, TrustedRootError};
 use crate::trusted_tasks::{Records, TRUSTED_TASKS, TrustedTask};
 
@@ -156,6 +156,18 @@ pub enum TrustError {
         /// What is wrong with the key.
         source: KeyError,
     },
+    /// A rule's pattern fits no task.
+    #[error("the pattern `{pattern}` of the {list} rule `{label}` fits no task; it should be `{meant}`")]
+    Pattern {
+        /// `allow` or `deny`.
+        list: &'static str,
+        /// The rule's label.
+        label: String,
+        /// What was written.
+        pattern: String,
+        /// What was probably meant.
+        meant: String,
+    },
     /// A rule's date cannot be read.
     #[error("`{text}` is not a date such as 2026-01-31 or a time in RFC 3339")]
     Date {
@@ -201,6 +213,7 @@ impl Trust {
         let mut root = None;
         for (label, rules) in document.rules.allow {
             for rule in rules {
+                check_pattern("allow", &label, &rule.pattern)?;
                 let signatory = match (&rule.signing_key, &rule.identity) {
                     (Some(key), None) => Signatory::Key(read_key(key, base, &label)?),
                     (None, Some(identity)) => {
@@ -228,6 +241,7 @@ impl Trust {
         }
         for (label, rules) in document.rules.deny {
             for rule in rules {
+                check_pattern("deny", &label, &rule.pattern)?;
                 let effective_on = rule.effective_on.as_deref().map(date).transpose()?;
                 let (pattern, message) = (rule.pattern, rule.message);
                 trust.deny.push(Deny { label: label.clone(), pattern, message, effective_on });
@@ -291,6 +305,13 @@ impl Deny {
         };
         fits(candidate.digest) || fits(candidate.component)
     }
+}
+
+/// Refuses a pattern that can fit nothing: nobody would notice that a rule denies
+/// nothing.
+fn check_pattern(list: &'static str, label: &str, pattern: &str) -> Result<(), TrustError> {
+    let Some(meant) = meant_pattern(pattern) else { return Ok(()) };
+    Err(TrustError::Pattern { list, label: label.to_owned(), pattern: pattern.to_owned(), meant })
 }
 
 fn read_key(key: &str, base: &Path, label: &str) -> Result<PublicKey, TrustError> {

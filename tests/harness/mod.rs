@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub(crate) use debian_registry::DebianRegistry;
 pub(crate) use registry::TestRegistry;
 pub(crate) use server::{Authority, Received, Server, reply, reply_chunked};
-pub(crate) use tasks::{Task, task_file};
+pub(crate) use tasks::{Task, bare_component, task_file};
 pub(crate) use terminal::Terminal;
 
 /// What is built, and what `tests/install-tools` puts there, in `tools`.

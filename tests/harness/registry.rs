@@ -127,6 +127,18 @@ impl TestRegistry {
         json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
     }
 
+    /// Loses the bundles of a repository that say that they claim something.
+    pub(crate) fn forget_bundles(&self, repository: &str, predicate_type: &str) {
+        let mut contents = self.contents.lock().unwrap();
+        let manifests = &mut contents.repositories.get_mut(repository).unwrap().manifests;
+        let before = manifests.len();
+        manifests.retain(|_, (_, bytes)| {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            document["annotations"]["dev.sigstore.bundle.predicateType"] != predicate_type
+        });
+        assert!(manifests.len() < before, "there is none of {predicate_type}");
+    }
+
     /// Changes the bytes of a blob, and leaves its name.
     pub(crate) fn corrupt(&self, repository: &str, digest: &str) {
         let mut contents = self.contents.lock().unwrap();

@@ -40,6 +40,8 @@ pub(crate) fn task_file(task: Task) -> PathBuf {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let mut build = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
     build.args(["task", "build", &directory, "--output"]).arg(&file).current_dir(repository());
+    // What is known of these builds is not for whoever runs the tests.
+    build.env("COFFERDAM_HOME", target.join("test-tasks/home"));
     if let Some(package) = package {
         let compiled = cargo(package, name);
         assert!(compiled, "the test tasks do not compile");
@@ -49,6 +51,12 @@ pub(crate) fn task_file(task: Task) -> PathBuf {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     built.insert(task, file.clone());
     file
+}
+
+/// The component of a task from `tests/tasks`, without its manifest.
+pub(crate) fn bare_component(name: &'static str) -> PathBuf {
+    task_file(Task::Test(name));
+    super::target().join(format!("wasm32-wasip2/release/examples/{name}.wasm"))
 }
 
 fn cargo(package: &str, example: &str) -> bool {

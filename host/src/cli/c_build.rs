@@ -1,13 +1,16 @@
 //! Compiles a task in C with the compiler that is installed beside it. Everything
 //! else that makes a component of it is in this program.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cofferdam_inventory::LockKind;
 use cofferdam_registry::MAX_COMPONENT;
 
 use super::failure::Failure;
+use super::task_evidence::ToolRun;
 use super::toolchain::{PIP, Toolchain};
 use crate::component::from_c::{self, FromCError};
 
@@ -45,8 +48,8 @@ pub(crate) fn is_task(directory: &Path) -> bool {
     ["requirements.txt", "src/task.c"].iter().all(|file| directory.join(file).is_file())
 }
 
-/// Compiles the task in a directory.
-pub(crate) fn component(directory: &Path) -> Result<Vec<u8>, Failure> {
+/// Compiles the task in a directory, and says what ran.
+pub(crate) fn component(directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure> {
     let directory = directory.canonicalize().map_err(|error| Failure::unreadable(directory, &error))?;
     let compiler = Toolchain::of(&directory, COMPILER, PIP)?;
     let mut args: Vec<OsString> = ARGUMENTS.iter().map(|arg| (*arg).into()).collect();
@@ -55,13 +58,29 @@ pub(crate) fn component(directory: &Path) -> Result<Vec<u8>, Failure> {
     for below in ["cofferdam", "src"] {
         args.extend(sources(&directory, Path::new(below))?);
     }
+    let run = tool_run(&directory, &args);
     let temporary = std::env::temp_dir();
     let output = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
     let module = output.path().join("module.wasm");
     args.extend([OsString::from("-o"), module.clone().into()]);
     let unset: Vec<(&str, Option<&OsStr>)> = UNSET.iter().map(|name| (*name, None)).collect();
     compiler.make(&module, &args, &unset)?;
-    from_c::component(&super::read_file(&module, MAX_COMPONENT)?).map_err(|error| not_made(&error))
+    let module = super::read_file(&module, MAX_COMPONENT)?;
+    Ok((from_c::component(&module).map_err(|error| not_made(&error))?, run))
+}
+
+/// What runs, without the paths of this machine.
+fn tool_run(directory: &Path, args: &[OsString]) -> ToolRun {
+    let args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
+    let output = ["-o", "module.wasm"].map(str::to_owned);
+    ToolRun {
+        language: "c",
+        command: std::iter::once(COMPILER.to_owned()).chain(args).chain(output).collect(),
+        environment: BTreeMap::new(),
+        lock_file: directory.join("requirements.txt"),
+        lock_kind: LockKind::Requirements,
+        package: None,
+    }
 }
 
 /// Writes the bindings, and gives those that are compiled and linked.

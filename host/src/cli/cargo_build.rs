@@ -9,7 +9,10 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use cofferdam_inventory::LockKind;
+
 use super::failure::Failure;
+use super::task_evidence::ToolRun;
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -34,18 +37,39 @@ pub(crate) fn missing(directory: &Path) -> Failure {
     failure
 }
 
-/// Compiles the crate in a directory and gives the component's file.
-pub(crate) fn component(directory: &Path) -> Result<PathBuf, Failure> {
+/// What `cargo metadata --no-deps` says and matters here.
+#[derive(Debug, Deserialize)]
+struct Project {
+    workspace_root: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    manifest_path: PathBuf,
+}
+
+/// Compiles the crate in a directory; gives the component's file, and what ran.
+pub(crate) fn component(directory: &Path, colourless: bool) -> Result<(PathBuf, ToolRun), Failure> {
     let manifest = directory.join("Cargo.toml");
     let manifest = manifest.canonicalize().map_err(|error| Failure::unreadable(&manifest, &error))?;
+    let project = project(&manifest)?;
+    let own = user_flags();
+    let args = ["build", "--release", "--target", TARGET];
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
+        .args(args)
+        .arg("--message-format=json-render-diagnostics")
         .arg("--manifest-path")
         .arg(&manifest)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(&manifest)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(own.clone(), &project.workspace_root))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if colourless {
+        cargo.env("CARGO_TERM_COLOR", "never");
+    }
     let mut child = cargo.spawn().map_err(|error| not_built(&format!("cargo does not start: {error}")))?;
     let mut found = None;
     if let Some(output) = child.stdout.take() {
@@ -62,11 +86,22 @@ pub(crate) fn component(directory: &Path) -> Result<PathBuf, Failure> {
     if !status.success() {
         return Err(not_built(&format!("cargo ended with {status}")));
     }
-    found.ok_or_else(|| {
+    let found = found.ok_or_else(|| {
         let mut failure = not_built("the crate gives no component");
         failure.advise("add to its Cargo.toml: [lib] crate-type = [\"cdylib\"]");
         failure
-    })
+    })?;
+    let package = project.packages.into_iter().find(|package| package.manifest_path == manifest);
+    let flags = (!own.is_empty()).then(|| ("RUSTFLAGS".to_owned(), own.join(" ")));
+    let run = ToolRun {
+        language: "rust",
+        command: std::iter::once("cargo").chain(args).map(str::to_owned).collect(),
+        environment: flags.into_iter().collect(),
+        lock_file: project.workspace_root.join("Cargo.lock"),
+        lock_kind: LockKind::Cargo,
+        package: package.map(|package| (package.name, package.version)),
+    };
+    Ok((found, run))
 }
 
 fn not_built(why: &str) -> Failure {
@@ -74,9 +109,8 @@ fn not_built(why: &str) -> Failure {
     Failure::invalid("component/not-built", format!("the task could not be compiled: {why}"), help)
 }
 
-/// The user's own flags, and a neutral name for every directory of this machine
-/// that the compiler would otherwise write into the component.
-fn flags(manifest: &Path) -> Result<String, Failure> {
+/// The flags for the compiler that the user has set.
+fn user_flags() -> Vec<String> {
     let mut flags: Vec<String> = match (std::env::var("CARGO_ENCODED_RUSTFLAGS"), std::env::var("RUSTFLAGS"))
     {
         (Ok(encoded), _) => encoded.split('\x1f').map(str::to_owned).collect(),
@@ -84,6 +118,12 @@ fn flags(manifest: &Path) -> Result<String, Failure> {
         (Err(_), Err(_)) => Vec::new(),
     };
     flags.retain(|flag| !flag.is_empty());
+    flags
+}
+
+/// The user's own flags, and a neutral name for every directory of this machine
+/// that the compiler would otherwise write into the component.
+fn flags(mut flags: Vec<String>, workspace: &Path) -> String {
     let home = |variable: &str, below: &str| {
         let set = std::env::var_os(variable).map(PathBuf::from);
         set.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(below)))
@@ -96,21 +136,20 @@ fn flags(manifest: &Path) -> Result<String, Failure> {
     if let Some(directory) = home("CARGO_HOME", ".cargo") {
         remap(&directory, "/cargo");
     }
-    remap(&workspace(manifest)?, "/source");
-    Ok(flags.join("\x1f"))
+    remap(workspace, "/source");
+    flags.join("\x1f")
 }
 
-/// The root of the workspace a crate is in.
-fn workspace(manifest: &Path) -> Result<PathBuf, Failure> {
+/// The workspace a crate is in.
+fn project(manifest: &Path) -> Result<Project, Failure> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["locate-project", "--workspace", "--message-format=plain", "--manifest-path"])
+        .args(["metadata", "--no-deps", "--format-version=1", "--manifest-path"])
         .arg(manifest)
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| not_built(&format!("cargo does not start: {error}")))?;
-    let root = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    match Path::new(&root).parent() {
-        Some(root) if output.status.success() => Ok(root.to_owned()),
-        _ => Err(not_built("cargo finds no project there")),
+    match serde_json::from_slice(&output.stdout) {
+        Ok(project) if output.status.success() => Ok(project),
+        Ok(_) | Err(_) => Err(not_built("cargo finds no project there")),
     }
 }

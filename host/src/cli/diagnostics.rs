@@ -24,14 +24,13 @@ impl Diagnostics {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = remarks;
     }
 
-    /// Internal diagnostics, for developers: `COFFERDAM_LOG=debug`.
-    pub(crate) fn start(&self) {
+    /// Internal diagnostics, for developers: `COFFERDAM_LOG=debug`; in
+    /// colour, or not.
+    pub(crate) fn start(&self, colour: bool) {
         let filter = tracing_subscriber::EnvFilter::try_from_env("COFFERDAM_LOG");
         let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(self.clone())
-            .with_ansi(console::colors_enabled_stderr());
+        let subscriber =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone()).with_ansi(colour);
         subscriber.without_time().with_target(false).init();
     }
 }

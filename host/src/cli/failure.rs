@@ -78,17 +78,14 @@ impl Failure {
         let problem = |fault: Fault| {
             at(file, fault.place, fault.kind.code(), fault.message.clone(), fault.help.clone())
         };
-        Self {
-            problems: faults.into_iter().map(problem).collect(),
-            texts: vec![(file.to_owned(), text.to_owned())],
-        }
+        Self { problems: faults.into_iter().map(problem).collect(), texts: quotable(file, text) }
     }
 
     /// A file is wrong in one place: code, message and help.
     pub(crate) fn at(file: &str, text: &str, place: Place, what: (&str, &str, &str)) -> Self {
         let (code, message, help) = what;
         let problem = at(file, place, code, message.to_owned(), Some(help.to_owned()));
-        Self { problems: vec![problem], texts: vec![(file.to_owned(), text.to_owned())] }
+        Self { problems: vec![problem], texts: quotable(file, text) }
     }
 
     /// Replaces what the first problem says to type next.
@@ -109,6 +106,11 @@ impl Failure {
         let (_, text) = self.texts.iter().find(|(name, _)| name == file)?;
         text.lines().nth(problem.line?.checked_sub(1)?)
     }
+}
+
+/// The text of a file, if it is one: of anything else no line is shown.
+fn quotable(file: &str, text: &str) -> Vec<(String, String)> {
+    if text.contains('\0') { Vec::new() } else { vec![(file.to_owned(), text.to_owned())] }
 }
 
 fn at(file: &str, place: Place, code: &str, message: String, help: Option<String>) -> Problem {
@@ -160,7 +162,7 @@ impl From<PlanErrors> for Failure {
             at(name, error.place(), &error.code(), error.to_string(), error.help())
         };
         let problems = errors.iter().map(problem).collect();
-        Self { problems, texts: files.into_iter().map(|file| (file.name, file.text)).collect() }
+        Self { problems, texts: files.iter().flat_map(|file| quotable(&file.name, &file.text)).collect() }
     }
 }
 

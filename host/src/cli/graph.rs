@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::failure::Failure;
@@ -12,6 +12,7 @@ use super::{candidates, exit, plan, show};
 use crate::report::{Graph, RunGraph, dot, mermaid, svg};
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("drawn").required(true).args(["file", "run"])))]
 #[command(
     after_help = "Examples:\n  cofferdam graph .cofferdam/build.yaml                  as Mermaid, for Markdown\n  \
     cofferdam graph .cofferdam/build.yaml --as dot | dot -Tpng > build.png\n  \
@@ -21,11 +22,11 @@ use crate::report::{Graph, RunGraph, dot, mermaid, svg};
 )]
 pub(crate) struct GraphArgs {
     /// The pipeline file; its params need no value.
-    #[arg(value_name = "PIPELINE", required_unless_present = "run", add = ArgValueCompleter::new(candidates::pipelines))]
+    #[arg(value_name = "PIPELINE", add = ArgValueCompleter::new(candidates::pipelines))]
     pub(crate) file: Option<PathBuf>,
     /// Draw a run instead: how each task ended, and how long it took. Without a
     /// name, the newest.
-    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "file", add = ArgValueCompleter::new(candidates::runs))]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, add = ArgValueCompleter::new(candidates::runs))]
     #[expect(clippy::option_option, reason = "whether there is one, and whether it names a run")]
     pub(crate) run: Option<Option<String>>,
     /// In which language.

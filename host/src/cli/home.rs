@@ -110,6 +110,11 @@ impl Home {
         self.data.join("registry")
     }
 
+    /// What is known of the tasks that were built here, by their digests.
+    pub(crate) fn builds(&self) -> PathBuf {
+        self.data.join("builds")
+    }
+
     /// What was pulled from registries over HTTP.
     pub(crate) fn pulled(&self) -> PathBuf {
         self.data.join("pulled")

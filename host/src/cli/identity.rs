@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use cofferdam_registry::{
-    Artifact, DeviceLogin, Identity, IdentityToken, SIGNING_CONFIG, SigningServices, TRUSTED_ROOT,
-    TrustedRoot, certified_identity, read_named,
+    Artifact, Attestation, DeviceLogin, Digest, Identity, IdentityToken, SIGNING_CONFIG, SigningServices,
+    TRUSTED_ROOT, TrustedRoot, certified_identity, read_named,
 };
 
 use super::failure::Failure;
@@ -74,6 +74,15 @@ impl IdentitySigner {
             None => token(args, &services, &ca_files)?,
         };
         Ok(Self { services, token, root })
+    }
+
+    /// Whether somebody signed an attestation of an artifact; not, where there is
+    /// nothing to verify it against.
+    pub(crate) fn signed(&self, one: &Attestation, who: &Identity, digest: Digest) -> bool {
+        let predicate_type = Some(one.statement.predicate_type.as_str());
+        self.root.as_ref().is_some_and(|root| {
+            root.verify(&one.bundle, who, &mut Artifact::Digest(digest), predicate_type).is_ok()
+        })
     }
 
     /// Who signed a bundle that the services just gave, once everything about it

@@ -29,7 +29,7 @@ use crate::report::{Finding, LintFile, LintView, lint_annotations, lint_text};
     cofferdam lint build.yaml my-task/task.yaml --strict\n  \
     cofferdam lint . --offline --format json\n\n\
     Params need no value. Exit status: 0 no error, 1 only warnings and --strict,\n\
-    3 errors, 4 something that trust refuses. In GitHub Actions (or with\n\
+    or a registry that does not answer, 3 errors, 4 something that trust refuses. In GitHub Actions (or with\n\
     COFFERDAM_LOG_FORMAT=github) every finding is an annotation, too."
 )]
 pub(crate) struct LintArgs {
@@ -266,6 +266,12 @@ fn trust(path: &Path, name: &str, text: &str) -> Option<Failure> {
                     "name the file of a public key as `signing_key`, or subject and issuer as `identity`",
                 ),
             )
+        }
+        TrustError::Pattern { list, ref label, ref meant, .. } => {
+            let label = label.replace('~', "~0").replace('/', "~1");
+            let place = place(&format!("/trusted_task_rules/{list}/{label}"));
+            let help = format!("write `{meant}`");
+            Failure::at(name, text, place, ("trust/invalid", &error.to_string(), &help))
         }
         TrustError::Date { text: ref date } => {
             let line = text.lines().position(|line| {

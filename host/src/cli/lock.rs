@@ -1,6 +1,7 @@
 //! `cofferdam lock` and `cofferdam vendor`: what tags stand for, and copies of
 //! what they stand for.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -56,12 +57,16 @@ struct PinView {
 #[derive(Debug, Default, Serialize)]
 struct LockView {
     pins: Vec<PinView>,
+    /// What is in layouts in directories, and so has no pin.
+    skipped: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct VendorView {
     directory: String,
     artifacts: Vec<VendoredView>,
+    /// What is in layouts in directories, and so is not copied.
+    skipped: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,9 +87,10 @@ pub(crate) fn lock(args: &LockArgs, home: &Home, printer: &Printer) -> Result<u8
                 view.pins.push(PinView { reference, pin, before: old });
             }
         }
+        view.skipped.extend(resolver.registries().in_layouts());
         resolver.registries().save_pins()?;
     }
-    printer.result(&view, |_| lock_text(&view));
+    printer.result(&view, |_| lock_text(&view) + &skipped_text(&view.skipped, "pinned"));
     Ok(exit::OK)
 }
 
@@ -107,27 +113,37 @@ fn lock_text(view: &LockView) -> String {
 }
 
 pub(crate) fn vendor(args: &VendorArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let mut views = Vec::new();
+    let (mut views, mut skipped) = (Vec::new(), BTreeSet::new());
     for file in lint_files::pipelines(&args.paths)? {
         let resolver = plan::resolved(&file, home, Pinning::Resolve)?;
         views.extend(copy(resolver.registries())?);
+        skipped.extend(resolver.registries().in_layouts());
         resolver.registries().save_pins()?;
     }
-    let mut view = VendorView { directory: String::new(), artifacts: Vec::new() };
+    let mut view = VendorView { directory: String::new(), artifacts: Vec::new(), skipped };
     for (directory, artifact) in views {
         view.directory = directory.display().to_string();
         if !view.artifacts.iter().any(|seen| seen.digest == artifact.digest) {
             view.artifacts.push(artifact);
         }
     }
-    printer.result(&view, |_| match view.artifacts.as_slice() {
-        [] => "no pipeline here names a task of a registry over HTTP: nothing to copy\n".to_owned(),
-        artifacts => {
-            let lines = artifacts.iter().map(|artifact| format!("  {}\n", artifact.reference));
-            format!("copied to {}\n{}", view.directory, lines.collect::<String>())
-        }
+    printer.result(&view, |_| {
+        let copied = match view.artifacts.as_slice() {
+            [] => "no pipeline here names a task of a registry over HTTP: nothing to copy\n".to_owned(),
+            artifacts => {
+                let lines = artifacts.iter().map(|artifact| format!("  {}\n", artifact.reference));
+                format!("copied to {}\n{}", view.directory, lines.collect::<String>())
+            }
+        };
+        copied + &skipped_text(&view.skipped, "copied")
     });
     Ok(exit::OK)
+}
+
+/// What is said of references that lead into directories.
+fn skipped_text(skipped: &BTreeSet<String>, what: &str) -> String {
+    let line = |reference| format!("not {what}, since it is in a directory: {}\n", visible(reference));
+    skipped.iter().map(|reference| line(reference)).collect()
 }
 
 fn copy(registries: &Registries) -> Result<Vec<(PathBuf, VendoredView)>, Failure> {

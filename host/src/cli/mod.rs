@@ -56,10 +56,12 @@ mod since;
 mod source;
 mod task_build;
 mod task_diff;
+mod task_evidence;
 mod task_files;
 mod task_inspect;
 mod task_list;
 mod task_new;
+mod task_of_run;
 mod task_publish;
 mod task_run;
 mod task_test;
@@ -71,13 +73,14 @@ mod verify;
 mod verify_bundle;
 mod watch;
 
+use std::ffi::OsString;
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use cofferdam_registry::read_named;
 
 use commands::{Cli, Command, TaskCommand};
@@ -109,7 +112,8 @@ pub fn main() -> ExitCode {
     if completions::answer() {
         return ExitCode::SUCCESS;
     }
-    let cli = match Cli::try_parse() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&args) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -119,7 +123,7 @@ pub fn main() -> ExitCode {
     let mut printer = Printer::new(cli.format, cli.color);
     let asked = cli.command.log_format();
     let chosen = asked.map_or(Ok(()), |asked| printer.choose_log(asked));
-    printer.diagnostics().start();
+    printer.start_diagnostics();
     match chosen.and_then(|()| dispatch(cli, &printer)).and_then(|code| printer.finish().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -127,6 +131,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
+}
+
+/// Reads the command line. What is wrong with it is told in the colours that it
+/// asks for, whatever else is in it.
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let options = args.iter().take_while(|arg| *arg != "--").filter_map(|arg| arg.to_str());
+    let after = options.clone().skip_while(|arg| *arg != "--color").nth(1);
+    let colour = options.clone().find_map(|arg| arg.strip_prefix("--color=")).or(after);
+    let colour = match colour {
+        Some("never") => clap::ColorChoice::Never,
+        Some("always") => clap::ColorChoice::Always,
+        Some(_) | None => clap::ColorChoice::Auto,
+    };
+    let mut command = Cli::command().color(colour);
+    let matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {

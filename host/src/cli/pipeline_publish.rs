@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::publishing::{self, place};
+use super::publishing::{self, Edition, place};
 use super::signers::{SignArgs, Signed};
 use super::{candidates, exit, plan};
 use crate::model::{Pipeline, PipelineRef, PipelineSpec, PipelineTask, TaskRef};
@@ -77,7 +77,13 @@ fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result
     let artifact = PipelineArtifact { name, version, description, text: &text };
     let make = |layout: &Layout| Ok(layout.publish_pipeline(&artifact)?);
     let signers = args.sign.signers(home)?;
-    let placed = publishing::publish(home, &place, (name, version), &signers, make)?;
+    let placed = publishing::publish(
+        home,
+        &place,
+        Edition { name, version, claims: &[], provenance: None },
+        &signers,
+        make,
+    )?;
     let replaced = placed.replaced_words();
     let published = Published {
         digest: placed.digest,
@@ -94,13 +100,22 @@ fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result
 
 /// The pipeline in a file, if it can be run by somebody who has nothing else.
 fn read(file: &Path, home: &Home) -> Result<(Pipeline, String), Failure> {
+    let (text, _) = plan::read(file)?;
+    let document = Document::parse(&text).ok();
+    // First: what else may be wrong with it does not matter.
+    let kind = document.as_ref().map(|document| document.to_json()["kind"].clone());
+    if kind.is_some_and(|kind| kind == "PipelineRun") {
+        let message = format!("{} is a PipelineRun, and what is published is a Pipeline", file.display());
+        let help = "publish the pipeline that its `pipelineRef` names; a `pipelineSpec` goes into a file of \
+                    its own, as the `spec` of a `kind: Pipeline`";
+        return Err(Failure::invalid("pipeline/no-pipeline", message, help));
+    }
     // What cannot be planned here cannot be planned anywhere.
     plan::without_params(file, home)?;
-    let (text, _) = plan::read(file)?;
-    let pipeline = Document::parse(&text).ok().and_then(|document| decode::<Pipeline>(&document).ok());
+    let pipeline = document.and_then(|document| decode::<Pipeline>(&document).ok());
     let Some(pipeline) = pipeline else {
-        let message = format!("{} is no pipeline, but a run of one", file.display());
-        return Err(Failure::invalid("pipeline/no-pipeline", message, "publish the pipeline that it runs"));
+        let message = format!("{} is no pipeline", file.display());
+        return Err(Failure::invalid("pipeline/no-pipeline", message, "give a file of `kind: Pipeline`"));
     };
     let mut local = Vec::new();
     outside(&pipeline.spec, &mut local);

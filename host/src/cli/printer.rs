@@ -30,6 +30,10 @@ pub(crate) struct Printer {
     err: Palette,
     /// Whether standard error is a terminal that can move its cursor.
     moves: bool,
+    /// Whether nothing may be in colour, whoever prints it.
+    colourless: bool,
+    /// Whether what is on standard error is in colour.
+    colours: bool,
     /// How a run is shown while it happens.
     log: LogFormat,
     diagnostics: Diagnostics,
@@ -56,7 +60,10 @@ impl Printer {
             format,
             out: Palette::new(wanted(io::stdout().is_terminal())),
             err: Palette::new(wanted(terminal)),
-            moves: terminal && !dumb,
+            // Moving the cursor takes the same sequences as colour does.
+            moves: terminal && !dumb && color != ColorChoice::Never,
+            colourless: color == ColorChoice::Never,
+            colours: wanted(terminal),
             log: LogFormat::Plain,
             diagnostics: Diagnostics::default(),
             obeyed: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
@@ -83,9 +90,14 @@ impl Printer {
         LogFormat::choose(None, &place).is_ok_and(|form| form == LogFormat::Github)
     }
 
-    /// Where diagnostics go.
-    pub(crate) fn diagnostics(&self) -> &Diagnostics {
-        &self.diagnostics
+    /// Whether the tools that are run must not use colour, either.
+    pub(crate) fn is_colourless(&self) -> bool {
+        self.colourless
+    }
+
+    /// Begins to print diagnostics.
+    pub(crate) fn start_diagnostics(&self) {
+        self.diagnostics.start(self.colours);
     }
 
     /// What texts name beside what they tell: this program as it was called,

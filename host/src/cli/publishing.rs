@@ -7,7 +7,8 @@ use cofferdam_registry::{Digest, Layout, Location, Reference, Remote, RemoteErro
 use super::failure::Failure;
 use super::home::Home;
 use super::registries;
-use super::signers::{Signed, Signers};
+use super::signers::{Attached, Claim, Signed, Signers};
+use crate::provenance::PREDICATE_TYPE;
 
 /// Where something is published: a registry, and what goes before its own name
 /// there.
@@ -37,6 +38,16 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
         }
         return Ok(Place { location: Location::Layout(path.into()), path: String::new() });
     }
+    // As for references: a host without a dot and a port is one after `oci://`.
+    let first = to.split('/').next().unwrap_or_default();
+    let is_host = first == "localhost" || (!first.starts_with('.') && first.contains(['.', ':']));
+    if !to.starts_with("oci://") && (!is_host || Path::new(to).is_dir()) {
+        let path = if to.is_empty() { "PATH" } else { to };
+        let help = format!(
+            "did you mean --to oci:{path}, a layout in a directory? for the registry of a host: --to oci://{path}"
+        );
+        return Err(Failure::usage(format!("`{to}` names no registry: it is no host"), help));
+    }
     // The name takes the place of `name`, and its version that of a tag.
     let to = to.trim_end_matches('/');
     let written = if to.starts_with("oci://") { format!("{to}/name") } else { format!("oci://{to}/name") };
@@ -56,6 +67,8 @@ pub(crate) struct Placed {
     pub(crate) reference: Reference,
     pub(crate) digest: Digest,
     pub(crate) signed: Signed,
+    /// What is claimed of it beside its signatures.
+    pub(crate) attached: Vec<Attached>,
     /// What the version's tag stood for before, where that was something else.
     pub(crate) replaces: Option<Digest>,
 }
@@ -70,12 +83,22 @@ impl Placed {
     }
 }
 
-/// Puts one artifact into a registry, with its signatures, under its version and
-/// `latest`. `make` stores it in a layout.
+/// What is published: its name and its version, and what is claimed of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edition<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) claims: &'a [Claim],
+    /// Provenance that the run which made it has signed already.
+    pub(crate) provenance: Option<&'a [u8]>,
+}
+
+/// Puts one artifact into a registry, with its signatures and attestations, under
+/// its version and `latest`. `make` stores it in a layout.
 pub(crate) fn publish(
     home: &Home,
     place: &Place,
-    (name, version): (&str, &str),
+    edition: Edition<'_>,
     signers: &Signers,
     make: impl FnOnce(&Layout) -> Result<Digest, Failure>,
 ) -> Result<Placed, Failure> {
@@ -87,28 +110,40 @@ pub(crate) fn publish(
         Location::Layout(root) => Layout::open_or_create(root)?,
         Location::Remote(_) => Layout::open_or_create(staging.path())?,
     };
+    let Edition { name, version, claims, provenance } = edition;
     let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
     let tagged = Reference { location: place.location.clone(), name, tag, digest: None };
     let mut before = layout.resolve(&tagged).ok();
     let digest = make(&layout)?;
     let reference = tagged.pinned(digest);
-    let signed = if let Location::Remote(host) = &place.location {
+    if let Some(bundle) = provenance {
+        layout.attach_attestation(&reference, PREDICATE_TYPE, bundle)?;
+    }
+    let (signed, attached) = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
         let tags = [version.to_owned(), "latest".to_owned()];
         registries::wait(async {
             let remote = Remote::open(host, &settings).await?;
             before = remote.resolve(&tagged).await.ok();
             // A repository that is new has none, and may not even be asked.
-            match remote.pull_signatures(&reference.name, digest, &layout).await {
+            let mut pulled = remote.pull_signatures(&reference.name, digest, &layout).await;
+            if pulled.is_ok() && !claims.is_empty() {
+                pulled = remote.pull_attestations(&reference.name, digest, &layout).await;
+            }
+            match pulled {
                 Ok(()) | Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
             let signed = signers.sign(&layout, &reference).await?;
+            let attached = signers.attest(&layout, &reference, claims).await?;
             remote.push(&layout, digest, &reference.name, &tags).await?;
-            Ok::<_, Failure>(signed)
+            Ok::<_, Failure>((signed, attached))
         })??
     } else {
-        registries::wait(signers.sign(&layout, &reference))??
+        registries::wait(async {
+            let signed = signers.sign(&layout, &reference).await?;
+            Ok::<_, Failure>((signed, signers.attest(&layout, &reference, claims).await?))
+        })??
     };
-    Ok(Placed { reference, digest, signed, replaces: before.filter(|before| *before != digest) })
+    Ok(Placed { reference, digest, signed, attached, replaces: before.filter(|before| *before != digest) })
 }

@@ -59,10 +59,10 @@ pub(crate) fn progress() -> Box<Progress<'static>> {
     if !std::io::stderr().is_terminal() {
         return Box::new(|_| {});
     }
-    let state = Mutex::new((Instant::now(), HashMap::new()));
+    let state = Mutex::new((Instant::now(), HashMap::new(), 0));
     Box::new(move |moved: Moved| {
         let Ok(mut state) = state.lock() else { return };
-        let (last, open) = &mut *state;
+        let (last, open, shown) = &mut *state;
         if moved.done == moved.total {
             open.remove(&moved.blob);
         } else {
@@ -75,11 +75,14 @@ pub(crate) fn progress() -> Box<Progress<'static>> {
         let mut err = std::io::stderr().lock();
         let sum = |pick: fn(&(u64, u64)) -> u64| bytes(open.values().map(pick).sum());
         let (done, total) = (sum(|(done, _)| *done), sum(|(_, total)| *total));
-        let _ = match (open.len(), open.keys().next()) {
-            (0, _) | (_, None) => write!(err, "\r\x1b[K"),
-            (1, Some(blob)) => write!(err, "\r\x1b[Kpulling {}  {done} of {total}", blob.short()),
-            (count, Some(_)) => write!(err, "\r\x1b[Kpulling {count} blobs  {done} of {total}"),
+        let line = match (open.len(), open.keys().next()) {
+            (0, _) | (_, None) => String::new(),
+            (1, Some(blob)) => format!("pulling {}  {done} of {total}", blob.short()),
+            (count, Some(_)) => format!("pulling {count} blobs  {done} of {total}"),
         };
+        // Written over with blanks: that needs no sequence that a terminal obeys.
+        let _ = write!(err, "\r{:shown$}\r{line}", "");
+        *shown = line.len();
         let _ = err.flush();
     })
 }

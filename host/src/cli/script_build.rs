@@ -1,12 +1,15 @@
 //! Compiles a task in JavaScript or Python with the tools of its language,
 //! which are installed beside it, and prints what it runs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use cofferdam_inventory::LockKind;
 use cofferdam_registry::MAX_COMPONENT;
 
 use super::failure::Failure;
+use super::task_evidence::ToolRun;
 use super::toolchain::{NPM, PIP, Toolchain};
 
 /// A language whose tasks are scripts inside an engine.
@@ -31,16 +34,14 @@ impl Script {
         }
     }
 
-    /// Compiles the task in a directory.
-    pub(crate) fn compile(self, directory: &Path) -> Result<Vec<u8>, Failure> {
+    /// Compiles the task in a directory, and says what ran.
+    pub(crate) fn compile(self, directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure> {
         let temporary = std::env::temp_dir();
         let output = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
         let path = output.path().join("task.wasm");
         let directory = directory.canonicalize().map_err(|error| Failure::unreadable(directory, &error))?;
-        let compiler = match self {
-            Self::JavaScript => Toolchain::of(&directory, "node_modules/.bin/componentize-qjs", NPM)?,
-            Self::Python => Toolchain::of(&directory, ".venv/bin/componentize-py", PIP)?,
-        };
+        let install = if self == Self::JavaScript { NPM } else { PIP };
+        let compiler = Toolchain::of(&directory, self.program(), install)?;
         let mut args: Vec<OsString> = self.arguments().iter().map(|arg| (*arg).into()).collect();
         args.push(path.clone().into());
         let own = directory.join(".venv");
@@ -48,7 +49,33 @@ impl Script {
         let environment = [("VIRTUAL_ENV", Some(own.as_os_str()))];
         let environment: &[_] = if self == Self::Python { &environment } else { &[] };
         compiler.make(&path, &args, environment)?;
-        super::read_file(&path, MAX_COMPONENT)
+        Ok((super::read_file(&path, MAX_COMPONENT)?, self.tool_run(&directory)))
+    }
+
+    /// What ran, without the paths of this machine.
+    fn tool_run(self, directory: &Path) -> ToolRun {
+        let (language, lock_file, lock_kind) = match self {
+            Self::JavaScript => ("javascript", "package-lock.json", LockKind::Npm),
+            Self::Python => ("python", "requirements.txt", LockKind::Requirements),
+        };
+        let arguments = self.arguments().iter().copied();
+        let command = std::iter::once(self.program()).chain(arguments).chain(["task.wasm"]);
+        ToolRun {
+            language,
+            command: command.map(str::to_owned).collect(),
+            environment: BTreeMap::new(),
+            lock_file: directory.join(lock_file),
+            lock_kind,
+            package: None,
+        }
+    }
+
+    /// The program below the task's own directory.
+    fn program(self) -> &'static str {
+        match self {
+            Self::JavaScript => "node_modules/.bin/componentize-qjs",
+            Self::Python => ".venv/bin/componentize-py",
+        }
     }
 
     /// What it is called with, before the file to write.

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use cofferdam_registry::{Artifact, Layout, Reference, SigningKey};
+use cofferdam_registry::{
+    Artifact, Attestation, Digest, Layout, Reference, SigningKey, Statement, Subject, sign, verify,
+};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::failure::Failure;
 use super::home::Home;
@@ -30,6 +33,26 @@ pub(crate) struct SignArgs {
     keyless: bool,
     #[command(flatten)]
     identity: IdentityArgs,
+}
+
+/// Something that is to be claimed of what is published.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) predicate_type: &'static str,
+    pub(crate) predicate: Value,
+}
+
+/// An attestation beside what was published.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Attached {
+    pub(crate) predicate_type: &'static str,
+    /// The digest of its bundle.
+    pub(crate) bundle: Digest,
+    /// The key or the identity that signed it.
+    pub(crate) signed_by: String,
+    /// Whether it says nothing that was not said before by the same.
+    pub(crate) already: bool,
 }
 
 /// Who signs.
@@ -91,6 +114,76 @@ impl Signers {
         layout.attach_signature(reference, bundle.as_bytes())?;
         let signed_by_identity = Some(format!("{} ({})", who.subject, who.issuer));
         Ok(Signed { signed_by, signed_by_identity })
+    }
+}
+
+impl Signers {
+    /// Whether anybody signs.
+    pub(crate) fn are_there(&self) -> bool {
+        self.key.is_some() || self.identity.is_some()
+    }
+
+    /// Attaches claims to what a layout has, each signed by everybody. What was
+    /// claimed before is not claimed again.
+    pub(crate) async fn attest(
+        &self,
+        layout: &Layout,
+        reference: &Reference,
+        claims: &[Claim],
+    ) -> Result<Vec<Attached>, Failure> {
+        let digest = layout.resolve(reference)?;
+        let mut attached = Vec::new();
+        for claim in claims {
+            let subject = vec![Subject::new(reference.name.clone(), digest)];
+            let statement = Statement::new(claim.predicate_type, subject, &claim.predicate);
+            // Strings, numbers and maps with string keys always serialise.
+            let statement = serde_json::to_vec(&statement).unwrap_or_default();
+            let earlier = layout.attestations(digest)?.into_iter();
+            let earlier: Vec<Attestation> =
+                earlier.filter(|one| one.names_it && claim.is_in(&one.statement)).collect();
+            if let Some(key) = &self.key {
+                let holds = |one: &&Attestation| verify(&one.bundle, key.public()).is_ok();
+                let known = earlier.iter().find(holds).map(|one| one.digest);
+                let make = || Ok::<_, Failure>(sign(&statement, key)?);
+                attached.push(claim.attach((layout, reference), (known, key.public().id()), make)?);
+            }
+            if let Some(identity) = &self.identity {
+                let bundle = identity.services.sign_statement(&identity.token, &statement).await?;
+                let (who, _) = identity.check(&bundle, &mut Artifact::Digest(digest))?;
+                let known = earlier.iter().find(|one| identity.signed(one, &who, digest));
+                let known = known.map(|one| one.digest);
+                let name = format!("{} ({})", who.subject, who.issuer);
+                attached.push(claim.attach((layout, reference), (known, name), || Ok(bundle))?);
+            }
+        }
+        Ok(attached)
+    }
+}
+
+impl Claim {
+    /// Whether a Statement claims the same: when it was made does not matter.
+    fn is_in(&self, statement: &Statement<Value>) -> bool {
+        let lasting = |predicate: &Value| {
+            let mut predicate = predicate.clone();
+            predicate.as_object_mut().map(|fields| fields.remove("runDetails"));
+            predicate
+        };
+        statement.predicate_type == self.predicate_type
+            && lasting(&statement.predicate) == lasting(&self.predicate)
+    }
+
+    fn attach(
+        &self,
+        (layout, reference): (&Layout, &Reference),
+        (known, signed_by): (Option<Digest>, String),
+        make: impl FnOnce() -> Result<String, Failure>,
+    ) -> Result<Attached, Failure> {
+        let already = known.is_some();
+        let bundle = match known {
+            Some(bundle) => bundle,
+            None => layout.attach_attestation(reference, self.predicate_type, make()?.as_bytes())?,
+        };
+        Ok(Attached { predicate_type: self.predicate_type, bundle, signed_by, already })
     }
 }
 

@@ -9,8 +9,10 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::failure::Failure;
+use super::home::Home;
 use super::printer::Printer;
 use super::script_build::Script;
+use super::task_evidence::{Before, Evidence, ToolRun};
 use super::{c_build, cargo_build, exit};
 use crate::capability::Import;
 use crate::component::{Component, embed, inspect};
@@ -48,7 +50,16 @@ struct Built<'a> {
 }
 
 pub(crate) fn run(args: &TaskBuildArgs, printer: &Printer) -> Result<u8, Failure> {
-    let (task, manifest) = build(&args.path, args.component.as_deref())?;
+    let before = Before::look(&args.path);
+    let (task, manifest, ran) = build(&args.path, args.component.as_deref(), printer.is_colourless())?;
+    if let Some(ran) = ran {
+        let evidence = before.evidence(&args.path, ran, &task)?;
+        // It is for publishing; a task is built where there is no home, too.
+        if let Err(failure) = Home::open().and_then(|home| evidence.keep(&home)) {
+            let why = failure.problems.first().map_or("", |problem| problem.message.as_str());
+            printer.note(&format!("its SBOM and provenance are not kept: {why}"));
+        }
+    }
     let output = args.output.clone().unwrap_or_else(|| format!("{}.wasm", manifest.metadata.name).into());
     super::write_file(&output, &task.bytes)?;
     let metadata = &manifest.metadata;
@@ -89,11 +100,26 @@ impl TaskFile {
 }
 
 /// The task in a file, or in a directory, which is built first.
-pub(crate) fn file_of(path: &Path, component: Option<&Path>) -> Result<TaskFile, Failure> {
+pub(crate) fn file_of(path: &Path, component: Option<&Path>, printer: &Printer) -> Result<TaskFile, Failure> {
     if !path.is_dir() {
         return Ok(TaskFile::Given(path.to_owned()));
     }
-    let (task, manifest) = build(path, component)?;
+    let (task, manifest, _) = build(path, component, printer.is_colourless())?;
+    in_a_file(&task, &manifest)
+}
+
+/// The task in a directory, which is built, and what is known of that.
+pub(crate) fn with_evidence(
+    directory: &Path,
+    printer: &Printer,
+) -> Result<(TaskFile, Option<Evidence>), Failure> {
+    let before = Before::look(directory);
+    let (task, manifest, ran) = build(directory, None, printer.is_colourless())?;
+    let evidence = ran.map(|ran| before.evidence(directory, ran, &task)).transpose()?;
+    Ok((in_a_file(&task, &manifest)?, evidence))
+}
+
+fn in_a_file(task: &Component, manifest: &Manifest) -> Result<TaskFile, Failure> {
     let temporary = std::env::temp_dir();
     let directory = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
     let path = directory.path().join(format!("{}.wasm", manifest.metadata.name));
@@ -101,9 +127,13 @@ pub(crate) fn file_of(path: &Path, component: Option<&Path>) -> Result<TaskFile,
     Ok(TaskFile::Built { path, _directory: directory })
 }
 
-/// Builds the task in a directory; with a component that is compiled already,
-/// of that.
-fn build(directory: &Path, component: Option<&Path>) -> Result<(Component, Manifest), Failure> {
+/// Builds the task in a directory, and says what ran; with a component that is
+/// compiled already, of that, and then nothing ran.
+fn build(
+    directory: &Path,
+    component: Option<&Path>,
+    colourless: bool,
+) -> Result<(Component, Manifest, Option<ToolRun>), Failure> {
     let path = directory.join(MANIFEST_FILE);
     let text = String::from_utf8(super::read_file(&path, MAX_MANIFEST)?).map_err(|_| {
         let message = format!("{} is not UTF-8 text", path.display());
@@ -111,19 +141,24 @@ fn build(directory: &Path, component: Option<&Path>) -> Result<(Component, Manif
     })?;
     let manifest = Manifest::parse(&text)
         .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
-    let (name, code) = match component {
-        Some(file) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?),
-        None => (directory.display().to_string(), compile(directory)?),
+    let (name, code, ran) = match component {
+        Some(file) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?, None),
+        None => {
+            let (code, ran) = compile(directory, colourless)?;
+            (directory.display().to_string(), code, Some(ran))
+        }
     };
     check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
     let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
-    Ok((task, manifest))
+    Ok((task, manifest, ran))
 }
 
-/// Compiles the task in a directory, in the language of the files that are there.
-fn compile(directory: &Path) -> Result<Vec<u8>, Failure> {
+/// Compiles the task in a directory, in the language of the files that are there,
+/// and says what ran.
+fn compile(directory: &Path, colourless: bool) -> Result<(Vec<u8>, ToolRun), Failure> {
     if directory.join("Cargo.toml").is_file() {
-        return super::read_file(&cargo_build::component(directory)?, MAX_COMPONENT);
+        let (file, ran) = cargo_build::component(directory, colourless)?;
+        return Ok((super::read_file(&file, MAX_COMPONENT)?, ran));
     }
     match Script::of(directory) {
         Some(script) => script.compile(directory),

@@ -9,11 +9,12 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::publishing::{self, Place, place};
-use super::signers::{SignArgs, Signed, Signers};
-use super::{exit, task_build};
+use super::publishing::{self, Edition, Place, place};
+use super::signers::{Attached, Claim, SignArgs, Signed, Signers};
+use super::task_evidence::Evidence;
+use super::{exit, task_build, task_of_run};
 use crate::component::Component;
-use crate::report::bytes;
+use crate::report::{bytes, predicate_words, visible};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam task publish sbom.wasm --sign\n  \
@@ -46,6 +47,11 @@ pub(crate) struct Published {
     pub(crate) size: usize,
     #[serde(flatten)]
     signed: Signed,
+    /// What is claimed of it beside that, each in a bundle of its own.
+    attached: Vec<Attached>,
+    /// What is not, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_attached: Vec<String>,
     /// What the version's tag stood for before, where that was something else.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<Digest>,
@@ -56,24 +62,31 @@ pub(crate) struct Published {
 pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let place = place(args.to.as_deref())?;
     let revision = args.revision.as_deref().unwrap_or_default();
-    let built = task_build::file_of(&args.component, None)?;
-    let published = publish(built.path(), home, &place, revision, &args.sign.signers(home)?)?;
+    let signers = args.sign.signers(home)?;
+    let published = if args.component.is_dir() {
+        let (built, evidence) = task_build::with_evidence(&args.component, printer)?;
+        publish(built.path(), evidence, home, &place, (revision, &signers))?
+    } else {
+        publish(&args.component, None, home, &place, (revision, &signers))?
+    };
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
         let size = bytes(published.size as u64);
         let (signed, replaced) = (published.signed.words(), &published.replaced_words);
-        format!("published {name} ({size})\n  {}\n  {signed}\n{replaced}", published.digest)
+        let attached = published.attached_words();
+        format!("published {name} ({size})\n  {}\n  {signed}\n{attached}{replaced}", published.digest)
     });
     Ok(exit::OK)
 }
 
-/// Publishes the task in a file, and lets it be signed.
+/// Publishes the task in a file, and lets it be signed. What is known of how it
+/// was built goes with it: what is given, or what was kept of it.
 pub(crate) fn publish(
     path: &Path,
+    evidence: Option<Evidence>,
     home: &Home,
     place: &Place,
-    revision: &str,
-    signers: &Signers,
+    (revision, signers): (&str, &Signers),
 ) -> Result<Published, Failure> {
     let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
@@ -92,9 +105,11 @@ pub(crate) fn publish(
         revision,
         licenses: &metadata.licenses,
     };
-    let names = (artifact.name, artifact.version);
+    let Known { claims, bundle, not_attached } = known(evidence, home, component.digest, signers)?;
+    let (name, version) = (artifact.name, artifact.version);
+    let edition = Edition { name, version, claims: &claims, provenance: bundle.as_deref() };
     let make = |layout: &Layout| Ok(layout.publish(&artifact)?);
-    let placed = publishing::publish(home, place, names, signers, make)?;
+    let placed = publishing::publish(home, place, edition, signers, make)?;
     Ok(Published {
         replaced_words: placed.replaced_words(),
         digest: placed.digest,
@@ -103,5 +118,52 @@ pub(crate) fn publish(
         component: component.digest,
         size: component.bytes.len(),
         signed: placed.signed,
+        attached: placed.attached,
+        not_attached,
     })
+}
+
+/// What is known of how a component came to be.
+#[derive(Default)]
+struct Known {
+    claims: Vec<Claim>,
+    /// What the run that made it has signed already.
+    bundle: Option<Vec<u8>>,
+    not_attached: Vec<String>,
+}
+
+fn known(
+    evidence: Option<Evidence>,
+    home: &Home,
+    component: Digest,
+    signers: &Signers,
+) -> Result<Known, Failure> {
+    let none = |why: &str| Known { not_attached: vec![why.to_owned()], ..Known::default() };
+    if !signers.are_there() {
+        return Ok(none("no SBOM and no provenance: nobody signs"));
+    }
+    if let Some(evidence) = evidence.or_else(|| Evidence::kept(home, component)) {
+        let (claims, not_attached) = evidence.claims();
+        return Ok(Known { claims, bundle: None, not_attached });
+    }
+    Ok(match task_of_run::find(home, component)? {
+        Some(made) => Known {
+            claims: vec![made.claim],
+            bundle: Some(made.bundle),
+            not_attached: vec!["no SBOM: what a run made has no lock file".to_owned()],
+        },
+        None => none("no SBOM and no provenance: it was not built here"),
+    })
+}
+
+impl Published {
+    /// What is attached and what is not, a line for each.
+    fn attached_words(&self) -> String {
+        let attached = self.attached.iter().map(|one| {
+            let what = predicate_words(one.predicate_type);
+            let already = if one.already { ", as before" } else { "" };
+            format!("  attached {what}, signed by {}{already}\n", visible(&one.signed_by))
+        });
+        attached.chain(self.not_attached.iter().map(|why| format!("  {}\n", visible(why)))).collect()
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &TaskRunArgs, home: &Home, printer: &Printer) -> Result<
     if let Some(output) = &args.output {
         export::make_new(output)?;
     }
-    let built = task_build::file_of(&args.task, None)?;
+    let built = task_build::file_of(&args.task, None, printer)?;
     let task = OneTask::open(built.path(), home)?;
     let inputs = inputs.into_iter().map(|(name, directory)| Ok((name, take(task.store(), &directory)?)));
     let inputs = inputs.collect::<Result<BTreeMap<String, Tree>, Failure>>()?;

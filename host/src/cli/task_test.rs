@@ -59,7 +59,7 @@ pub(crate) fn run(args: &TaskTestArgs, home: &Home, printer: &Printer) -> Result
                     task-test";
         return Err(Failure::invalid("test/no-cases", message, help));
     }
-    let built = task_build::file_of(&args.directory, args.component.as_deref())?;
+    let built = task_build::file_of(&args.directory, args.component.as_deref(), printer)?;
     let task = OneTask::open(built.path(), home)?;
     let mut view = TaskTestView::new(task.manifest().metadata.name.to_string());
     for file in &files {

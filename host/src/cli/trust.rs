@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use cofferdam_manifest::{Document, decode};
 use cofferdam_registry::{
     AllowRule, Digest, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine,
-    TrustDecision, TrustDocument, TrustLevel,
+    TrustDecision, TrustDocument, TrustLevel, meant_pattern,
 };
 use serde_json::json;
 
@@ -22,13 +22,14 @@ use crate::report::{Palette, visible};
 pub(crate) enum TrustCommand {
     /// Trust the tasks that a key or an identity signs.
     Add(TrustAddArgs),
-    /// List the rules, in the order in which they decide.
+    /// List the rules, in the order in which they are asked.
     List(TrustListArgs),
     /// Tell which rule decides on a task, and what came of each.
     Explain(TrustExplainArgs),
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("signer").required(true).args(["key", "subject"])))]
 #[command(after_help = "Examples:\n  \
     cofferdam trust add team 'oci://registry.example/tasks/*' --key team.pub\n  \
     cofferdam trust add ci 'oci://registry.example/ci/*' --subject dev@example.org \\\n    \
@@ -41,7 +42,7 @@ pub(crate) struct TrustAddArgs {
     /// The tasks, as oci://HOST/PATH/NAME:VERSION; `*` stands for any characters.
     pattern: String,
     /// The public key that must have signed; it is copied beside trust.yaml.
-    #[arg(long, value_name = "FILE", required_unless_present = "subject", conflicts_with = "subject")]
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// The identity that must have signed, to the letter.
     #[arg(long, value_name = "IDENTITY", requires = "issuer")]
@@ -196,6 +197,17 @@ fn add(args: &TrustAddArgs, home: &Home, printer: &Printer) -> Result<u8, Failur
 /// A rule, and the key that it names, with the name that it gets beside
 /// `trust.yaml`: whoever moves or changes the file later changes no trust.
 fn rule(args: &TrustAddArgs) -> Result<(AllowRule, Option<(String, PublicKey)>), Failure> {
+    if let Some(meant) = meant_pattern(&args.pattern) {
+        let message = format!("the pattern `{}` fits no task: its begin is that of no URI", args.pattern);
+        let help = match layout_pattern(&args.pattern) {
+            Some(whole) => format!("write {whole}; rules name a layout by its whole path"),
+            None if meant.starts_with("oci:/PATH/") => {
+                format!("write {meant} for a layout, with its whole path, or oci://HOST/.. for a registry")
+            }
+            None => format!("write {meant}"),
+        };
+        return Err(Failure::usage(message, help));
+    }
     // Anything else is never held against a task.
     if !["oci:", "file:", "*"].iter().any(|begin| args.pattern.starts_with(begin)) {
         let message =
@@ -212,6 +224,13 @@ fn rule(args: &TrustAddArgs) -> Result<(AllowRule, Option<(String, PublicKey)>),
         _ => None,
     };
     Ok((AllowRule { pattern: args.pattern.clone(), signing_key, identity, effective_on: None }, key))
+}
+
+/// The pattern for a layout that was named from the current directory.
+fn layout_pattern(pattern: &str) -> Option<String> {
+    let (path, tasks) = pattern.strip_prefix("oci:")?.split_once(':')?;
+    let path = Path::new(path).canonicalize().ok().filter(|path| path.is_dir())?;
+    Some(format!("oci:{}:{tasks}", path.display()))
 }
 
 /// Writes a public key, unless it is there.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use cofferdam_registry::{
     Artifact, Digest, Identity, PublicKey, TRUSTED_ROOT, TrustedRoot, Verified, claims_log, open_named,
     verify_unlogged,
@@ -22,6 +22,7 @@ use crate::report::{Palette, visible};
 const MAX_BUNDLE: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("signer").required(true).args(["certificate_identity", "key"])))]
 #[command(after_help = "Examples:\n  \
     cofferdam verify-bundle --bundle app.sigstore.json --certificate-identity dev@example.org \\\n    \
     --certificate-oidc-issuer https://accounts.example.org app.tar.gz\n  \
@@ -34,7 +35,6 @@ pub(crate) struct VerifyBundleArgs {
     bundle: PathBuf,
     /// Who must have signed: the email address or URI in the certificate, to the letter.
     #[arg(long, value_name = "IDENTITY", requires = "certificate_oidc_issuer")]
-    #[arg(required_unless_present = "key", conflicts_with = "key")]
     certificate_identity: Option<String>,
     /// Who must have vouched for that: the issuer of the identity token.
     #[arg(long, value_name = "URL", requires = "certificate_identity")]

@@ -133,6 +133,10 @@ pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, ComponentError> {
     if bytes.len() > MAX_BYTES {
         return Err(not_wasm(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
     }
+    // What the parser says of other files is their first bytes.
+    if !bytes.starts_with(b"\0asm") {
+        return Err(not_wasm("it does not begin as one does".to_owned()));
+    }
     let mut found = Inspection { imports: Vec::new(), exports: Vec::new(), manifest: None };
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {

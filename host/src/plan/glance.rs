@@ -2,7 +2,7 @@
 //! for, and whether it is trusted.
 
 use cofferdam_manifest::Manifest;
-use cofferdam_registry::{Bundles, Layout, Reference, TaskHead, TrustDecision};
+use cofferdam_registry::{Attestation, Bundles, Layout, Reference, TaskHead, TrustDecision};
 
 use super::registries::StagedHead;
 use super::registry::RegistryResolver;
@@ -22,6 +22,8 @@ pub struct Glance {
     pub trust: TrustDecision,
     /// Its signatures.
     pub bundles: Bundles,
+    /// What is attached to it beside them. Nothing of it is verified.
+    pub attestations: Vec<Attestation>,
 }
 
 impl RegistryResolver {
@@ -52,11 +54,12 @@ impl RegistryResolver {
         (head, manifest): (TaskHead, Manifest),
     ) -> Result<Glance, ResolveError> {
         let bundles = self.signatures(layout, &reference, head.digest)?;
+        let attestations = self.registries.attestations((layout, &reference), head.digest)?;
         let trust = self.judge_manifest(written, &reference, (&head, &manifest), &bundles, |candidate| {
             self.trust.decide(candidate, self.now)
         })?;
         let tag = Some(manifest.metadata.version.clone());
         let reference = Reference { tag, digest: Some(head.digest), ..reference }.to_string();
-        Ok(Glance { reference, head, manifest, trust, bundles })
+        Ok(Glance { reference, head, manifest, trust, bundles, attestations })
     }
 }

@@ -4,13 +4,14 @@
 //! goes before what was pulled, and either before asking a registry.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cofferdam_registry::{
-    Digest, Layout, LayoutError, Location, Progress, Reference, Remote, RemoteError, RemoteSettings,
+    Attestation, Digest, Layout, LayoutError, Location, Progress, Reference, Remote, RemoteError,
+    RemoteSettings,
 };
 use futures_util::stream::{self, StreamExt};
 use tokio::runtime::Runtime;
@@ -53,6 +54,8 @@ pub struct Registries {
     remotes: RefCell<HashMap<String, Rc<Remote>>>,
     runtime: OnceCell<Runtime>,
     found: RefCell<Vec<(Layout, Reference)>>,
+    /// What was found in layouts in directories: it has no pin and no copy.
+    in_layouts: RefCell<BTreeSet<String>>,
     layouts: RefCell<HashMap<PathBuf, Layout>>,
     /// What was pulled ahead, until it is asked for.
     ahead: RefCell<HashMap<Reference, Result<Digest, RemoteError>>>,
@@ -73,6 +76,7 @@ impl Registries {
             remotes: RefCell::default(),
             runtime: OnceCell::new(),
             found: RefCell::default(),
+            in_layouts: RefCell::default(),
             layouts: RefCell::default(),
             ahead: RefCell::default(),
             progress: Box::new(|_| {}),
@@ -126,6 +130,12 @@ impl Registries {
         self.found.borrow().clone()
     }
 
+    /// What was found in layouts in directories, each by its whole path.
+    #[must_use]
+    pub fn in_layouts(&self) -> BTreeSet<String> {
+        self.in_layouts.borrow().clone()
+    }
+
     /// The layout that has what a reference means, and the reference by the one
     /// name of its registry, with its digest where a registry over HTTP or a pin
     /// decided it.
@@ -137,7 +147,11 @@ impl Registries {
         match &reference.location {
             Location::Embedded if !self.embedded.exists() => Err(ResolveError::NoTasks),
             Location::Embedded => Ok((self.layout(&self.embedded)?, reference)),
-            Location::Layout(path) => Ok((self.layout(path)?, reference)),
+            Location::Layout(path) => {
+                let layout = self.layout(path)?;
+                self.in_layouts.borrow_mut().insert(reference.to_string());
+                Ok((layout, reference))
+            }
             Location::Remote(host) => {
                 let found = self.find_remote(host, &reference)?;
                 self.found.borrow_mut().push(found.clone());
@@ -249,6 +263,29 @@ impl Registries {
         let remote = self.remote(host)?;
         let digest = self.runtime()?.block_on(remote.pull_head(&asked, &layout))?;
         Ok(Some(StagedHead { layout, reference: reference.pinned(digest), _directory: directory }))
+    }
+
+    /// What is attached to an artifact of a layout beside its signatures. A run has
+    /// no use for it, so it is kept nowhere: a registry over HTTP is asked each
+    /// time, and where it does not answer, nothing is known of it.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub(super) fn attestations(
+        &self,
+        (layout, reference): (&Layout, &Reference),
+        digest: Digest,
+    ) -> Result<Vec<Attestation>, ResolveError> {
+        let Location::Remote(host) = &reference.location else { return Ok(layout.attestations(digest)?) };
+        let staging = tempfile::tempdir().map_err(|error| RemoteError::Client { why: error.to_string() })?;
+        let layout = Layout::open_or_create(staging.path())?;
+        let remote = self.remote(host)?;
+        if let Err(error) =
+            self.runtime()?.block_on(remote.pull_attestations(&reference.name, digest, &layout))
+        {
+            tracing::warn!("what is attached to {} is not known: {error}", reference.name);
+        }
+        Ok(layout.attestations(digest)?)
     }
 
     /// What the tag of a reference is pinned to.

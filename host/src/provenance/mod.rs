@@ -8,6 +8,7 @@ mod rebuild;
 mod reused;
 mod slsa;
 mod statement;
+mod task_build;
 mod tekton;
 mod verify;
 
@@ -29,6 +30,10 @@ pub use slsa::{PREDICATE_TYPE, Provenance, ResourceDescriptor};
 pub use statement::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, TaskProvenance,
     run_statement, task_statement,
+};
+pub use task_build::{
+    BuildSource, TASK_ARTIFACT_TYPE, TASK_BUILD_TYPE, TaskBuild, TaskOfRun, UNOBSERVED_BUILDER,
+    task_artifact_provenance, task_build_provenance,
 };
 pub use verify::{Check, Report, verify_bundle, verify_run};
 

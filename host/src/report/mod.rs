@@ -50,7 +50,7 @@ pub use run_difference_text::run_difference_text;
 pub use run_text::{Detail, Surroundings, run_text, task_view_text};
 pub use runs::{RunLine, runs_text};
 pub use story::{GrantUse, Step, Story, TimeSplit};
-pub use task::{TaskDescription, task_text};
+pub use task::{AttachedView, TaskDescription, predicate_words, task_text};
 pub use task_list::{TaskLine, TaskList, TaskTold, task_list_text};
 pub use task_test::{CaseView, TaskTestView, task_test_text};
 pub use trust::trust_words;

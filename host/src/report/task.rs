@@ -3,13 +3,39 @@
 use std::fmt::Write as _;
 
 use cofferdam_manifest::{Manifest, ValueType};
-use cofferdam_registry::{Digest, TrustDecision};
+use cofferdam_registry::{Digest, SBOM_PREDICATE, TrustDecision};
 use serde::Serialize;
 
 use super::trust::trust_words;
 use super::words::{Palette, bytes, visible};
 use crate::capability::{Import, network_words};
 use crate::component::Component;
+use crate::provenance::PREDICATE_TYPE;
+
+/// Something that is claimed of a task, as it is shown.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedView {
+    /// The kind of claim.
+    pub predicate_type: String,
+    /// The digest of its bundle.
+    pub bundle: Digest,
+    /// Whether it is about the task's artifact, and not about something else.
+    pub names_it: bool,
+    /// The key, or the identity, that it names. Nothing of it is verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
+}
+
+/// A kind of claim in a word, where it is one that is made here.
+#[must_use]
+pub fn predicate_words(predicate_type: &str) -> String {
+    match predicate_type {
+        SBOM_PREDICATE => "SBOM".to_owned(),
+        PREDICATE_TYPE => "provenance".to_owned(),
+        other => other.to_owned(),
+    }
+}
 
 /// A task as it is shown.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +55,8 @@ pub struct TaskDescription {
     pub trust: Option<TrustDecision>,
     /// The keys that its signatures name. Only `trust` says whether they hold.
     pub signatures: Vec<String>,
+    /// What is attached to it beside signatures; no rule of trust looks at it.
+    pub attestations: Vec<AttachedView>,
     /// The interfaces it imports.
     pub imports: Vec<String>,
     /// What it takes, makes and asks for.
@@ -46,6 +74,7 @@ impl TaskDescription {
             size: component.bytes.len() as u64,
             trust: None,
             signatures: Vec::new(),
+            attestations: Vec::new(),
             imports: component.imports.clone(),
             manifest: component.manifest.clone(),
         }
@@ -73,6 +102,12 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
             [] => row("signed", "by nobody"),
             keys => keys.iter().for_each(|key| row("signed", &format!("by key {}", visible(key)))),
         }
+    }
+    for one in &task.attestations {
+        let mut words = predicate_words(&one.predicate_type);
+        words += if one.names_it { "" } else { " of something else" };
+        words += &one.names.as_deref().map(|names| format!(", names {names}")).unwrap_or_default();
+        row("attached", &visible(&words));
     }
     for param in &spec.params {
         let default = match &param.default {

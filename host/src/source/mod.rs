@@ -80,7 +80,32 @@ struct Git {
     changed: Option<Vec<PathBuf>>,
 }
 
+/// What git says of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitState {
+    /// The commit that is checked out.
+    pub commit: String,
+    /// The URL of `origin`, without a user and a password.
+    pub remote: Option<String>,
+    /// The directory, relative to the top of the working copy.
+    pub below: PathBuf,
+    /// Whether the working copy is other than the commit, anywhere.
+    pub changed: bool,
+}
+
 impl Checkout {
+    /// What git says of it; nothing outside of a repository with a commit.
+    #[must_use]
+    pub fn git_state(&self) -> Option<GitState> {
+        let git = self.git.as_ref()?;
+        Some(GitState {
+            commit: git.commit.to_string(),
+            remote: git.remote.clone(),
+            below: git.below.clone(),
+            changed: git.changed.is_some(),
+        })
+    }
+
     /// Looks at a directory: which commit it is, and whether it is that commit.
     /// Without `git`, or outside a repository with a commit, it is just files.
     ///

@@ -2,31 +2,20 @@
 //! pin as one CycloneDX document. It reads lock files only; it resolves
 //! nothing, asks no registry, and refuses a lock file it cannot read in full.
 
-mod cargo_lock;
-mod cyclonedx;
-mod fault;
-mod integrity;
-mod inventory;
-mod lock;
-mod npm_lock;
-mod npm_tree;
-mod purl;
-mod requirement;
-mod requirements;
-#[cfg(test)]
-mod robustness;
 mod tree;
-mod url;
 
 use std::collections::{BTreeSet, VecDeque};
 
+use cofferdam_inventory::{Inventory, Lock, LockKind, Origin, render};
 use cofferdam_sdk::{Context, Failure, task};
 
-use crate::inventory::Inventory;
-use crate::lock::{Lock, LockKind};
-use crate::tree::{Exclude, LockFile, Tree};
+use crate::tree::{Exclude, LockFile, Tree, unreadable};
 
 task!("task.yaml", run);
+
+/// Lock files say what a build will use, before there is one.
+const ORIGIN: Origin<'_> =
+    Origin { tool: ("sbom", env!("CARGO_PKG_VERSION")), phase: "pre-build", subject: None };
 
 /// Lines of one kind that are logged; a task has a bound for its log.
 const LOGGED: usize = 50;
@@ -36,7 +25,7 @@ fn run(ctx: &Context, params: Params, inputs: Inputs, outputs: Outputs) -> Resul
     let exclude = Exclude::parse(&params.exclude)?;
     let inventory = read_all(ctx, &tree, tree.lock_files(&exclude)?)?;
     warn_of_conflicts(ctx, &inventory);
-    let bom = cyclonedx::render(&inventory);
+    let bom = render(&inventory, &ORIGIN);
     std::fs::write(outputs.sbom.path().join("bom.cdx.json"), &bom)?;
     let components = inventory.components().count().to_string();
     ctx.info("wrote the SBOM", &[("components", &components)]);
@@ -85,10 +74,5 @@ fn read_all(ctx: &Context, tree: &Tree<'_>, found: Vec<LockFile>) -> Result<Inve
 
 fn read(tree: &Tree<'_>, file: &LockFile) -> Result<Lock, Failure> {
     let text = tree.read(&file.path)?;
-    let lock = match file.kind {
-        LockKind::Cargo => cargo_lock::parse(&text),
-        LockKind::Npm => npm_lock::parse(&text),
-        LockKind::Requirements => requirements::parse(&text, &file.path),
-    };
-    lock.map_err(|fault| fault.at(&file.path))
+    file.kind.parse(&text, &file.path).map_err(|fault| unreadable(fault, &file.path))
 }

@@ -5,12 +5,10 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use cofferdam_inventory::{Fault, Include, LockKind, line_of};
 use cofferdam_sdk::Failure;
 use glob::{MatchOptions, Pattern};
 use walkdir::{DirEntry, WalkDir};
-
-use crate::fault::{Fault, line_of};
-use crate::lock::{Include, LockKind};
 
 /// The largest lock file that is read, in bytes.
 const LARGEST: u64 = 32 * 1024 * 1024;
@@ -100,18 +98,21 @@ impl<'a> Tree<'a> {
         let mut bytes = Vec::new();
         let file =
             File::open(self.root.join(path)).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-        let refused = |message: String, remedy: &str| Fault::whole(message, remedy).at(path);
+        let refused = |message: String, remedy: &str| unreadable(Fault::whole(message, remedy), path);
         file.map_err(|error| {
             refused(format!("cannot be read: {error}"), "check the file in the source tree")
         })?;
         if bytes.len() as u64 > LARGEST {
             let message = format!("larger than {} MiB, the most this task reads", LARGEST >> 20);
-            return Err(refused(message, "leave it out with the param `exclude`, if it is no lock file"));
+            return Err(refused(message, "check that it is a lock file"));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let line = line_of(&String::from_utf8_lossy(error.as_bytes()), valid);
-            Fault::new(line, "not UTF-8 text", "write the file anew with the tool that made it").at(path)
+            unreadable(
+                Fault::new(line, "not UTF-8 text", "write the file anew with the tool that made it"),
+                path,
+            )
         })?;
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
@@ -136,6 +137,12 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// What whoever reads the run is told of a lock file that cannot be used.
+pub(crate) fn unreadable(fault: Fault, path: &str) -> Failure {
+    let remedy = format!("{}; or leave the file out with the param `exclude`", fault.remedy);
+    Failure::new("LockfileUnreadable", fault.at(path)).remedy(remedy)
+}
+
 /// Refuses a tree of more lock files than can be reported.
 pub(crate) fn check_count(count: usize) -> Result<(), Failure> {
     if count <= MOST {
@@ -147,7 +154,7 @@ pub(crate) fn check_count(count: usize) -> Result<(), Failure> {
 
 fn refused_include(from: &str, include: &Include, problem: &str) -> Failure {
     let message = format!("includes `{}`, {problem}", include.path);
-    Fault::new(include.line, message, "add the file to the source tree, or drop the line").at(from)
+    unreadable(Fault::new(include.line, message, "add the file to the source tree, or drop the line"), from)
 }
 
 /// What a file is, by its name.

@@ -10,6 +10,7 @@ use super::retry::Attempt;
 use super::transport::{cut, shown};
 use super::{Remote, RemoteError, blobs, retry};
 use crate::artifact::{MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
+use crate::attestation::{MAX_ATTESTATION, MAX_ATTESTATIONS, PREDICATE_TYPE, is_kind_of_signature};
 use crate::bundle::BUNDLE_TYPE;
 use crate::cosign_tags;
 use crate::digest::Digest;
@@ -32,6 +33,27 @@ pub(super) fn fallback_tag(subject: Digest) -> String {
     format!("sha256-{}", subject.to_hex())
 }
 
+/// What is taken of all that refers to an artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Signatures,
+    Attestations,
+}
+
+impl Wanted {
+    /// Whether it is one of these, by the kind of claim that it names.
+    fn is(self, predicate_type: Option<&str>) -> bool {
+        is_kind_of_signature(predicate_type) == (self == Self::Signatures)
+    }
+
+    fn most_bytes(self) -> u64 {
+        match self {
+            Self::Signatures => MAX_SIGNATURE,
+            Self::Attestations => MAX_ATTESTATION,
+        }
+    }
+}
+
 impl Remote {
     /// Takes the signatures of an artifact into a layout. Whose they are is not
     /// asked here: whoever reads them from the layout sees to that. One that
@@ -46,32 +68,71 @@ impl Remote {
         subject: Digest,
         layout: &Layout,
     ) -> Result<(), RemoteError> {
-        let found = self.referrers(repository, subject).await?;
-        let may_be = |d: &&Descriptor| may_be_bundle(d.artifact_type.as_deref());
-        let bundles: Vec<&Descriptor> = found.index.manifests.iter().filter(may_be).collect();
+        let bundles = self.bundles(repository, subject, Wanted::Signatures).await?;
         // Among more, anybody's could hide the one that counts.
         if bundles.len() > MAX_SIGNATURES {
             let url = format!("{repository}/referrers/{subject}");
             let why = format!("it lists more than {MAX_SIGNATURES} signatures");
             return Err(RemoteError::Unsound { url, why });
         }
-        for descriptor in bundles {
-            match self.attached(repository, subject, descriptor, layout).await {
-                Ok(()) => {}
-                Err(
-                    error @ (RemoteError::NotFound { .. }
-                    | RemoteError::Unsound { .. }
-                    | RemoteError::DigestMismatch { .. }),
-                ) => tracing::warn!("a signature of {subject} is left out: {error}"),
-                Err(error) => return Err(error),
-            }
-        }
+        self.pull_bundles((repository, subject, &bundles), Wanted::Signatures, layout).await?;
         for tag in cosign_tags::tags(subject) {
             match self.old_signatures(repository, &tag, layout).await {
                 Ok(()) | Err(RemoteError::NotFound { .. }) => {}
                 Err(error @ (RemoteError::Unsound { .. } | RemoteError::DigestMismatch { .. })) => {
                     tracing::warn!("{tag} is left out: {error}");
                 }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the attestations of an artifact into a layout: what is attached to it
+    /// and is no signature. Nothing depends on one that cannot be had.
+    ///
+    /// # Errors
+    /// [`RemoteError`], when the list cannot be had.
+    pub async fn pull_attestations(
+        &self,
+        repository: &str,
+        subject: Digest,
+        layout: &Layout,
+    ) -> Result<(), RemoteError> {
+        let mut bundles = self.bundles(repository, subject, Wanted::Attestations).await?;
+        bundles.truncate(MAX_ATTESTATIONS);
+        self.pull_bundles((repository, subject, &bundles), Wanted::Attestations, layout).await
+    }
+
+    /// What a registry lists and may be a bundle of the kind that is wanted.
+    async fn bundles(
+        &self,
+        repository: &str,
+        subject: Digest,
+        wanted: Wanted,
+    ) -> Result<Vec<Descriptor>, RemoteError> {
+        let listed = self.referrers(repository, subject).await?.index.manifests.into_iter();
+        let listed = listed.filter(|d| may_be_bundle(d.artifact_type.as_deref()));
+        // Where the list does not say which it is, the manifest does.
+        let kind =
+            |d: &Descriptor| d.annotations.get(PREDICATE_TYPE).is_none_or(|kind| wanted.is(Some(kind)));
+        Ok(listed.filter(kind).collect())
+    }
+
+    async fn pull_bundles(
+        &self,
+        (repository, subject, bundles): (&str, Digest, &[Descriptor]),
+        wanted: Wanted,
+        layout: &Layout,
+    ) -> Result<(), RemoteError> {
+        for descriptor in bundles {
+            match self.attached((repository, subject), descriptor, wanted, layout).await {
+                Ok(()) => {}
+                Err(
+                    error @ (RemoteError::NotFound { .. }
+                    | RemoteError::Unsound { .. }
+                    | RemoteError::DigestMismatch { .. }),
+                ) => tracing::warn!("what is attached to {subject} is left out: {error}"),
                 Err(error) => return Err(error),
             }
         }
@@ -99,9 +160,9 @@ impl Remote {
 
     async fn attached(
         &self,
-        repository: &str,
-        subject: Digest,
+        (repository, subject): (&str, Digest),
         descriptor: &Descriptor,
+        wanted: Wanted,
         layout: &Layout,
     ) -> Result<(), RemoteError> {
         let raw = self.document(repository, &descriptor.digest.to_string()).await?;
@@ -113,10 +174,13 @@ impl Remote {
         if !is_listed && manifest.artifact_type.as_deref() != Some(BUNDLE_TYPE) {
             return Ok(());
         }
+        if !wanted.is(manifest.annotations.get(PREDICATE_TYPE).map(String::as_str)) {
+            return Ok(());
+        }
         if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
-            || blobs(&manifest).iter().any(|blob| blob.size > MAX_SIGNATURE)
+            || blobs(&manifest).iter().any(|blob| blob.size > wanted.most_bytes())
         {
-            return Err(unsound("it is larger than a signature is"));
+            return Err(unsound("it is larger than it may be"));
         }
         if manifest.layers.len() > 1 {
             return Err(unsound("a signature has one layer"));

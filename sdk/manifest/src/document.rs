@@ -195,6 +195,12 @@ impl<'a> Reader<'a> {
             let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
             return Err(Fault::new(FaultKind::Syntax, Place { line: 1, column: 1 }, message));
         }
+        if text.contains('\0') {
+            let place = Place { line: 1, column: 1 };
+            let fault =
+                Fault::new(FaultKind::Syntax, place, "the file is no text: it has bytes that are zero");
+            return Err(fault.help("give a file in YAML"));
+        }
         Ok(Self { events: Parser::new_from_str(text), ended: Place::default() })
     }
 
@@ -216,7 +222,11 @@ impl<'a> Reader<'a> {
                 let place = Place { line: mark.line().max(1), column: mark.col() + 1 };
                 let fault = Fault::new(FaultKind::Syntax, place, format!("not valid YAML: {}", error.info()));
                 let info = error.info();
-                Err(if info.contains("tab") {
+                Err(if info.contains("unprintable") {
+                    fault.help(
+                        "take the character out; in a text in quotes, write it as an escape such as \\u0007",
+                    )
+                } else if info.contains("tab") {
                     fault.help("indent with spaces")
                 } else if info.contains("anchor or alias") {
                     fault.help("put a value with `*` in it, such as $(params.list[*]), in quotes")

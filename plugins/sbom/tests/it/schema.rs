@@ -1,11 +1,12 @@
 //! What the task writes is what CycloneDX 1.6 defines, byte for byte the same
 //! each time.
 
+use cofferdam_inventory::{Described, Inventory, LockKind, Origin, render};
 use cofferdam_sdk::Value as TaskValue;
 use jsonschema::{Draft, Registry, Validator};
 use serde_json::Value;
 
-use crate::trees::{CARGO, bom, bytes, harbour, run, tree};
+use crate::trees::{CARGO, NPM, bom, bytes, harbour, run, tree};
 
 fn problems(document: &Value) -> Vec<String> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
@@ -47,6 +48,20 @@ fn the_sbom_of_every_kind_of_lock_file_is_valid_and_stable() {
     assert_eq!(bom(&first).get("version"), Some(&Value::from(1)));
     assert_eq!(bytes(&first), bytes(&run(tree.path())));
     insta::assert_snapshot!(String::from_utf8(bytes(&first)).unwrap());
+}
+
+#[test]
+fn the_sbom_of_something_that_was_made_is_valid() {
+    let subject = Described { name: "task", version: "0.1.0", sha256: &"0a".repeat(32) };
+    let origin = Origin { tool: ("cofferdam", "0.1.0"), phase: "build", subject: Some(subject) };
+    let files = [(LockKind::Cargo, CARGO), (LockKind::Npm, NPM), (LockKind::Requirements, "a==1\n")];
+    for (kind, text) in files {
+        let mut inventory = Inventory::default();
+        inventory.add("lock", kind.parse(text, "lock").unwrap());
+        let bom: Value = serde_json::from_slice(&render(&inventory, &origin)).unwrap();
+        assert_eq!(problems(&bom), Vec::<String>::new(), "{kind:?}");
+        assert_eq!(bom.pointer("/metadata/component/name"), Some(&"task".into()));
+    }
 }
 
 #[test]

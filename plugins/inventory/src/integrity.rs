@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::lock::{Algorithm, Digest};
 
 /// The digests of an `integrity` value; absent when one of them is malformed.
-/// Algorithms this task does not know are passed over, as the standard asks.
+/// Algorithms that are not known here are passed over, as the standard asks.
 pub(crate) fn parse(text: &str) -> Option<Vec<Digest>> {
     let mut digests = Vec::new();
     for item in text.split_ascii_whitespace() {

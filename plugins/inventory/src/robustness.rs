@@ -2,13 +2,14 @@
 
 use proptest::prelude::*;
 
+use crate::cyclonedx::{Described, Origin};
 use crate::inventory::Inventory;
 use crate::lock::Lock;
 use crate::{cargo_lock, cyclonedx, npm_lock, requirements};
 
-const CARGO: &str = include_str!("../tests/fixtures/cargo.txt");
-const NPM: &str = include_str!("../tests/fixtures/npm.json");
-const PIP: &str = include_str!("../tests/fixtures/pip.txt");
+const CARGO: &str = include_str!("../../sbom/tests/fixtures/cargo.txt");
+const NPM: &str = include_str!("../../sbom/tests/fixtures/npm.json");
+const PIP: &str = include_str!("../../sbom/tests/fixtures/pip.txt");
 
 /// A text that is nearly right: a piece is cut out, and another put in.
 fn nearly(text: &'static str) -> impl Strategy<Value = String> {
@@ -21,10 +22,15 @@ fn nearly(text: &'static str) -> impl Strategy<Value = String> {
     })
 }
 
+fn origin() -> Origin<'static> {
+    let subject = Described { name: "t", version: "1", sha256: "00" };
+    Origin { tool: ("t", "1"), phase: "build", subject: Some(subject) }
+}
+
 fn write(lock: Lock) {
     let mut inventory = Inventory::default();
     inventory.add("a/b", lock);
-    assert!(cyclonedx::render(&inventory).len() > 100);
+    assert!(cyclonedx::render(&inventory, &origin()).len() > 100);
 }
 
 proptest! {

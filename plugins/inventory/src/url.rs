@@ -1,4 +1,4 @@
-//! Addresses as they may leave this task: without credentials, and with every
+//! Addresses as they may leave this crate: without credentials, and with every
 //! byte that RFC 3986 does not allow percent-encoded.
 
 use std::fmt::Write;

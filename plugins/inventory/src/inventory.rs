@@ -8,18 +8,20 @@ use crate::lock::{Digest, Flag, Lock, Package};
 
 /// One component of the SBOM.
 #[derive(Clone, Debug)]
-pub(crate) struct Component {
-    pub(crate) package: Package,
-    pub(crate) lock_files: BTreeSet<String>,
+pub struct Component {
+    /// What is known of it.
+    pub package: Package,
+    /// The lock files that name it.
+    pub lock_files: BTreeSet<String>,
     /// References of the components it needs; absent where no lock file tells.
-    pub(crate) needs: Option<BTreeSet<String>>,
+    pub needs: Option<BTreeSet<String>>,
     /// Whether two lock files give it digests of one algorithm that differ.
-    pub(crate) conflict: bool,
+    pub conflict: bool,
 }
 
 /// What was found, by reference.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Inventory {
+pub struct Inventory {
     components: BTreeMap<String, Component>,
     lock_files: Vec<String>,
     /// Lock file and reference of the packages that lock files belong to.
@@ -28,7 +30,7 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     /// Adds the content of one lock file.
-    pub(crate) fn add(&mut self, path: &str, lock: Lock) {
+    pub fn add(&mut self, path: &str, lock: Lock) {
         let references: Vec<String> = lock.packages.iter().map(|package| reference(path, package)).collect();
         if let Some(root) = lock.root.and_then(|root| references.get(root)) {
             self.roots.push((path.to_owned(), root.clone()));
@@ -50,13 +52,15 @@ impl Inventory {
     }
 
     /// The lock files, in the order they were read.
-    pub(crate) fn lock_files(&self) -> &[String] {
+    #[must_use]
+    pub fn lock_files(&self) -> &[String] {
         &self.lock_files
     }
 
     /// What the source tree itself is, where one lock file says so: the only
     /// one that names a root at the least depth.
-    pub(crate) fn root(&self) -> Option<(&str, &Component)> {
+    #[must_use]
+    pub fn root(&self) -> Option<(&str, &Component)> {
         let depth = |path: &str| path.matches('/').count();
         let least = self.roots.iter().map(|(path, _)| depth(path)).min()?;
         let mut nearest = self.roots.iter().filter(|(path, _)| depth(path) == least);
@@ -68,18 +72,18 @@ impl Inventory {
     }
 
     /// Every component but the root, by reference.
-    pub(crate) fn components(&self) -> impl Iterator<Item = (&str, &Component)> {
+    pub fn components(&self) -> impl Iterator<Item = (&str, &Component)> {
         let root = self.root().map(|(name, _)| name);
         self.all().filter(move |(name, _)| Some(*name) != root)
     }
 
     /// Every component, the root too.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Component)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Component)> {
         self.components.iter().map(|(name, component)| (name.as_str(), component))
     }
 
     /// References of the components whose digests disagree.
-    pub(crate) fn conflicts(&self) -> impl Iterator<Item = &str> {
+    pub fn conflicts(&self) -> impl Iterator<Item = &str> {
         self.all().filter(|(_, component)| component.conflict).map(|(name, _)| name)
     }
 }

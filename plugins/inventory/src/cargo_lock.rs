@@ -61,8 +61,8 @@ pub(crate) fn parse(text: &str) -> Result<Lock, Fault> {
     if let Some(version) = &document.version
         && !(1..=4).contains(version.as_ref())
     {
-        let message = format!("lock file version {}; this task reads versions 1 to 4", version.as_ref());
-        let remedy = "use a version of this task that reads it, or write the file with an older cargo";
+        let message = format!("lock file version {}; versions 1 to 4 are read", version.as_ref());
+        let remedy = "use a newer version of Cofferdam, or write the file with an older cargo";
         return Err(Fault::new(line_of(text, version.span().start), message, remedy));
     }
     if document.root.is_some() {
@@ -302,9 +302,10 @@ source = "git+https://git.example.test/tool?branch=main#0123abcd"
             (format!("\n\n{package}dependencies = [\"b\"]\n"), ":3: ", "does not hold"),
             (format!("{package}dependencies = [\"b\"]\n{}", two_of("b")), ":1: ", "more than one"),
         ] {
-            let failure = parse(&text).unwrap_err().at("x/Cargo.lock");
-            assert!(failure.message.contains(part) && failure.message.contains(line), "{failure}");
-            assert!(failure.remedy.is_some());
+            let fault = parse(&text).unwrap_err();
+            let message = fault.at("x/Cargo.lock");
+            assert!(message.contains(part) && message.contains(line), "{message}");
+            assert!(!fault.remedy.is_empty());
         }
     }
 

@@ -5,7 +5,29 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::inventory::{Component, Inventory};
-use crate::lock::{Flag, Package};
+use crate::lock::{Algorithm, Flag, Package};
+
+/// Who writes an SBOM, when, and what of.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The name and the version of the program of Cofferdam's that writes it.
+    pub tool: (&'a str, &'a str),
+    /// The phase of the lifecycle that it tells of: CycloneDX 1.6, "lifecycles".
+    pub phase: &'static str,
+    /// What was made of all this; nothing where that is what the lock file says.
+    pub subject: Option<Described<'a>>,
+}
+
+/// What was made, which takes the place of the root.
+#[derive(Clone, Copy, Debug)]
+pub struct Described<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// The digest of its bytes, in hexadecimal.
+    pub sha256: &'a str,
+}
 
 /// What cyclonedx-npm names these properties too.
 const DEVELOPMENT: &str = "cdx:npm:package:development";
@@ -29,7 +51,7 @@ struct Bom<'a> {
 #[derive(Serialize)]
 struct Metadata<'a> {
     lifecycles: [Lifecycle; 1],
-    tools: Tools,
+    tools: Tools<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     component: Option<Entry<'a>>,
 }
@@ -40,17 +62,17 @@ struct Lifecycle {
 }
 
 #[derive(Serialize)]
-struct Tools {
-    components: [Tool; 1],
+struct Tools<'a> {
+    components: [Tool<'a>; 1],
 }
 
 #[derive(Serialize)]
-struct Tool {
+struct Tool<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     group: &'static str,
-    name: &'static str,
-    version: &'static str,
+    name: &'a str,
+    version: &'a str,
 }
 
 #[derive(Serialize)]
@@ -105,14 +127,15 @@ struct Dependency<'a> {
 }
 
 /// The document, ending in a newline.
-pub(crate) fn render(inventory: &Inventory) -> Vec<u8> {
+#[must_use]
+pub fn render(inventory: &Inventory, origin: &Origin<'_>) -> Vec<u8> {
     let mut bom = Bom {
         schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
         bom_format: "CycloneDX",
         spec_version: "1.6",
         serial_number: None,
         version: 1,
-        metadata: metadata(inventory),
+        metadata: metadata(inventory, origin),
         components: inventory.components().map(|(name, component)| entry(name, component)).collect(),
         dependencies: dependencies(inventory),
     };
@@ -140,14 +163,36 @@ fn serial_number(content: &[u8]) -> String {
     format!("urn:uuid:{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
 }
 
-fn metadata(inventory: &Inventory) -> Metadata<'_> {
-    let tool =
-        Tool { kind: "application", group: "cofferdam", name: "sbom", version: env!("CARGO_PKG_VERSION") };
+fn metadata<'a>(inventory: &'a Inventory, origin: &Origin<'a>) -> Metadata<'a> {
+    let (name, version) = origin.tool;
+    let tool = Tool { kind: "application", group: "cofferdam", name, version };
+    let root = inventory.root().map(|(name, component)| entry(name, component));
     Metadata {
-        // Lock files say what a build will use, before there is one.
-        lifecycles: [Lifecycle { phase: "pre-build" }],
+        lifecycles: [Lifecycle { phase: origin.phase }],
         tools: Tools { components: [tool] },
-        component: inventory.root().map(|(name, component)| entry(name, component)),
+        component: match &origin.subject {
+            Some(subject) => Some(described(subject, root)),
+            None => root,
+        },
+    }
+}
+
+/// What was made. The graph begins at the root of the lock file, where it has one,
+/// so its reference stays.
+fn described<'a>(subject: &Described<'a>, root: Option<Entry<'a>>) -> Entry<'a> {
+    let (reference, properties) =
+        root.map_or(("subject", Vec::new()), |root| (root.reference, root.properties));
+    Entry {
+        kind: "application",
+        reference,
+        group: None,
+        name: subject.name,
+        version: Some(subject.version),
+        scope: None,
+        hashes: vec![Hash { alg: Algorithm::Sha256.as_str(), content: subject.sha256 }],
+        purl: None,
+        external_references: Vec::new(),
+        properties,
     }
 }
 

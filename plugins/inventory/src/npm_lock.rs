@@ -94,9 +94,9 @@ pub(crate) fn parse(text: &str) -> Result<Lock, Fault> {
 fn check_version(version: Option<u64>) -> Result<(), Fault> {
     let message = match version {
         Some(2 | 3) => return Ok(()),
-        Some(1) => "lockfileVersion 1; this task reads versions 2 and 3".to_owned(),
-        Some(other) => format!("lockfileVersion {other}; this task reads versions 2 and 3"),
-        None => "no lockfileVersion; this task reads versions 2 and 3".to_owned(),
+        Some(1) => "lockfileVersion 1; versions 2 and 3 are read".to_owned(),
+        Some(other) => format!("lockfileVersion {other}; versions 2 and 3 are read"),
+        None => "no lockfileVersion; versions 2 and 3 are read".to_owned(),
     };
     Err(Fault::whole(message, REMEDY))
 }

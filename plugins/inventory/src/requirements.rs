@@ -6,8 +6,7 @@ use crate::fault::Fault;
 use crate::lock::{Include, Lock, MOST_PACKAGES};
 use crate::requirement;
 
-const PIN: &str = "pin every package with `pip-compile --generate-hashes`, \
-                   or leave the file out with the param `exclude`";
+const PIN: &str = "pin every package with `pip-compile --generate-hashes`";
 const INCLUDE: &str = "name a file beside or below, inside the same source tree";
 
 /// Reads the file at `path`, which includes are relative to.
@@ -133,7 +132,7 @@ mod tests {
              b==2.0  # a comment\nc==3#not-a-comment\n"
         );
         let fault = parse(&text, "requirements.txt").unwrap_err().at("requirements.txt");
-        assert!(fault.message.starts_with("requirements.txt:9: `c==3#not-a-comment`"), "{fault}");
+        assert!(fault.starts_with("requirements.txt:9: `c==3#not-a-comment`"), "{fault}");
         let lock = parse(&text.replace("c==3#not-a-comment", "-c limits.txt"), "requirements.txt").unwrap();
         let keys: Vec<&str> = lock.packages.iter().map(|package| package.key.as_str()).collect();
         assert_eq!(keys, ["a@1.0", "b@2.0"]);
@@ -153,15 +152,15 @@ mod tests {
     fn an_include_cannot_leave_the_tree() {
         for target in ["../x.txt", "a/../../x.txt", "/etc/x", "https://h.example.test/x", "c:\\x", "..", ""] {
             let failure = parse(&format!("\n-r {target}"), "requirements.txt").unwrap_err().at("f");
-            assert!(failure.message.starts_with("f:2: "), "{failure}");
+            assert!(failure.starts_with("f:2: "), "{failure}");
         }
     }
 
     #[test]
     fn a_message_never_shows_credentials() {
         let failure = parse("a @ https://user:pass@h.example.test/a.whl", "r.txt").unwrap_err().at("r.txt");
-        assert!(!failure.message.contains("pass"), "{failure}");
+        assert!(!failure.contains("pass"), "{failure}");
         let failure = parse("-e git+https://token@h.example.test/a", "r.txt").unwrap_err().at("r.txt");
-        assert!(!failure.message.contains("token"), "{failure}");
+        assert!(!failure.contains("token"), "{failure}");
     }
 }
