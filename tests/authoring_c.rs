@@ -4,6 +4,7 @@
 use std::fs;
 
 use crate::authoring_new::{Author, install, publish_and_use};
+use crate::harness::repository;
 
 /// A new task in C beside its compiler; none where that is not installed.
 fn author() -> Option<Author> {
@@ -78,6 +79,28 @@ fn what_does_not_compile_in_c_is_said_in_the_compilers_words() {
     fs::remove_file(author.directory().join("cofferdam/wit/log.wit")).unwrap();
     refused().says("task.wit:9:12").says("put back cofferdam/wit");
     assert!(!author.world.project().join("count-lines.wasm").exists());
+}
+
+#[test]
+fn the_task_in_c_that_the_book_shows_works() {
+    let Some(author) = author() else { return };
+    let book = fs::read_to_string(repository().join("docs/authoring.md")).unwrap();
+    let (_, shown) = book.split_once("```c\n").unwrap();
+    author.world.write("count-lines/src/task.c", shown.split_once("```").unwrap().0);
+    author.world.write(
+        "count-lines/task.yaml",
+        "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: count-lines, version: 0.1.0 }\nspec:\n  inputs: \
+         [{ name: source }]\n  results: [{ name: files }]\n",
+    );
+    author.world.write(
+        "count-lines/tests/cases.yaml",
+        "apiVersion: cofferdam.dev/v1\nkind: TaskTest\ncases:\n  - name: some\n    inputs: { source: { b: '', a/c: '' } \
+         }\n    expect: { results: { files: '2' }, logs: [info listed first=a/c] }\n  - name: none\n    inputs: { \
+         source: {} }\n    expect: { failed: NoFiles }\n",
+    );
+    let tested = author.run(&["task", "test", "count-lines"]).ok();
+    assert!(!tested.err.contains("warning"), "{tested:?}");
+    assert!(tested.out.ends_with("count-lines: 2 cases, 2 passed, 0 failed\n"), "{tested:?}");
 }
 
 #[test]

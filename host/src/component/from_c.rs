@@ -67,6 +67,7 @@ pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, FromCError> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
     use super::*;
 
     #[test]
