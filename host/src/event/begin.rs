@@ -42,6 +42,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
     use std::sync::Barrier;
 
     use crate::event::Journal;
