@@ -193,6 +193,8 @@ fn every_subcommand_explains_itself_with_an_example() {
         &["task", "list"],
         &["task", "inspect"],
         &["task", "publish"],
+        &["pipeline", "inspect"],
+        &["pipeline", "publish"],
         &["key", "generate"],
         &["secret", "set"],
         &["secret", "list"],

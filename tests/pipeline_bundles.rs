@@ -376,3 +376,54 @@ fn everything_after_a_task_that_is_not_trusted_says_so() {
     let verified = world.run(&["verify", "att/task-tree.sigstore.json"]).ok();
     assert!(verified.out.contains("what it was given comes from 1 NOT trusted"), "{verified:?}");
 }
+
+#[test]
+fn a_pipeline_is_looked_at_without_running_or_finding_anything() {
+    let registry = TestRegistry::plain();
+    let (publisher, user) = (World::with(ECHO), World::with(&[]));
+    let to = format!("{}/team", registry.host());
+    let published = publish(&publisher, GREET, &to, &["--sign"]);
+    let reference = format!("{to}/greet:1.2.0");
+    let inspect = |world: &World, subject: &str| -> Value {
+        let done = world.run(&["pipeline", "inspect", subject, "--format", "json"]).ok();
+        serde_json::from_str(&done.out).unwrap()
+    };
+    let shown = inspect(&user, &reference);
+    assert_eq!((&shown["digest"], &shown["version"]), (&published["digest"], &"1.2.0".into()));
+    assert_eq!(shown["trust"]["verdict"], "untrusted");
+    let key = published["signedBy"].clone();
+    assert_eq!(shown["signatures"], json!([key]));
+    assert_eq!(shown["tasks"], json!([{ "name": "say", "finally": false, "task": "echo" }]));
+    trusts(&user, &publisher, &registry.host());
+    let words = user.run(&["pipeline", "inspect", &reference]).ok().out;
+    for line in [
+        "greet:1.2.0 says a word\n",
+        "trust     trusted: ",
+        "param     word: string (required)",
+        "result    said",
+    ] {
+        assert!(words.contains(line), "no {line:?} in {words}");
+    }
+    // Nothing is pinned by looking.
+    assert!(!user.project().join(".cofferdam/lock.yaml").exists());
+
+    let nested = "apiVersion: cofferdam.dev/v1\nkind: Pipeline\nmetadata: { name: all }\nspec:\n  tasks:\n    \
+                  - { name: in, pipelineSpec: { tasks: [{ name: a, taskRef: { component: a.wasm } }] } }\n    \
+                  - { name: by, pipelineRef: { bundle: 'h.example/p:1' } }\n  finally:\n    \
+                  - { name: end, taskRef: { bundle: 'h.example/t:1' } }\n";
+    user.write("all.yaml", nested);
+    assert_eq!(
+        inspect(&user, "all.yaml")["tasks"],
+        json!([
+            { "name": "in/a", "finally": false, "task": "file:a.wasm" },
+            { "name": "by", "finally": false, "pipeline": "h.example/p:1" },
+            { "name": "end", "finally": true, "task": "h.example/t:1" },
+        ])
+    );
+    user.write("bad.yaml", nested.replace("finally", "finaly"));
+    user.run(&["pipeline", "inspect", "bad.yaml"]).refused(3, "document/unknown-key", "bad.yaml:8");
+    let file = crate::harness::task_file(Task::Test("noop")).display().to_string();
+    publisher.run(&["task", "publish", &file, "--to", &to]).ok();
+    user.run(&["pipeline", "inspect", &format!("{to}/noop")]).refused(3, "registry/other-kind", "");
+    user.run(&["pipeline", "inspect", &format!("{to}/none")]).refused(3, "registry/no-such-name", "");
+}

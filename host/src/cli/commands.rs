@@ -127,7 +127,7 @@ pub(crate) enum Command {
     /// Write, look at and publish tasks.
     #[command(subcommand)]
     Task(TaskCommand),
-    /// Publish pipelines.
+    /// Look at pipelines and publish them.
     #[command(subcommand)]
     Pipeline(PipelineCommand),
     /// Make keys.

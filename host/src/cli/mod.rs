@@ -34,6 +34,7 @@ mod man;
 mod one_task;
 mod origin;
 mod params;
+mod pipeline_inspect;
 mod pipeline_publish;
 mod plan;
 mod printer;

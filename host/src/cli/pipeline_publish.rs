@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::home::Home;
+use super::pipeline_inspect::{self, PipelineInspectArgs};
 use super::printer::Printer;
 use super::publishing::{self, Edition, place};
 use super::signers::{SignArgs, Signed};
@@ -22,6 +23,8 @@ const VERSION_LABEL: &str = "app.kubernetes.io/version";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PipelineCommand {
+    /// Show what a pipeline takes, names and gives, and who signed it.
+    Inspect(PipelineInspectArgs),
     /// Put a pipeline into a registry.
     Publish(PipelinePublishArgs),
 }
@@ -63,6 +66,7 @@ struct Published {
 
 pub(crate) fn run(command: &PipelineCommand, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     match command {
+        PipelineCommand::Inspect(args) => pipeline_inspect::run(args, home, printer),
         PipelineCommand::Publish(args) => publish(args, home, printer),
     }
 }
@@ -103,8 +107,9 @@ fn read(file: &Path, home: &Home) -> Result<(Pipeline, String), Failure> {
     let (text, _) = plan::read(file)?;
     let document = Document::parse(&text).ok();
     // First: what else may be wrong with it does not matter.
-    let kind = document.as_ref().map(|document| document.to_json()["kind"].clone());
-    if kind.is_some_and(|kind| kind == "PipelineRun") {
+    let is_run =
+        |document: &Document| document.to_json().get("kind").is_some_and(|kind| kind == "PipelineRun");
+    if document.as_ref().is_some_and(is_run) {
         let message = format!("{} is a PipelineRun, and what is published is a Pipeline", file.display());
         let help = "publish the pipeline that its `pipelineRef` names; a `pipelineSpec` goes into a file of \
                     its own, as the `spec` of a `kind: Pipeline`";

@@ -4,12 +4,27 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use cofferdam_registry::{Candidate, Digest, Layout, Reference, read_plain};
+use cofferdam_registry::{
+    Bundles, Candidate, Digest, Layout, PulledPipeline, Reference, TrustDecision, read_plain,
+};
 
 use super::registry::{RegistryResolver, as_written};
 use super::resolve::{PipelineText, ResolveError};
 use crate::event::PipelineIdentity;
 use crate::model::{MAX_PIPELINE, PipelinePlace, PipelineRef};
+
+/// A pipeline of a registry that was looked at.
+#[derive(Debug)]
+pub struct PipelineGlance {
+    /// The reference, pinned to its digest.
+    pub reference: String,
+    /// What is there.
+    pub pulled: PulledPipeline,
+    /// Whether it is trusted, and why.
+    pub trust: TrustDecision,
+    /// Its signatures.
+    pub bundles: Bundles,
+}
 
 impl RegistryResolver {
     /// Has a pipeline judged. Its version is the one that its manifest gives,
@@ -35,6 +50,24 @@ impl RegistryResolver {
             component: digest,
             bundles: &bundles,
         }))
+    }
+
+    /// Looks at a pipeline of a registry; pins nothing, and refuses none.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn glance_pipeline(
+        &self,
+        written: &Reference,
+        name: Option<&str>,
+    ) -> Result<PipelineGlance, ResolveError> {
+        let read = |layout: &Layout, reference: &Reference| layout.pull_pipeline(reference, name);
+        let (layout, reference, pulled) = self.take(written, read)?;
+        let bundles = self.signatures(&layout, &reference, pulled.digest)?;
+        let head = (pulled.digest, pulled.version.as_deref());
+        let decide = |candidate: &Candidate<'_>| self.trust.decide(candidate, self.now);
+        let trust = self.judge_pipeline(written, (&layout, &reference), head, decide)?;
+        Ok(PipelineGlance { reference: reference.pinned(pulled.digest).to_string(), pulled, trust, bundles })
     }
 
     /// Finds a pipeline in a registry, and decides whether it may run.

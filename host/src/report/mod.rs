@@ -12,6 +12,7 @@ mod line_difference;
 mod lint;
 mod live;
 mod log;
+mod pipeline;
 mod plan;
 mod plan_text;
 mod problem;
@@ -40,6 +41,7 @@ pub use live::{
     inert_text,
 };
 pub use log::{Heading, LogLine, log_text};
+pub use pipeline::{NamedTask, PipelineDescription, pipeline_text, task_lines};
 pub use plan::{ControlView, NestedPlanView, PlanView, SecretPlanView, TaskPlanView};
 pub use plan_text::plan_text;
 pub use problem::{Gravity, ProblemWords, problem_text};

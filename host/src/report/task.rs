@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cofferdam_manifest::{Manifest, ValueType};
+use cofferdam_manifest::{Manifest, ParamSpec, ValueType};
 use cofferdam_registry::{Digest, SBOM_PREDICATE, TrustDecision};
 use serde::Serialize;
 
@@ -98,10 +98,7 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
     row("component", &format!("{} ({})", task.component, bytes(task.size)));
     if let Some(trust) = &task.trust {
         row("trust", &visible(&trust_words(trust)));
-        match task.signatures.as_slice() {
-            [] => row("signed", "by nobody"),
-            keys => keys.iter().for_each(|key| row("signed", &format!("by key {}", visible(key)))),
-        }
+        signature_words(&task.signatures).iter().for_each(|words| row("signed", words));
     }
     for one in &task.attestations {
         let mut words = predicate_words(&one.predicate_type);
@@ -110,18 +107,7 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
         row("attached", &visible(&words));
     }
     for param in &spec.params {
-        let default = match &param.default {
-            Some(value) => format!(" = {}", serde_json::to_string(value).unwrap_or_default()),
-            None => " (required)".to_owned(),
-        };
-        let choices = if param.choices.is_empty() {
-            String::new()
-        } else {
-            format!(", one of {}", param.choices.join(", "))
-        };
-        let after = format!("{choices}{default}");
-        let words = describe(param.name.as_str(), param.effective_type(), &param.description, &after);
-        row("param", &words);
+        row("param", &param_words(param));
     }
     for input in &spec.inputs {
         row("reads", &with_description(input.name.as_str(), &input.description));
@@ -150,11 +136,34 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
     out
 }
 
+/// The keys that signatures name, a line for each.
+pub(super) fn signature_words(keys: &[String]) -> Vec<String> {
+    match keys {
+        [] => vec!["by nobody".to_owned()],
+        keys => keys.iter().map(|key| format!("by key {}", visible(key))).collect(),
+    }
+}
+
+/// A param: its type, what it may be, and its default.
+pub(super) fn param_words(param: &ParamSpec) -> String {
+    let default = match &param.default {
+        Some(value) => format!(" = {}", serde_json::to_string(value).unwrap_or_default()),
+        None => " (required)".to_owned(),
+    };
+    let choices = if param.choices.is_empty() {
+        String::new()
+    } else {
+        format!(", one of {}", param.choices.join(", "))
+    };
+    let after = format!("{choices}{default}");
+    describe(param.name.as_str(), param.effective_type(), &param.description, &after)
+}
+
 fn describe(name: &str, value_type: ValueType, description: &str, after: &str) -> String {
     with_description(&format!("{name}: {}{}", value_type.as_str(), visible(after)), description)
 }
 
-fn with_description(name: &str, description: &str) -> String {
+pub(super) fn with_description(name: &str, description: &str) -> String {
     if description.is_empty() { name.to_owned() } else { format!("{name} - {}", visible(description)) }
 }
 
