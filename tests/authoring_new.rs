@@ -9,27 +9,29 @@ use std::process::Command;
 use crate::harness::{Done, World, done, repository, target};
 
 /// A new task in a language, in a project of its own.
-struct Author {
-    world: World,
+pub(crate) struct Author {
+    pub(crate) world: World,
 }
 
 impl Author {
-    fn begin(language: &str) -> Self {
+    pub(crate) fn begin(language: &str) -> Self {
         let world = World::empty();
         let made = world.run(&["task", "new", "count-lines", "--lang", language]).ok();
         assert!(made.out.contains("cofferdam task test count-lines"), "{made:?}");
         Self { world }
     }
 
-    fn directory(&self) -> PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         self.world.project().join("count-lines")
     }
 
     /// The program, with what cargo needs to ask nobody for anything: the
     /// versions that this repository is locked to.
-    fn run(&self, args: &[&str]) -> Done {
+    pub(crate) fn run(&self, args: &[&str]) -> Done {
         let mut command = self.world.command(args);
         command.env("CARGO_TARGET_DIR", target().join("authoring")).env("CARGO_NET_OFFLINE", "true");
+        // The C library is compiled once, and thrown away with the compiler.
+        command.env("ZIG_GLOBAL_CACHE_DIR", target().join("tools/c/cache"));
         done(&mut command)
     }
 }
@@ -52,11 +54,15 @@ fn files(root: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// Publishes the task to a layout beside a pipeline that uses it.
-fn publish_and_use(author: &Author, task: &str, params: &str, inputs: &str) -> serde_json::Value {
+pub(crate) fn publish_and_use(author: &Author, task: &str, params: &str, inputs: &str) -> serde_json::Value {
     let world = &author.world;
     author.run(&["setup"]).ok();
     let published = author.run(&["task", "publish", task, "--sign", "--to", "oci:tasks"]).ok();
     assert!(published.out.contains("signed by key"), "{published:?}");
+    // Whatever language it is in, and whether it is published from its file or not.
+    assert!(published.out.contains("  attached provenance, signed by "), "{published:?}");
+    let sbom = ["  attached SBOM, signed by ", "  no SBOM: there is no package-lock.json"];
+    assert!(sbom.iter().any(|line| published.out.contains(line)), "{published:?}");
     let pipeline = world.pipeline(&format!(
         "- name: count\n  taskRef: {{ bundle: 'oci:../tasks:count-lines:0.1.0' }}\n  params: {params}\n  inputs: \
          {inputs}"
@@ -95,7 +101,7 @@ fn a_new_task_in_rust_goes_the_whole_way() {
 
 /// Puts what compiles a language into a task, from where `tests/install-tools`
 /// puts it; false, where it is not there and need not be.
-fn install(author: &Author, language: &str, from: &str, to: &str) -> bool {
+pub(crate) fn install(author: &Author, language: &str, from: &str, to: &str) -> bool {
     let tools = target().join("tools").join(language).join(from);
     if !tools.exists() {
         let needed = std::env::var_os("CI").is_some_and(|ci| ci == "true");

@@ -11,6 +11,7 @@
 mod architecture;
 mod attestations;
 mod authoring;
+mod authoring_c;
 mod authoring_new;
 mod bad_input;
 mod cache;

@@ -56,7 +56,7 @@ pub(super) fn job() -> Job {
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
         scratch: None,
-        grants: Grants::default(),
+        grants: Grants::default().into(),
         credentials: Vec::new(),
         redactor: cofferdam::capability::Redactor::new([]),
         limits: DEFAULT_LIMITS,

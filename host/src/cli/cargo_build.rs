@@ -40,18 +40,20 @@ struct Package {
     manifest_path: PathBuf,
 }
 
+/// There is no task in a directory: none of the files that tell its language.
+pub(crate) fn missing(directory: &Path) -> Failure {
+    let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+    let mut failure = Failure::unreadable(&directory.join("Cargo.toml"), &missing);
+    failure.advise(
+        "give a ready component with --component FILE, or the directory of a task in Rust, JavaScript, Python or \
+         C; a new one: cofferdam task new NAME --lang rust|js|python|c",
+    );
+    failure
+}
+
 /// Compiles the crate in a directory; gives the component's file, and what ran.
 pub(crate) fn component(directory: &Path, colourless: bool) -> Result<(PathBuf, ToolRun), Failure> {
     let manifest = directory.join("Cargo.toml");
-    if !manifest.is_file() {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let mut failure = Failure::unreadable(&manifest, &missing);
-        failure.advise(
-            "give a ready component with --component FILE, or the directory of a task in Rust, JavaScript or \
-             Python; a new one: cofferdam task new NAME --lang rust|js|python",
-        );
-        return Err(failure);
-    }
     let manifest = manifest.canonicalize().map_err(|error| Failure::unreadable(&manifest, &error))?;
     let project = project(&manifest)?;
     let own = user_flags();

@@ -1,6 +1,7 @@
 //! The command line: what is parsed, and where everything concrete is built.
 //! One file for each command.
 
+mod c_build;
 mod candidates;
 mod cargo_build;
 mod commands;
@@ -66,6 +67,7 @@ mod task_publish;
 mod task_run;
 mod task_test;
 mod test_case;
+mod toolchain;
 mod trust;
 mod trust_files;
 mod verify;

@@ -136,7 +136,7 @@ fn read(file: &Path, home: &Home) -> Result<(Pipeline, String), Failure> {
 fn outside<'a>(spec: &'a PipelineSpec, found: &mut Vec<&'a str>) {
     for PipelineTask { task_ref, pipeline_ref, pipeline_spec, .. } in spec.tasks.iter().chain(&spec.finally) {
         found.extend(task_ref.as_ref().and_then(TaskRef::local));
-        found.extend(pipeline_ref.as_ref().and_then(PipelineRef::local));
+        found.extend(pipeline_ref.as_deref().and_then(PipelineRef::local));
         if let Some(spec) = pipeline_spec {
             outside(spec, found);
         }

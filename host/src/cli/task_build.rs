@@ -13,7 +13,7 @@ use super::home::Home;
 use super::printer::Printer;
 use super::script_build::Script;
 use super::task_evidence::{Before, Evidence, ToolRun};
-use super::{cargo_build, exit};
+use super::{c_build, cargo_build, exit};
 use crate::capability::Import;
 use crate::component::{Component, embed, inspect};
 use crate::report::bytes;
@@ -26,8 +26,8 @@ const MAX_MANIFEST: u64 = 1 << 20;
 #[command(after_help = "Examples:\n  cofferdam task build plugins/sbom\n  \
     cofferdam task build my-task --component my-task/dist/task.wasm --output my-task.wasm")]
 pub(crate) struct TaskBuildArgs {
-    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`
-    /// or `src/app.py`; with --component, `task.yaml` alone.
+    /// The directory with `task.yaml` and the source: `Cargo.toml`, `src/task.js`,
+    /// `src/app.py` or `src/task.c`; with --component, `task.yaml` alone.
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
     /// A component that is compiled already.
@@ -141,21 +141,29 @@ fn build(
     })?;
     let manifest = Manifest::parse(&text)
         .map_err(|faults| Failure::faults(&path.display().to_string(), &text, faults))?;
-    let (name, code, ran) = match (component, Script::of(directory)) {
-        (Some(file), _) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?, None),
-        (None, Some(script)) if !directory.join("Cargo.toml").is_file() => {
-            let compiled = script.compile(directory)?;
-            let code = super::read_file(&compiled.path, MAX_COMPONENT)?;
-            (directory.display().to_string(), code, Some(compiled.run))
-        }
-        (None, _) => {
-            let (file, ran) = cargo_build::component(directory, colourless)?;
-            (file.display().to_string(), super::read_file(&file, MAX_COMPONENT)?, Some(ran))
-        }
+    let (name, code, ran) = if let Some(file) = component {
+        (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?, None)
+    } else {
+        let (code, ran) = compile(directory, colourless)?;
+        (directory.display().to_string(), code, Some(ran))
     };
     check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
     let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
     Ok((task, manifest, ran))
+}
+
+/// Compiles the task in a directory, in the language of the files that are there;
+/// says what ran, too.
+fn compile(directory: &Path, colourless: bool) -> Result<(Vec<u8>, ToolRun), Failure> {
+    if directory.join("Cargo.toml").is_file() {
+        let (file, ran) = cargo_build::component(directory, colourless)?;
+        return Ok((super::read_file(&file, MAX_COMPONENT)?, ran));
+    }
+    match Script::of(directory) {
+        Some(script) => script.compile(directory),
+        None if c_build::is_task(directory) => c_build::component(directory),
+        None => Err(cargo_build::missing(directory)),
+    }
 }
 
 /// Refuses a component that imports more than its manifest asks for: what a

@@ -105,3 +105,18 @@ pub(crate) const PYTHON: &[Text] = template![
     "tests/cases.yaml" => "tests/cases.yaml",
     "workflow.yml" => ".github/workflows/task.yml",
 ];
+
+/// A task in C.
+pub(crate) const C: &[Text] = template![
+    "c",
+    "README.md" => "README.md",
+    "cofferdam/cofferdam.c" => "cofferdam/cofferdam.c",
+    "cofferdam/cofferdam.h" => "cofferdam/cofferdam.h",
+    "compile_flags.txt" => "compile_flags.txt",
+    "gitignore" => ".gitignore",
+    "requirements.txt" => "requirements.txt",
+    "src/task.c" => "src/task.c",
+    "task.yaml" => "task.yaml",
+    "tests/cases.yaml" => "tests/cases.yaml",
+    "workflow.yml" => ".github/workflows/task.yml",
+];

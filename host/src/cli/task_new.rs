@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::task_files::{self, Text};
-use super::{exit, export};
+use super::{exit, export, toolchain};
 
 /// What templates call the task.
 const PLACEHOLDER: &str = "my-task";
@@ -40,6 +40,8 @@ pub(crate) enum Language {
     Js,
     /// Python, inside CPython: params and results, no files.
     Python,
+    /// C, with the C library.
+    C,
 }
 
 fn name(text: &str) -> Result<Name, cofferdam_manifest::InvalidName> {
@@ -86,6 +88,7 @@ impl Language {
             }
             Self::Js => &[task_files::JAVASCRIPT],
             Self::Python => &[task_files::PYTHON, task_files::CONTRACT],
+            Self::C => &[task_files::C, task_files::CONTRACT],
         };
         parts.concat()
     }
@@ -94,8 +97,8 @@ impl Language {
     fn tools(self) -> Option<&'static str> {
         match self {
             Self::Rust => None,
-            Self::Js => Some("npm install"),
-            Self::Python => Some("python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"),
+            Self::Js => Some(toolchain::NPM),
+            Self::Python | Self::C => Some(toolchain::PIP),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing is compiled here. What a component can reach is decided by its
 //! imports, and those are read before anything of it runs.
 
+pub(crate) mod from_c;
+
 use cofferdam_manifest::Manifest;
 use cofferdam_registry::Digest;
 use wasm_encoder::{ComponentSection, CustomSection};

@@ -269,12 +269,12 @@ pub struct TaskStart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubts: Option<Box<Doubts>>,
     /// What it could do beyond reading inputs and writing outputs.
-    pub grants: Grants,
+    pub grants: Shared<Grants>,
     /// Whether that leaves it nothing but its inputs.
     #[serde(default)]
     pub hermetic: bool,
     /// How much it could use.
-    pub limits: EffectiveLimits,
+    pub limits: Shared<EffectiveLimits>,
 }
 
 /// Why what a TaskRun was given is not trusted, whatever the task itself is.
@@ -369,7 +369,7 @@ pub struct TaskEnd {
     pub message: Option<String>,
     /// The task's own account of its failure. Payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<TaskFailure>,
+    pub failure: Option<Box<TaskFailure>>,
     /// Its results. Payload, checked against the manifest's types.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, Value>,

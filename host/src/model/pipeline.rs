@@ -2,15 +2,21 @@
 //! Whether it makes sense is the plan's business.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use cofferdam_manifest::{
     ArtifactSpec, Identifier, Name, NetworkRule, ParamSpec, RealOnly, Span, TcpRule, Value, ValueType,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::control::{ErrorMode, MatrixSpec, PipelineRunSpec, Retries, TimeoutSpec, WhenSpec};
 use super::reference::{PipelineRef, TaskRef};
+
+/// How many tasks are believed in before they are read.
+const MAX_RESERVED: usize = 1 << 16;
 
 /// A pipeline: tasks and how artifacts and values pass between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +99,8 @@ pub struct PipelineSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<ArtifactSpec>,
     /// The tasks, in any order.
+    #[serde(deserialize_with = "of_known_length")]
+    #[schemars(with = "Vec<PipelineTask>")]
     pub tasks: Vec<PipelineTask>,
     /// Tasks that run when all others have ended, however that was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -141,7 +149,7 @@ pub struct PipelineTask {
     pub task_ref: Option<TaskRef>,
     /// A pipeline that runs in this place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pipeline_ref: Option<PipelineRef>,
+    pub pipeline_ref: Option<Box<PipelineRef>>,
     /// The same, written out; it sees the params of the pipeline around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline_spec: Option<Box<PipelineSpec>>,
@@ -150,10 +158,10 @@ pub struct PipelineTask {
     pub when: Vec<WhenSpec>,
     /// Runs it once for each combination of values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matrix: Option<MatrixSpec>,
+    pub matrix: Option<Box<MatrixSpec>>,
     /// How often it is tried again when it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retries: Option<Retries>,
+    pub retries: Option<Box<Retries>>,
     /// Whether the pipeline goes on when it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_error: Option<ErrorMode>,
@@ -172,7 +180,7 @@ pub struct PipelineTask {
     /// What it may have of what it asks for. Left out, a trusted task has all
     /// of it, and an untrusted one must not ask for anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grants: Option<GrantSpec>,
+    pub grants: Option<Box<GrantSpec>>,
 }
 
 /// A value for one param.
@@ -211,4 +219,29 @@ pub struct GrantSpec {
     /// Real randomness.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub random: Option<RealOnly>,
+}
+
+/// A list that is as long as it says from the start: one that grows to ten
+/// thousand tasks has twice the memory for a moment.
+fn of_known_length<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> Result<Vec<T>, D::Error> {
+    struct Exactly<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Exactly<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let length = items.size_hint().unwrap_or(0).min(MAX_RESERVED);
+            let mut list = Vec::with_capacity(length);
+            while let Some(item) = items.next_element()? {
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    input.deserialize_seq(Exactly(PhantomData))
 }

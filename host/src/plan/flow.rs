@@ -57,7 +57,7 @@ pub struct PlannedTask {
     /// The conditions it runs under.
     pub when: Vec<Guard>,
     /// The combinations it runs for.
-    pub matrix: Option<Matrix>,
+    pub matrix: Option<Box<Matrix>>,
     /// How often it is tried again.
     pub retry: RetryPolicy,
     /// Whether the pipeline goes on when it fails.
@@ -94,13 +94,13 @@ pub struct TaskWork {
     /// ten thousand.
     pub doubts: Option<Box<Doubts>>,
     /// What it may do beyond reading inputs and writing outputs.
-    pub grants: Grants,
+    pub grants: Shared<Grants>,
     /// The same for people: each capability it asks for, and why it has it or not.
     pub grant_lines: Vec<GrantLine>,
     /// What it asks for of the network and is refused.
     pub withheld: Arc<Withheld>,
     /// How much it may use.
-    pub limits: EffectiveLimits,
+    pub limits: Shared<EffectiveLimits>,
     /// Its number among all components of the plan.
     pub leaf: usize,
 }

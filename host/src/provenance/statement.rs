@@ -144,7 +144,7 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
                 descends_from: doubts.map_or(&[], |doubts| &doubts.descends_from),
                 attempt: start.attempt,
                 grants: &start.grants,
-                limits: start.limits,
+                limits: *start.limits,
                 hermetic: start.grants.hermetic(),
                 source_date_epoch: run.start.source_date_epoch,
                 isolation: ISOLATION,
@@ -281,7 +281,7 @@ impl RunRecord {
 struct TaskOutcome<'a> {
     reason: TaskRunReason,
     message: &'a Option<String>,
-    failure: &'a Option<TaskFailure>,
+    failure: &'a Option<Box<TaskFailure>>,
 }
 
 fn outcome(end: &TaskEnd) -> TaskOutcome<'_> {

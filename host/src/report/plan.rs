@@ -270,7 +270,7 @@ impl TaskPlanView {
             grants: work.grant_lines.clone(),
             secrets: Vec::new(),
             hermetic: work.grants.hermetic(),
-            limits: work.limits,
+            limits: *work.limits,
         }
     }
 }

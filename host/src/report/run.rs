@@ -118,7 +118,7 @@ pub struct TaskView {
     pub message: Option<String>,
     /// The task's own account of its failure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<TaskFailure>,
+    pub failure: Option<Box<TaskFailure>>,
     /// What followed from its failure.
     #[serde(skip_serializing_if = "AfterFailure::is_final")]
     pub after_failure: AfterFailure,
@@ -141,10 +141,10 @@ pub struct TaskView {
     pub hermetic: bool,
     /// What it could do beyond reading inputs and writing outputs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub grants: Option<Grants>,
+    pub grants: Option<Shared<Grants>>,
     /// How much it could use.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits: Option<EffectiveLimits>,
+    pub limits: Option<Shared<EffectiveLimits>>,
     /// What it used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -217,7 +217,7 @@ pub struct AttemptView {
     pub message: Option<String>,
     /// The task's own account of its failure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<TaskFailure>,
+    pub failure: Option<Box<TaskFailure>>,
     /// When it began.
     pub started: Timestamp,
     /// How long it took.
@@ -380,8 +380,8 @@ impl TaskView {
             identity: start.map(|(_, start)| Shared::clone(&start.identity)),
             doubts: start.and_then(|(_, start)| start.doubts.clone()),
             hermetic: task.hermetic(),
-            grants: start.map(|(_, start)| start.grants.clone()),
-            limits: start.map(|(_, start)| start.limits),
+            grants: start.map(|(_, start)| Shared::clone(&start.grants)),
+            limits: start.map(|(_, start)| Shared::clone(&start.limits)),
             usage: end.map(|end| end.usage),
             params: start.map(|(_, start)| start.params.clone()).unwrap_or_default(),
             inputs: start.map(|(_, start)| start.inputs.clone()).unwrap_or_default(),

@@ -262,7 +262,7 @@ fn task_text(out: &mut String, task: &TaskView, detail: Detail, palette: &Palett
         }
     }
     if task.started.is_some() && !task.hermetic {
-        let granted = task.grants.as_ref().map(grant_words).unwrap_or_default();
+        let granted = task.grants.as_deref().map(grant_words).unwrap_or_default();
         row(out, palette, "hermetic", &format!("no: {}", visible(&granted.join("; "))));
     }
     for input in &task.inputs {
@@ -305,7 +305,7 @@ fn full(out: &mut String, task: &TaskView, palette: &Palette) {
             some => some.iter().for_each(|words| row(out, palette, "granted", words)),
         }
     }
-    if let (Some(usage), Some(limits), None) = (task.usage, task.limits, &task.reused) {
+    if let (Some(usage), Some(limits), None) = (task.usage, &task.limits, &task.reused) {
         let words = format!(
             "{} of {}, {} of {} processor time, {} of {} memory, {} of {} written, {} of {} logged",
             duration(usage.wall_micros),

@@ -31,7 +31,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 use crate::capability::{FileMeter, FixedClock, Import, InputFiles, LogMeter, Redactor, Trip, Withheld};
 use crate::component::Component;
 use crate::event::{Grants, LogLevel, Recorder, TaskFailure, Usage};
-use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_RESULT_BYTES, MAX_TABLES, TaskRunReason};
+use crate::model::{EffectiveLimits, MAX_INSTANCES, MAX_RESULT_BYTES, MAX_TABLES, Shared, TaskRunReason};
 use crate::network::{Connections, Credential, Network, Session, SessionRequest};
 use crate::store::LaidOut;
 use cache::CodeCache;
@@ -101,7 +101,7 @@ pub struct Job {
     /// An empty directory that is thrown away afterwards.
     pub scratch: Option<PathBuf>,
     /// What it may do besides.
-    pub grants: Grants,
+    pub grants: Shared<Grants>,
     /// The secrets that its rules name, as far as there are any.
     pub credentials: Vec<Credential>,
     /// Masks every secret of the run: what one task had sent, another may fetch.

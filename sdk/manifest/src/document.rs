@@ -4,6 +4,7 @@
 //! refused: they let a small file expand without bound, and let the text a
 //! person reviews differ from the value the program reads.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as TextSpan, StrInput};
@@ -287,7 +288,7 @@ impl<'a> Reader<'a> {
         }
         let kind = match event {
             Event::Scalar(text, ScalarStyle::Plain, ..) => plain(&text),
-            Event::Scalar(text, ..) => NodeKind::Text(text.into_owned()),
+            Event::Scalar(text, ..) => NodeKind::Text(fitting(text)),
             Event::SequenceStart(..) => self.list(depth)?,
             // Only a mapping is left: the rest was refused above.
             Event::MappingStart(..)
@@ -326,7 +327,7 @@ impl<'a> Reader<'a> {
                     entries.shrink_to_fit();
                     return Ok(NodeKind::Map(entries));
                 }
-                (Event::Scalar(text, _, 0, None), place) => (text.into_owned(), place),
+                (Event::Scalar(text, _, 0, None), place) => (fitting(text), place),
                 (_, place) => {
                     return Err(Fault::new(FaultKind::Syntax, place, "a key must be a plain string"));
                 }
@@ -340,6 +341,13 @@ impl<'a> Reader<'a> {
             entries.push((key, place, value));
         }
     }
+}
+
+/// A text without the room that the parser read it in, which may be most of it.
+fn fitting(text: Cow<'_, str>) -> String {
+    let mut text = text.into_owned();
+    text.shrink_to_fit();
+    text
 }
 
 /// Resolves a plain scalar by the core schema of YAML 1.2, section 10.3.2.

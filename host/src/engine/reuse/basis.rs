@@ -94,7 +94,7 @@ impl Parts {
             params: start.params.iter().map(|(name, value)| (name.clone(), shortened(value))).collect(),
             inputs: inputs(start).into_iter().map(|(name, digest)| (name.to_owned(), digest)).collect(),
             grants: json(serde_json::to_value(&start.grants)),
-            limits: json(serde_json::to_value(start.limits)),
+            limits: json(serde_json::to_value(&start.limits)),
             platform: platform.name.clone(),
             version: platform.version.clone(),
         }
@@ -161,7 +161,8 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::DEFAULT_LIMITS;
+    use crate::event::Grants;
+    use crate::model::{DEFAULT_LIMITS, EffectiveLimits};
 
     pub(in crate::engine::reuse) fn start() -> TaskStart {
         let digest = |byte| Digest::from_bytes([byte; 32]);
@@ -195,8 +196,11 @@ pub(super) mod tests {
                 |s| s.inputs.iter_mut().for_each(|i| i.tree.digest = Digest::from_bytes([9; 32])),
                 "input `source`: sha256:0909",
             ),
-            (|s| s.grants.real_clock = true, "grant `realClock`: true was false"),
-            (|s| s.limits.files = 7, "limit `files`: 7 was 1000000"),
+            (
+                |s| s.grants = Grants { real_clock: true, ..Grants::clone(&s.grants) }.into(),
+                "grant `realClock`: true was false",
+            ),
+            (|s| s.limits = EffectiveLimits { files: 7, ..*s.limits }.into(), "limit `files`: 7 was 1000000"),
             (
                 |s| {
                     let component = Digest::from_bytes([8; 32]);

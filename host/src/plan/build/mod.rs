@@ -17,6 +17,7 @@ mod timeouts;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use cofferdam_manifest::{Document, ParamSpec, Place, Value, ValueType};
 
@@ -24,8 +25,11 @@ use super::error::PlanErrors;
 use super::flow::{Argument, Dependency, Flow, Wire};
 use super::params::known_names;
 use super::{PlanError, PlanRequest, ResolvedTask, Resolver};
-use crate::event::PipelineIdentity;
-use crate::model::{MAX_PLAN_BYTES, MatrixSpec, PipelineSpec, PipelineTask, TaskRef};
+use crate::capability::Withheld;
+use crate::event::{Grants, PipelineIdentity};
+use crate::model::{
+    EffectiveLimits, MAX_PLAN_BYTES, MatrixSpec, PipelineSpec, PipelineTask, Shared, TaskRef,
+};
 
 pub(super) use document::Opened;
 pub(super) use lineage::mark_descent;
@@ -53,6 +57,24 @@ pub(in crate::plan) struct Builder<'a> {
     left: usize,
     leaves: usize,
     no_tasks: bool,
+    /// What most tasks have in common.
+    alike: Alike,
+}
+
+/// What the task before had: most have the same, and hold it together.
+#[derive(Default)]
+struct Alike {
+    withheld: Arc<Withheld>,
+    grants: Option<Shared<Grants>>,
+    limits: Option<Shared<EffectiveLimits>>,
+}
+
+/// The value before, if it is the same.
+fn alike<T: PartialEq>(last: &mut Option<Shared<T>>, value: T) -> Shared<T> {
+    match last {
+        Some(last) if **last == value => Shared::clone(last),
+        _ => Shared::clone(last.insert(value.into())),
+    }
 }
 
 /// A place in a file: below it stand the parts of what is read.
@@ -171,6 +193,7 @@ impl<'a> Builder<'a> {
             left: MAX_PLAN_BYTES,
             leaves: 0,
             no_tasks: false,
+            alike: Alike::default(),
         }
     }
 
@@ -231,7 +254,7 @@ impl<'a> Builder<'a> {
             }
         }
         let tasks: Vec<&TaskRef> = written.iter().filter_map(|(task, _)| task.task_ref.as_ref()).collect();
-        let nested: Vec<_> = written.iter().filter_map(|(task, _)| task.pipeline_ref.as_ref()).collect();
+        let nested: Vec<_> = written.iter().filter_map(|(task, _)| task.pipeline_ref.as_deref()).collect();
         self.resolver.expect(&tasks, &nested, site.base());
         let resolved: Vec<Resolved> = written.iter().map(|(task, at)| self.resolve(task, at)).collect();
         let finally_from = spec.tasks.len();
@@ -425,7 +448,7 @@ impl Scope<'_> {
     }
 
     fn matrix_of(&self, index: usize) -> Option<&MatrixSpec> {
-        self.written(index)?.matrix.as_ref()
+        self.written(index)?.matrix.as_deref()
     }
 }
 

@@ -9,8 +9,8 @@ use cofferdam_manifest::{Span, contradictions};
 use cofferdam_registry::TrustDecision;
 
 use super::arguments::known_value;
-use super::{Builder, Known, MAX_DEPTH, MAX_TASKS, Nested, Position, Resolved, Scope, Site, Wiring};
-use crate::capability::{Deciders, GrantDecision, Import};
+use super::{Builder, Known, MAX_DEPTH, MAX_TASKS, Nested, Position, Resolved, Scope, Site, Wiring, alike};
+use crate::capability::{Deciders, GrantDecision, Import, Withheld};
 use crate::event::Doubts;
 use crate::model::{EffectiveLimits, ErrorMode, GrantSpec, PipelineTask, Retries, Shared};
 use crate::plan::flow::{Argument, Dependency, Flow, PlannedTask, RetryPolicy, TaskWork, Work};
@@ -44,7 +44,7 @@ impl Builder<'_> {
             wiring.given(task);
             return (wiring.finish(), None);
         };
-        let matrix = task.matrix.as_ref().map(|spec| wiring.matrix(spec, resolved));
+        let matrix = task.matrix.as_ref().map(|spec| Box::new(wiring.matrix(spec, resolved)));
         let params = wiring.arguments(task, resolved);
         let inputs = wiring.inputs(task, resolved);
         let after = wiring.finish();
@@ -88,7 +88,7 @@ impl Builder<'_> {
         let doubt = by_pipeline.as_deref().or((!trusted).then_some("the task is not trusted"));
         // What a pipeline grants that is not trusted itself is worth nothing.
         let worth = |spec: &&GrantSpec| site.doubt().is_none() || **spec == GrantSpec::default();
-        let pipeline = task.grants.as_ref().filter(worth);
+        let pipeline = task.grants.as_deref().filter(worth);
         let overrides = self.request.overrides;
         let remediable = site.doubt().is_none();
         let deciders = Deciders { task: task.name.as_str(), doubt, remediable, pipeline, overrides };
@@ -112,6 +112,7 @@ impl Builder<'_> {
                 self.report(site, PlanError::InvalidValue { message, place });
             }
         }
+        let limits = EffectiveLimits::new(&manifest.spec.limits, self.request.ceiling, task.timeout);
         let leaf = self.leaves;
         self.leaves += 1;
         TaskWork {
@@ -121,12 +122,19 @@ impl Builder<'_> {
             doubts: site.doubt().map(|pipeline| {
                 Box::new(Doubts { untrusted_pipeline: Some(pipeline.to_owned()), ..Doubts::default() })
             }),
-            grants: decision.grants,
+            grants: alike(&mut self.alike.grants, decision.grants),
             grant_lines: decision.lines,
-            withheld: decision.withheld.into(),
-            limits: EffectiveLimits::new(&manifest.spec.limits, self.request.ceiling, task.timeout),
+            withheld: self.withheld(decision.withheld),
+            limits: alike(&mut self.alike.limits, limits),
             leaf,
         }
+    }
+
+    fn withheld(&mut self, withheld: Withheld) -> Arc<Withheld> {
+        if withheld != *self.alike.withheld {
+            self.alike.withheld = withheld.into();
+        }
+        Arc::clone(&self.alike.withheld)
     }
 
     /// Builds a pipeline that runs as a task.
@@ -183,7 +191,7 @@ impl Builder<'_> {
     }
 
     fn retries(&mut self, task: &PipelineTask, at: &Site) -> RetryPolicy {
-        let policy = match &task.retries {
+        let policy = match task.retries.as_deref() {
             None => return RetryPolicy::default(),
             Some(Retries::Count(max)) => RetryPolicy { max: *max, backoff: BACKOFF, on: Vec::new() },
             Some(Retries::Policy(spec)) => {
@@ -216,7 +224,6 @@ impl Wiring<'_, '_> {
         }
     }
 
-    /// Each task once, as one that is needed where it is both.
     /// Checks what a task is given where nobody knows what it takes.
     fn given(&mut self, task: &PipelineTask) {
         for (index, param) in task.params.iter().enumerate() {
@@ -227,6 +234,7 @@ impl Wiring<'_, '_> {
         }
     }
 
+    /// Each task once, as one that is needed where it is both.
     fn finish(mut self) -> Vec<Dependency> {
         self.after.sort_unstable_by_key(|dependency| (dependency.task, !dependency.needs));
         self.after.dedup_by_key(|dependency| dependency.task);

@@ -133,7 +133,7 @@ impl<'a> Ending<'a> {
             took: Some(end.usage.wall_micros).filter(|_| outcome != Outcome::Reused),
             reason: Some(word).filter(|word| *word != outcome.as_str() && outcome != Outcome::Reused),
             message: end.message.as_deref(),
-            failure: end.failure.as_ref(),
+            failure: end.failure.as_deref(),
         }
     }
 }
