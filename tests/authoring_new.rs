@@ -59,6 +59,10 @@ pub(crate) fn publish_and_use(author: &Author, task: &str, params: &str, inputs:
     author.run(&["setup"]).ok();
     let published = author.run(&["task", "publish", task, "--sign", "--to", "oci:tasks"]).ok();
     assert!(published.out.contains("signed by key"), "{published:?}");
+    // Whatever language it is in, and whether it is published from its file or not.
+    assert!(published.out.contains("  attached provenance, signed by "), "{published:?}");
+    let sbom = ["  attached SBOM, signed by ", "  no SBOM: there is no package-lock.json"];
+    assert!(sbom.iter().any(|line| published.out.contains(line)), "{published:?}");
     let pipeline = world.pipeline(&format!(
         "- name: count\n  taskRef: {{ bundle: 'oci:../tasks:count-lines:0.1.0' }}\n  params: {params}\n  inputs: \
          {inputs}"

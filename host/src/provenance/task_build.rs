@@ -35,7 +35,7 @@ pub struct TaskBuild {
     pub component: Digest,
     /// Where its `task.yaml` is: in the repository, or else the directory's name.
     pub directory: String,
-    /// `rust`, `javascript` or `python`.
+    /// `rust`, `javascript`, `python` or `c`.
     pub language: String,
     /// What was called there.
     pub command: Vec<String>,
