@@ -58,6 +58,7 @@ mod rebuild;
 mod registry_attacks;
 mod registry_faults;
 mod registry_http;
+mod registry_mount;
 mod resume;
 mod robustness;
 mod runs;

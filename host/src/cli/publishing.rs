@@ -121,6 +121,8 @@ pub(crate) fn publish(
     }
     let (signed, attached) = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
+        // What was pulled from there need not be sent there.
+        let kept = Layout::open(&home.pulled()).ok();
         let tags = [version.to_owned(), "latest".to_owned()];
         registries::wait(async {
             let remote = Remote::open(host, &settings).await?;
@@ -136,7 +138,7 @@ pub(crate) fn publish(
             }
             let signed = signers.sign(&layout, &reference).await?;
             let attached = signers.attest(&layout, &reference, claims).await?;
-            remote.push(&layout, digest, &reference.name, &tags).await?;
+            remote.push(&layout, digest, &reference.name, &tags, kept.as_ref()).await?;
             Ok::<_, Failure>((signed, attached))
         })??
     } else {

@@ -25,6 +25,17 @@ pub(super) enum Access {
     Push,
 }
 
+impl Access {
+    /// What a token server is asked for.
+    fn scope(self, repository: &str) -> String {
+        let actions = match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+        };
+        format!("repository:{repository}:{actions}")
+    }
+}
+
 /// What a request to the registry carries.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Authorization {
@@ -73,13 +84,14 @@ struct Token {
     access_token: String,
 }
 
-/// Asks the registry how it wants to be told, and finds out what to tell it.
+/// Asks the registry how it wants to be told, and finds out what to tell it about
+/// some repositories, of which the first is the one that matters.
 pub(super) async fn authorize(
     transport: &Transport,
     login: Option<Login>,
-    repository: &str,
-    access: Access,
+    wanted: &[(&str, Access)],
 ) -> Result<Authorization, RemoteError> {
+    let repository = wanted.first().map_or("", |(repository, _)| repository);
     let answer = transport.get(transport.url("")?, &Ask::default()).await?;
     match challenge(&answer)? {
         Challenge::Nothing => Ok(Authorization::None),
@@ -94,12 +106,9 @@ pub(super) async fn authorize(
         },
         Challenge::Bearer { realm, service } => {
             let url = realm_url(transport, &realm)?;
-            let actions = match access {
-                Access::Pull => "pull",
-                Access::Push => "pull,push",
-            };
-            let scope = format!("repository:{repository}:{actions}");
-            token(transport, url, login, (service.as_deref(), &scope), repository).await
+            let scopes: Vec<String> =
+                wanted.iter().map(|(repository, access)| access.scope(repository)).collect();
+            token(transport, url, login, (service.as_deref(), &scopes), repository).await
         }
     }
 }
@@ -148,18 +157,19 @@ async fn token(
     transport: &Transport,
     mut url: Url,
     login: Option<Login>,
-    (service, scope): (Option<&str>, &str),
+    (service, scopes): (Option<&str>, &[String]),
     repository: &str,
 ) -> Result<Authorization, RemoteError> {
     let client = transport.client();
     let request = match login {
         // OAuth 2's form, which the specification has for identity tokens.
         Some(Login::Identity(identity)) => {
+            let scope = scopes.join(" ");
             let mut form = vec![
                 ("grant_type", "refresh_token"),
                 ("client_id", "cofferdam"),
                 ("refresh_token", &identity),
-                ("scope", scope),
+                ("scope", &scope),
             ];
             form.extend(service.map(|service| ("service", service)));
             let body: String =
@@ -168,7 +178,8 @@ async fn token(
             client.post(url.clone()).header(http::header::CONTENT_TYPE, kind).body(body)
         }
         login => {
-            url.query_pairs_mut().append_pair("scope", scope).extend_pairs(service.map(|s| ("service", s)));
+            let scopes = scopes.iter().map(|scope| ("scope", scope.as_str()));
+            url.query_pairs_mut().extend_pairs(scopes.chain(service.map(|service| ("service", service))));
             let request = client.get(url.clone());
             match login {
                 Some(Login::Basic { user, password }) => request.basic_auth(user, Some(password)),

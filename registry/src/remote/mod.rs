@@ -124,7 +124,7 @@ impl Remote {
     /// # Errors
     /// [`RemoteError::Unauthorized`] where it does not.
     pub async fn check_login(&self) -> Result<(), RemoteError> {
-        let authorization = authorize(&self.transport, self.login()?, "", Access::Pull).await?;
+        let authorization = authorize(&self.transport, self.login()?, &[("", Access::Pull)]).await?;
         let ask = transport::Ask { authorization: authorization.header(), ..Default::default() };
         let answer = self.transport.get(self.transport.url("")?, &ask).await?;
         match answer.status().as_u16() {
@@ -174,7 +174,7 @@ impl Remote {
         if let Some(found) = known.get(&key) {
             return Ok(found.clone());
         }
-        let found = authorize(&self.transport, self.login()?, repository, access).await?;
+        let found = authorize(&self.transport, self.login()?, &[(repository, access)]).await?;
         known.insert(key, found.clone());
         Ok(found)
     }

@@ -1,11 +1,13 @@
 //! Puts artifacts, and what is attached to them, into a registry.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::header::LOCATION;
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 
-use super::auth::Access;
+use super::auth::{Access, authorize};
 use super::referrers::fallback_tag;
 use super::retry::{Attempt, retrying};
 use super::transport::{Ask, Sending, shown};
@@ -14,6 +16,9 @@ use crate::bundle::BUNDLE_TYPE;
 use crate::digest::Digest;
 use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT, encode};
+
+/// For a blob, a repository to take it from.
+type Mounts = HashMap<Digest, String>;
 
 /// So much of a blob goes in one request.
 const PIECE: usize = 8 << 20;
@@ -26,7 +31,8 @@ const MAX_ROUNDS: usize = 20;
 impl Remote {
     /// Puts an artifact of a layout, and every signature that the layout has of
     /// it, into a repository, and moves the tags to it. What the registry has is
-    /// not sent again.
+    /// not sent again, nor what it has in another repository from which `pulled`, the
+    /// layout that keeps what came over HTTP, has it.
     ///
     /// # Errors
     /// [`RemoteError`]; the tags move only after everything else is there.
@@ -36,10 +42,13 @@ impl Remote {
         digest: Digest,
         repository: &str,
         tags: &[String],
+        pulled: Option<&Layout>,
     ) -> Result<(), RemoteError> {
         let entry = layout.find("", Some(digest))?;
         let bytes = layout.read(&entry, MAX_DOCUMENT)?;
-        self.push_blobs(layout, &layout.manifest(&entry, MAX_DOCUMENT)?, repository).await?;
+        let manifest = layout.manifest(&entry, MAX_DOCUMENT)?;
+        let mounts = pulled.map_or_else(Mounts::new, |pulled| self.mounts(pulled, &manifest, repository));
+        self.push_blobs(layout, &manifest, repository, &mounts).await?;
         self.put_manifest(repository, &digest.to_string(), &bytes, MANIFEST_TYPE).await?;
         self.push_attached(layout, digest, repository).await?;
         for tag in tags {
@@ -57,7 +66,7 @@ impl Remote {
         let attached = layout.attached(subject)?;
         for (descriptor, manifest) in &attached {
             let bytes = layout.read(descriptor, MAX_DOCUMENT)?;
-            self.push_blobs(layout, manifest, repository).await?;
+            self.push_blobs(layout, manifest, repository, &Mounts::new()).await?;
             self.put_manifest(repository, &descriptor.digest.to_string(), &bytes, MANIFEST_TYPE).await?;
         }
         if attached.is_empty() || self.referrers(repository, subject).await?.by_api {
@@ -138,10 +147,36 @@ impl Remote {
         layout: &Layout,
         manifest: &Manifest,
         repository: &str,
+        mounts: &Mounts,
     ) -> Result<(), RemoteError> {
-        try_join_all(blobs(manifest).into_iter().map(|blob| self.push_blob(layout, blob, repository)))
-            .await?;
-        Ok(())
+        let push = |blob: &'_ Descriptor| {
+            let from = mounts.get(&blob.digest).cloned();
+            let (digest, blob) = (blob.digest, blob.clone());
+            async move { self.push_blob(layout, &blob, repository, from.as_deref()).await.map(|()| digest) }
+        };
+        try_join_all(blobs(manifest).into_iter().map(push)).await.map(drop)
+    }
+
+    /// Other repositories of this registry that had the layers of a manifest when
+    /// they were pulled from there.
+    fn mounts(&self, pulled: &Layout, manifest: &Manifest, repository: &str) -> Mounts {
+        let host = format!("{}/", self.transport.host());
+        let mut mounts = Mounts::new();
+        for (name, digest) in pulled.names().unwrap_or_default() {
+            let other = name.strip_prefix(&host).and_then(|name| Some(name.rsplit_once(':')?.0));
+            let Some(other) = other.filter(|other| *other != repository) else { continue };
+            // What cannot be read is no help, and nothing worse.
+            let Ok(entry) = pulled.find("", Some(digest)) else { continue };
+            let Ok(found) = pulled.manifest(&entry, MAX_DOCUMENT) else { continue };
+            for layer in found
+                .layers
+                .iter()
+                .filter(|layer| manifest.layers.iter().any(|own| own.digest == layer.digest))
+            {
+                mounts.insert(layer.digest, other.to_owned());
+            }
+        }
+        mounts
     }
 
     async fn push_blob(
@@ -149,12 +184,43 @@ impl Remote {
         layout: &Layout,
         blob: &Descriptor,
         repository: &str,
+        from: Option<&str>,
     ) -> Result<(), RemoteError> {
         if self.has_blob(repository, blob.digest).await? {
             return Ok(());
         }
+        if let Some(from) = from {
+            match self.mount(repository, blob.digest, from).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // It may not be read any more by whoever may write here.
+                Err(error) => tracing::debug!(?error, from, "a blob is sent, for it cannot be mounted"),
+            }
+        }
         let bytes = Bytes::from(layout.read(blob, blob.size)?);
         retrying(|| self.upload(repository, blob.digest, &bytes)).await
+    }
+
+    /// Asks the registry to take a blob from another of its repositories:
+    /// distribution-spec, "Mounting a blob from another repository". Says whether it
+    /// is there then.
+    async fn mount(&self, repository: &str, digest: Digest, from: &str) -> Result<bool, Attempt> {
+        let mut url = self.transport.url(&format!("{repository}/blobs/uploads/"))?;
+        url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
+        // Beside the right to write here, a token must have that to read there.
+        let scopes = [(repository, Access::Push), (from, Access::Pull)];
+        let authorization = authorize(&self.transport, self.login()?, &scopes).await?.header();
+        let sending = Sending {
+            method: Method::POST,
+            url,
+            authorization,
+            media_type: "",
+            range: None,
+            body: Bytes::new(),
+        };
+        let answer = self.transport.send(sending).await?;
+        // Any other answer begins an upload, or refuses.
+        Ok(answer.status() == StatusCode::CREATED && self.has_blob(repository, digest).await?)
     }
 
     /// One attempt to upload a blob: distribution-spec, "Pushing a blob in chunks",
