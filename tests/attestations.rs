@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::keyless_services::{KeylessServices, SIGNER, token};
 use crate::harness::sigstore::{Deployment, ISSUER};
-use crate::harness::{
-    DebianRegistry, Server, Task, TestRegistry, World, bare_component, done, reply, repository, target,
-    task_file,
-};
+use crate::harness::{DebianRegistry, TestRegistry, World, bare_component, done, repository, target};
 
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 const SUM: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -180,6 +177,96 @@ fn a_build_that_changes_the_source_is_no_build_of_the_commit() {
 }
 
 #[test]
+fn a_source_that_only_looks_like_a_commit_is_none() {
+    let told = |flag: &str| {
+        let world = author();
+        let git = ["update-index", flag, "tasks/noop/src/task.js"];
+        done(std::process::Command::new("git").args(git).current_dir(world.project())).ok();
+        world.write("tasks/noop/src/task.js", "malice()");
+        world
+    };
+    // What is compiled and ignored, and a task that the commit does not have.
+    let ignored = |line: &str| {
+        let world = author();
+        let ignore = fs::read_to_string(world.project().join(".gitignore")).unwrap();
+        world.write(".gitignore", format!("{ignore}{line}\n"));
+        done(
+            std::process::Command::new("git")
+                .args(["rm", "-r", "--cached", "--quiet", "--ignore-unmatch", line])
+                .current_dir(world.project()),
+        )
+        .ok();
+        world.write("tasks/noop/src/more.js", "malice()");
+        world.commit("ignores");
+        world
+    };
+    for (case, world) in [
+        ("assumed", told("--assume-unchanged")),
+        ("skipped", told("--skip-worktree")),
+        ("a source that is ignored", ignored("tasks/noop/src/more.js")),
+        ("a task that is ignored", ignored("tasks")),
+    ] {
+        let status = ["status", "--porcelain"];
+        let clean =
+            done(std::process::Command::new("git").args(status).current_dir(world.project())).ok().out;
+        assert_eq!(clean, "", "{case}");
+        let published = publish(&world, &["tasks/noop", "--sign"]);
+        let attested = attested(&world, &embedded(&world), &published);
+        let provenance = of_kind(&attested, PROVENANCE);
+        assert_eq!(provenance["buildDefinition"]["internalParameters"]["source"], "changed", "{case}");
+        assert!(!provenance.to_string().contains(&commit(&world)), "{case}: {provenance}");
+    }
+}
+
+#[test]
+fn a_remote_is_named_without_secrets_and_paths_of_this_machine() {
+    let world = author();
+    for (url, named) in [
+        ("https://git.example.test/a/b.git", Some("git+https://git.example.test/a/b.git@")),
+        ("https://alice:SECRET@git.example.test/a.git", Some("git+https://git.example.test/a.git@")),
+        ("git@git.example.test:a/b.git", Some("git@git.example.test")),
+        ("ssh://SECRET@git.example.test/a", Some("git+ssh://git.example.test/a@")),
+        ("https://git.example.test/a?private_token=SECRET", None),
+        ("oauth2:SECRET@git.example.test:a/b.git", None),
+        ("hg::https://alice:SECRET@git.example.test/x", None),
+        ("codecommit::eu-west-1://alice:SECRET@repository", None),
+        ("/home/alice/SECRET", None),
+        ("file:///home/alice/SECRET", None),
+        ("../SECRET", None),
+    ] {
+        let git = ["config", "remote.origin.url", url];
+        done(std::process::Command::new("git").args(git).current_dir(world.project())).ok();
+        // Each time something else, so that it is said anew.
+        world.write("tasks/noop/src/task.js", url);
+        world.commit(named.unwrap_or("none"));
+        let published = publish(&world, &["tasks/noop", "--sign"]);
+        let all = attested(&world, &embedded(&world), &published);
+        let text = format!("{all:?}");
+        assert!(!text.contains("SECRET") && !text.contains("alice"), "{url}: {text}");
+        let named = named.is_none_or(|named| text.contains(named));
+        assert!(named && text.contains(&commit(&world)), "{url}: {text}");
+    }
+}
+
+#[test]
+fn what_a_link_leads_to_outside_of_a_task_is_neither_listed_nor_told() {
+    let world = World::with(&[]);
+    let lock = format!("-r more.txt\ncomponentize-py==0.25.1 --hash={SUM}\n");
+    let files = [("requirements.txt", lock.as_str()), ("src/app.py", "")];
+    task_of(&world, ".venv/bin/componentize-py", &files);
+    let secret = world.write("netrc", "machine git.example.test login alice\n");
+    let directory = world.project().join("tasks/noop");
+    std::os::unix::fs::symlink(&secret, directory.join("more.txt")).unwrap();
+    let published = publish(&world, &["tasks/noop", "--sign"]);
+    let why = published["notAttached"][0].as_str().unwrap();
+    assert_eq!(why, "no SBOM: more.txt is not in the task's directory");
+    // And so with the lock file itself.
+    fs::rename(directory.join("more.txt"), directory.join("requirements.txt")).unwrap();
+    let said = format!("{:?}", publish(&world, &["tasks/noop", "--sign"]));
+    assert!(said.contains("requirements.txt is a link") && !said.contains("alice"), "{said}");
+}
+
+#[test]
 fn without_a_signer_nothing_is_attached() {
     let world = author();
     let published = publish(&world, &["tasks/noop"]);
@@ -239,6 +326,9 @@ fn pinned_requirements_are_listed_with_what_they_include() {
     let purls: Vec<_> = sbom["components"].as_array().unwrap().iter().map(|one| &one["purl"]).collect();
     assert_eq!(purls, ["pkg:pypi/componentize-py@0.25.1", "pkg:pypi/some-thing@2.0"]);
     assert_eq!(sbom["components"][0]["hashes"][0]["content"], SUM.trim_start_matches("sha256:"));
+    let dependencies = &of_kind(&attested, PROVENANCE)["buildDefinition"]["resolvedDependencies"];
+    let named: Vec<_> = dependencies.as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(named, ["more.txt", "requirements.txt"]);
 }
 
 #[test]
@@ -335,39 +425,4 @@ fn an_identity_attests_as_a_key_does() {
     assert!(inspected.contains(&format!("attached  SBOM, names {SIGNER}")), "{inspected}");
     let again = publish(&world, &args);
     assert!(again["attached"].as_array().unwrap().iter().all(|one| one["already"] == true), "{again:#}");
-}
-
-#[test]
-fn what_a_run_made_has_what_the_run_signed() {
-    let bytes = fs::read(task_file(Task::Test("noop"))).unwrap();
-    let digest = Digest::of(&bytes).to_hex();
-    let served = bytes.clone();
-    let server = Server::plain(move |_, out| reply(out, 200, &[], &served));
-    let world = World::with(&[]);
-    let manifest = fs::read_to_string(repository().join("examples/fetch/task.yaml")).unwrap();
-    let here = format!("host: 127.0.0.1, scheme: http, port: {},", server.port());
-    world.write("fetch/task.yaml", manifest.replace("host: files.example.org,", &here));
-    let compiled = task_file(Task::Example("fetch"));
-    let compiled = compiled.to_str().unwrap();
-    world.run(&["task", "build", "fetch", "--component", compiled, "--output", "fetch.wasm"]).ok();
-    world.run(&["setup", "fetch.wasm"]).ok();
-    let pipeline = repository().join("examples/fetch/.cofferdam/fetch.yaml");
-    let (url, sum) = (format!("url={}", server.url("/releases/noop.wasm")), format!("sha256={digest}"));
-    let pipeline = pipeline.to_str().unwrap();
-    world.run(&["run", pipeline, "--source", ".", "--param", &url, "--param", &sum]).ok();
-
-    world.write("noop.wasm", &bytes);
-    let published = publish(&world, &["noop.wasm", "--sign"]);
-    assert_eq!(published["attached"].as_array().unwrap().len(), 1);
-    let manifest: Digest = published["digest"].as_str().unwrap().parse().unwrap();
-    let found = embedded(&world).attestations(manifest).unwrap();
-    let key = PublicKey::load(&world.home().join("keys/cofferdam.pub")).unwrap();
-    let (ours, runs): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.names_it);
-    let ([ours], [run]) = (ours.as_slice(), runs.as_slice()) else { panic!("{found:#?}") };
-    let link = verify_statement::<Value>(&ours.bundle, &key, PROVENANCE).unwrap().predicate;
-    let dependencies = &link["buildDefinition"]["resolvedDependencies"];
-    assert_eq!(dependencies[0]["digest"]["sha256"], run.digest.to_hex());
-    let run = verify_statement::<Value>(&run.bundle, &key, PROVENANCE).unwrap();
-    assert_eq!(dependencies[1]["digest"]["sha256"], run.subject[0].sha256().unwrap().to_hex());
-    assert_eq!(link["buildDefinition"]["externalParameters"]["pipelineTask"], "fetch");
 }

@@ -2,6 +2,7 @@
 //! that C has no words for.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::authoring_new::{Author, install, publish_and_use};
 use crate::harness::repository;
@@ -79,6 +80,23 @@ fn what_does_not_compile_in_c_is_said_in_the_compilers_words() {
     fs::remove_file(author.directory().join("cofferdam/wit/log.wit")).unwrap();
     refused().says("task.wit:9:12").says("put back cofferdam/wit");
     assert!(!author.world.project().join("count-lines.wasm").exists());
+}
+
+#[test]
+fn names_and_links_of_a_source_in_c_do_nothing_to_whoever_builds_it() {
+    let author = Author::begin("c");
+    // It fails, and has been called by then.
+    let compiler = author.world.write("count-lines/.venv/bin/python-zig", "#!/bin/sh\nexit 1\n");
+    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
+    author.world.write("count-lines/src/\u{1b}]0;mine\u{7}.c", "");
+    let said = author.run(&["task", "build", "count-lines"]).refused(3, "component/not-built", "");
+    assert!(said.err.contains("running ") && !said.err.contains('\u{1b}'), "{said:?}");
+    let outside = author.world.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::remove_dir_all(author.directory().join("build")).unwrap();
+    symlink(&outside, author.directory().join("build")).unwrap();
+    author.run(&["task", "build", "count-lines"]).refused(3, "component/not-built", "is a link");
+    assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
 }
 
 #[test]

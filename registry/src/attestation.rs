@@ -2,7 +2,9 @@
 //! such as its SBOM and its provenance, each in a bundle that refers to it. No
 //! rule of trust looks at one.
 
-use serde_json::Value;
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
 use sigstore_types::bundle::SignatureContent;
 
 use crate::artifact::SIGNATURE_PREDICATE;
@@ -20,6 +22,8 @@ pub const SBOM_PREDICATE: &str = "https://cyclonedx.org/bom";
 pub(crate) const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 /// Larger ones are not read.
 pub(crate) const MAX_ATTESTATION: u64 = 16 << 20;
+/// More bytes of one artifact are not read together.
+pub(crate) const MAX_TOGETHER: u64 = 64 << 20;
 /// More of one artifact are not read: nothing depends on one that is left out.
 pub(crate) const MAX_ATTESTATIONS: usize = 64;
 
@@ -34,7 +38,7 @@ pub struct Attestation {
     /// which the artifact is a part.
     pub names_it: bool,
     /// What it claims.
-    pub statement: Statement<Value>,
+    pub statement: Statement<Box<RawValue>>,
 }
 
 impl Layout {
@@ -62,7 +66,13 @@ impl Layout {
         let attached = listing.attached(self).of(subject).iter();
         let others = attached.filter(|(_, manifest)| !may_be_signature(manifest));
         let layers = others.flat_map(|(_, manifest)| &manifest.layers);
-        let layers = layers.filter(|layer| layer.media_type == BUNDLE_TYPE).take(MAX_ATTESTATIONS);
+        let (mut seen, mut together) = (HashSet::new(), 0_u64);
+        let layers = layers.filter(|layer| layer.media_type == BUNDLE_TYPE && seen.insert(layer.digest));
+        // Each is of some size: what is refused below has claimed it, too.
+        let layers = layers.take(MAX_ATTESTATIONS).take_while(|layer| {
+            together = together.saturating_add(layer.size);
+            together <= MAX_TOGETHER
+        });
         let read = layers.filter_map(|layer| {
             let bundle = self.read(layer, MAX_ATTESTATION).ok()?;
             let statement = claimed_statement(&bundle)?;
@@ -85,11 +95,11 @@ pub(crate) fn is_kind_of_signature(predicate_type: Option<&str>) -> bool {
 }
 
 /// The Statement in a bundle. Nothing is verified.
-fn claimed_statement(bundle: &[u8]) -> Option<Statement<Value>> {
+fn claimed_statement(bundle: &[u8]) -> Option<Statement<Box<RawValue>>> {
     let SignatureContent::DsseEnvelope(envelope) = parse(bundle).ok()?.content else { return None };
     if envelope.payload_type != PAYLOAD_TYPE {
         return None;
     }
-    let statement: Statement<Value> = serde_json::from_slice(envelope.payload.as_bytes()).ok()?;
+    let statement: Statement<Box<RawValue>> = serde_json::from_slice(envelope.payload.as_bytes()).ok()?;
     (statement.statement_type == STATEMENT_TYPE).then_some(statement)
 }

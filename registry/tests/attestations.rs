@@ -120,3 +120,17 @@ fn what_is_about_something_else_is_told_from_what_is_about_the_task() {
     world.layout.sign(&sbom(), &world.key).unwrap();
     assert!(matches!(world.decide(&world.layout), TrustDecision::Trusted { .. }));
 }
+
+#[test]
+fn only_so_many_bytes_are_read_together() {
+    let world = World::new();
+    for n in 0..6 {
+        let predicate = json!({ "number": n, "padding": " ".repeat(8 << 20) });
+        let statement = Statement::new(SBOM_PREDICATE, vec![Subject::new("sbom", world.digest)], predicate);
+        let bundle = sign(&serde_json::to_vec(&statement).unwrap(), &world.key).unwrap();
+        world.layout.attach_attestation(&sbom(), SBOM_PREDICATE, bundle.as_bytes()).unwrap();
+    }
+    let found = world.layout.attestations(world.digest).unwrap();
+    let together: usize = found.iter().map(|one| one.bundle.len()).sum();
+    assert!(found.len() == 5 && together <= 64 << 20, "{} of {together} bytes", found.len());
+}

@@ -87,6 +87,11 @@ fn tool_run(directory: &Path, args: &[OsString]) -> ToolRun {
 fn bindings(directory: &Path) -> Result<Vec<OsString>, Failure> {
     let files = from_c::bindings(&directory.join(WIT)).map_err(|error| not_made(&error))?;
     let build = directory.join(BUILD);
+    if build.is_symlink() {
+        let message = format!("{} is a link, and would be written through", build.display());
+        let help = format!("remove it: rm {}", build.display());
+        return Err(Failure::invalid("component/not-built", message, help));
+    }
     fs::create_dir_all(&build).map_err(|error| Failure::io("create", &build, &error))?;
     let mut linked = Vec::new();
     for (name, content) in files {

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use cofferdam_inventory::LockKind;
+use cofferdam_registry::Digest;
 
 use super::failure::Failure;
 use super::task_evidence::ToolRun;
@@ -92,7 +93,7 @@ pub(crate) fn component(directory: &Path, colourless: bool) -> Result<(PathBuf, 
         failure
     })?;
     let package = project.packages.into_iter().find(|package| package.manifest_path == manifest);
-    let flags = (!own.is_empty()).then(|| ("RUSTFLAGS".to_owned(), own.join(" ")));
+    let flags = (!own.is_empty()).then(|| ("RUSTFLAGS".to_owned(), Digest::of(own.join(" ").as_bytes())));
     let run = ToolRun {
         language: "rust",
         command: std::iter::once("cargo").chain(args).map(str::to_owned).collect(),

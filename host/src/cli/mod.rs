@@ -62,7 +62,6 @@ mod task_files;
 mod task_inspect;
 mod task_list;
 mod task_new;
-mod task_of_run;
 mod task_publish;
 mod task_run;
 mod task_test;

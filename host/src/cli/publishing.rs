@@ -8,7 +8,6 @@ use super::failure::Failure;
 use super::home::Home;
 use super::registries;
 use super::signers::{Attached, Claim, Signed, Signers};
-use crate::provenance::PREDICATE_TYPE;
 
 /// Where something is published: a registry, and what goes before its own name
 /// there.
@@ -89,8 +88,6 @@ pub(crate) struct Edition<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
     pub(crate) claims: &'a [Claim],
-    /// Provenance that the run which made it has signed already.
-    pub(crate) provenance: Option<&'a [u8]>,
 }
 
 /// Puts one artifact into a registry, with its signatures and attestations, under
@@ -110,15 +107,12 @@ pub(crate) fn publish(
         Location::Layout(root) => Layout::open_or_create(root)?,
         Location::Remote(_) => Layout::open_or_create(staging.path())?,
     };
-    let Edition { name, version, claims, provenance } = edition;
+    let Edition { name, version, claims } = edition;
     let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
     let tagged = Reference { location: place.location.clone(), name, tag, digest: None };
     let mut before = layout.resolve(&tagged).ok();
     let digest = make(&layout)?;
     let reference = tagged.pinned(digest);
-    if let Some(bundle) = provenance {
-        layout.attach_attestation(&reference, PREDICATE_TYPE, bundle)?;
-    }
     let (signed, attached) = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
         // What was pulled from there need not be sent there.

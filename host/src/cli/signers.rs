@@ -8,6 +8,7 @@ use cofferdam_registry::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::failure::Failure;
 use super::home::Home;
@@ -162,14 +163,15 @@ impl Signers {
 
 impl Claim {
     /// Whether a Statement claims the same: when it was made does not matter.
-    fn is_in(&self, statement: &Statement<Value>) -> bool {
+    fn is_in(&self, statement: &Statement<Box<RawValue>>) -> bool {
         let lasting = |predicate: &Value| {
             let mut predicate = predicate.clone();
             predicate.as_object_mut().map(|fields| fields.remove("runDetails"));
             predicate
         };
         statement.predicate_type == self.predicate_type
-            && lasting(&statement.predicate) == lasting(&self.predicate)
+            && serde_json::from_str(statement.predicate.get())
+                .is_ok_and(|predicate: Value| lasting(&predicate) == lasting(&self.predicate))
     }
 
     fn attach(

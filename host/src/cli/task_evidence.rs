@@ -1,7 +1,7 @@
 //! What is known of a task that was built here: its SBOM and its provenance. It is
 //! kept by the digest of the component, for when that is published from its file.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use cofferdam_inventory::{Described, Inventory, Lock, LockKind, Origin, render};
@@ -29,8 +29,8 @@ const KEPT: usize = 64;
 pub(crate) struct ToolRun {
     pub(crate) language: &'static str,
     pub(crate) command: Vec<String>,
-    /// What the user has set and changes what is built.
-    pub(crate) environment: BTreeMap<String, String>,
+    /// What the user has set and changes what is built, by its digest.
+    pub(crate) environment: BTreeMap<String, Digest>,
     /// Where the lock file is, or should be.
     pub(crate) lock_file: PathBuf,
     pub(crate) lock_kind: LockKind,
@@ -72,10 +72,8 @@ impl Before {
         let own_name = own_name.as_deref().and_then(Path::file_name).map(PathBuf::from).unwrap_or_default();
         let place = after.as_ref().map_or(own_name, |git| git.below.clone());
         let place = if place.as_os_str().is_empty() { ".".into() } else { place };
-        let (lock_file, sbom) = match read_lock(&run) {
-            Ok(text) => (Some((lock_name(&run), Digest::of(text.as_bytes()))), sbom(&run, &text, component)),
-            Err(why) => (None, Err(why)),
-        };
+        let mut lock_files = BTreeMap::new();
+        let sbom = read_lock(&run).and_then(|text| sbom(&run, text, component, &mut lock_files));
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| Failure::io("name", directory, &error.into()))?;
         let build = TaskBuild {
@@ -86,7 +84,7 @@ impl Before {
             command: run.command,
             environment: run.environment,
             source: source(self.git, after),
-            lock_file,
+            lock_files,
             started: self.started,
             finished: Timestamp::now(),
         };
@@ -116,6 +114,9 @@ fn lock_name(run: &ToolRun) -> String {
 }
 
 fn read_lock(run: &ToolRun) -> Result<String, String> {
+    if run.lock_file.is_symlink() {
+        return Err(format!("{} is a link, which is not followed", lock_name(run)));
+    }
     read_text(&run.lock_file).map_err(|why| {
         if run.lock_kind == LockKind::Npm && !run.lock_file.exists() {
             return "there is no package-lock.json; `npm install` writes one".to_owned();
@@ -129,21 +130,27 @@ fn read_text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
 }
 
-/// The SBOM of a component, made from the text of its lock file.
-fn sbom(run: &ToolRun, text: &str, component: &Component) -> Result<Value, String> {
+/// The SBOM of a component, made from the text of its lock file. What is read is
+/// noted by its digest.
+fn sbom(
+    run: &ToolRun,
+    text: String,
+    component: &Component,
+    read: &mut BTreeMap<String, Digest>,
+) -> Result<Value, String> {
     let name = lock_name(run);
+    read.insert(name.clone(), Digest::of(text.as_bytes()));
     let parse = |text: &str, path: &str| run.lock_kind.parse(text, path).map_err(|fault| fault.at(path));
-    let mut lock = parse(text, &name)?;
+    let mut lock = parse(&text, &name)?;
     if let Some((package, version)) = &run.package {
         let root = lock.local(package, version);
         let root = root.ok_or_else(|| format!("{name} does not have the package {package} {version}"))?;
         lock = lock.needed_by(root);
     }
     let mut inventory = Inventory::default();
-    let mut seen = BTreeSet::from([name.clone()]);
     let mut pending = VecDeque::from([(name, lock)]);
     while let Some((path, lock)) = pending.pop_front() {
-        pending.extend(included(run, &lock, &mut seen, &parse)?);
+        pending.extend(included(run, &lock, read, &parse)?);
         inventory.add(&path, lock);
     }
     let metadata = &component.manifest.metadata;
@@ -160,19 +167,29 @@ type Included = VecDeque<(String, Lock)>;
 fn included(
     run: &ToolRun,
     lock: &Lock,
-    seen: &mut BTreeSet<String>,
+    read: &mut BTreeMap<String, Digest>,
     parse: &dyn Fn(&str, &str) -> Result<Lock, String>,
 ) -> Result<Included, String> {
     let directory = run.lock_file.parent().unwrap_or(Path::new("."));
     let mut found = Included::new();
     for include in &lock.includes {
-        if seen.insert(include.path.clone()) {
-            let text = read_text(&directory.join(&include.path));
-            let text = text.map_err(|why| format!("{} {why}", include.path))?;
-            found.push_back((include.path.clone(), parse(&text, &include.path)?));
+        let path = &include.path;
+        if read.contains_key(path) {
+            continue;
         }
+        let file = inside(directory, path).ok_or_else(|| format!("{path} is not in the task's directory"))?;
+        let text = read_text(&file).map_err(|why| format!("{path} {why}"))?;
+        read.insert(path.clone(), Digest::of(text.as_bytes()));
+        found.push_back((path.clone(), parse(&text, path)?));
     }
     Ok(found)
+}
+
+/// A file of a directory, wherever links lead: what is quoted or listed of one
+/// outside of it would be published.
+fn inside(directory: &Path, path: &str) -> Option<PathBuf> {
+    let (directory, file) = (directory.canonicalize().ok()?, directory.join(path).canonicalize().ok()?);
+    file.starts_with(&directory).then_some(file)
 }
 
 impl Evidence {

@@ -12,7 +12,7 @@ use super::printer::Printer;
 use super::publishing::{self, Edition, Place, place};
 use super::signers::{Attached, Claim, SignArgs, Signed, Signers};
 use super::task_evidence::Evidence;
-use super::{exit, task_build, task_of_run};
+use super::{exit, task_build};
 use crate::component::Component;
 use crate::report::{bytes, predicate_words, visible};
 
@@ -105,9 +105,9 @@ pub(crate) fn publish(
         revision,
         licenses: &metadata.licenses,
     };
-    let Known { claims, bundle, not_attached } = known(evidence, home, component.digest, signers)?;
+    let (claims, not_attached) = known(evidence, home, component.digest, signers);
     let (name, version) = (artifact.name, artifact.version);
-    let edition = Edition { name, version, claims: &claims, provenance: bundle.as_deref() };
+    let edition = Edition { name, version, claims: &claims };
     let make = |layout: &Layout| Ok(layout.publish(&artifact)?);
     let placed = publishing::publish(home, place, edition, signers, make)?;
     Ok(Published {
@@ -123,37 +123,19 @@ pub(crate) fn publish(
     })
 }
 
-/// What is known of how a component came to be.
-#[derive(Default)]
-struct Known {
-    claims: Vec<Claim>,
-    /// What the run that made it has signed already.
-    bundle: Option<Vec<u8>>,
-    not_attached: Vec<String>,
-}
-
+/// What is known of how a component came to be, and what is not.
 fn known(
     evidence: Option<Evidence>,
     home: &Home,
     component: Digest,
     signers: &Signers,
-) -> Result<Known, Failure> {
-    let none = |why: &str| Known { not_attached: vec![why.to_owned()], ..Known::default() };
+) -> (Vec<Claim>, Vec<String>) {
+    let none = |why: &str| (Vec::new(), vec![format!("no SBOM and no provenance: {why}")]);
     if !signers.are_there() {
-        return Ok(none("no SBOM and no provenance: nobody signs"));
+        return none("nobody signs");
     }
-    if let Some(evidence) = evidence.or_else(|| Evidence::kept(home, component)) {
-        let (claims, not_attached) = evidence.claims();
-        return Ok(Known { claims, bundle: None, not_attached });
-    }
-    Ok(match task_of_run::find(home, component)? {
-        Some(made) => Known {
-            claims: vec![made.claim],
-            bundle: Some(made.bundle),
-            not_attached: vec!["no SBOM: what a run made has no lock file".to_owned()],
-        },
-        None => none("no SBOM and no provenance: it was not built here"),
-    })
+    let evidence = evidence.or_else(|| Evidence::kept(home, component));
+    evidence.map_or_else(|| none("it was not built here"), Evidence::claims)
 }
 
 impl Published {

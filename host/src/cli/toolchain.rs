@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::failure::Failure;
+use crate::report::visible;
 
 /// What installs the tools of a task that has `requirements.txt`.
 pub(crate) const PIP: &str = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt";
@@ -42,7 +43,9 @@ impl<'a> Toolchain<'a> {
         environment: &[(&str, Option<&OsStr>)],
     ) -> Result<(), Failure> {
         let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-        let _ = writeln!(std::io::stderr(), "running {} {}", self.tool.display(), shown.join(" "));
+        // Names of files are among them.
+        let line = format!("running {} {}", self.tool.display(), shown.join(" "));
+        let _ = writeln!(std::io::stderr(), "{}", visible(&line));
         let mut command = Command::new(&self.tool);
         command.args(args).current_dir(self.directory).stdin(Stdio::null());
         for (name, value) in environment {

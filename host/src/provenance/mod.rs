@@ -31,10 +31,7 @@ pub use statement::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, TaskProvenance,
     run_statement, task_statement,
 };
-pub use task_build::{
-    BuildSource, TASK_ARTIFACT_TYPE, TASK_BUILD_TYPE, TaskBuild, TaskOfRun, UNOBSERVED_BUILDER,
-    task_artifact_provenance, task_build_provenance,
-};
+pub use task_build::{BuildSource, TASK_BUILD_TYPE, TaskBuild, UNOBSERVED_BUILDER, task_build_provenance};
 pub use verify::{Check, Report, verify_bundle, verify_run};
 
 /// Why a Statement could not be made, signed or stored.

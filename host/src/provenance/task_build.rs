@@ -1,5 +1,5 @@
-//! Provenance of a task that is published: built here with the tools of its
-//! language, or an artifact of a run.
+//! Provenance of a task that is published and was built here with the tools of
+//! its language.
 //!
 //! Tools of a language run as their user runs them. Nobody observes what they
 //! read and fetch, so the Statement has a builder of its own and claims no more
@@ -10,18 +10,14 @@ use std::collections::BTreeMap;
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::slsa::{
     BuildDefinition, BuilderDescription, Metadata, Provenance, ResourceDescriptor, RunDetails,
 };
-use super::statement::LOCAL_BUILDER;
-use crate::model::RunId;
 
 /// The `buildType` of a task that was built with the tools of its language.
 pub const TASK_BUILD_TYPE: &str = "https://cofferdam.dev/buildtypes/task-build/v1";
-/// The `buildType` of a task that is an artifact of a run.
-pub const TASK_ARTIFACT_TYPE: &str = "https://cofferdam.dev/buildtypes/task-artifact/v1";
 /// The `builder.id` of tools that nobody observes.
 pub const UNOBSERVED_BUILDER: &str = "https://cofferdam.dev/builder/unobserved@v1";
 
@@ -39,12 +35,13 @@ pub struct TaskBuild {
     pub language: String,
     /// What was called there.
     pub command: Vec<String>,
-    /// The variables that the user has set and that change what is built.
-    pub environment: BTreeMap<String, String>,
+    /// The variables that the user has set and that change what is built, each
+    /// with the digest of its value: that may be nobody else's business.
+    pub environment: BTreeMap<String, Digest>,
     /// What is known of the source.
     pub source: BuildSource,
-    /// The lock file, where there is one: its name and its digest.
-    pub lock_file: Option<(String, Digest)>,
+    /// The lock file, where there is one, and what it includes: names and digests.
+    pub lock_files: BTreeMap<String, Digest>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -68,29 +65,6 @@ pub enum BuildSource {
     Unknown,
 }
 
-/// A task that is an artifact of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskOfRun {
-    /// The run.
-    pub run: RunId,
-    /// Its task.
-    pub task: String,
-    /// The output of that task.
-    pub output: String,
-    /// Where the component is in it.
-    pub path: String,
-    /// The digest of the output.
-    pub tree: Digest,
-    /// The digest of the bundle that attests the TaskRun.
-    pub bundle: Digest,
-    /// The component.
-    pub component: Digest,
-    /// When the task began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub finished: Timestamp,
-}
-
 /// The provenance of a task that was built with tools; `version` is that of this
 /// program.
 #[must_use]
@@ -104,9 +78,11 @@ pub fn task_build_provenance(build: &TaskBuild, version: &str) -> Provenance {
         BuildSource::Changed => "changed",
         BuildSource::Unknown => "unknown",
     };
-    if let Some((name, digest)) = &build.lock_file {
-        dependencies.push(ResourceDescriptor::named(name.as_str()).digest("sha256", digest.to_hex()));
-    }
+    let lock_files = build.lock_files.iter();
+    dependencies
+        .extend(lock_files.map(|(name, digest)| {
+            ResourceDescriptor::named(name.as_str()).digest("sha256", digest.to_hex())
+        }));
     Provenance {
         build_definition: BuildDefinition {
             build_type: TASK_BUILD_TYPE.to_owned(),
@@ -124,30 +100,6 @@ pub fn task_build_provenance(build: &TaskBuild, version: &str) -> Provenance {
             (&build.id, build.started, build.finished),
             build.component,
         ),
-    }
-}
-
-/// The provenance of a task that a run made. What the run itself did, its own
-/// bundle says.
-#[must_use]
-pub fn task_artifact_provenance(made: &TaskOfRun, version: &str) -> Provenance {
-    let bundle = ResourceDescriptor::named("taskRun").digest("sha256", made.bundle.to_hex());
-    let name = format!("{}/{}", made.task, made.output);
-    let tree = ResourceDescriptor::named(name).digest("sha256", made.tree.to_hex());
-    let id = format!("{}/{}", made.run, made.task);
-    Provenance {
-        build_definition: BuildDefinition {
-            build_type: TASK_ARTIFACT_TYPE.to_owned(),
-            external_parameters: json!({
-                "pipelineRun": made.run,
-                "pipelineTask": made.task,
-                "output": made.output,
-                "path": made.path,
-            }),
-            internal_parameters: Value::Object(serde_json::Map::new()),
-            resolved_dependencies: vec![bundle, tree],
-        },
-        run_details: details((LOCAL_BUILDER, version), (&id, made.started, made.finished), made.component),
     }
 }
 

@@ -7,6 +7,7 @@
 mod commit;
 mod ignored;
 
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -102,7 +103,7 @@ impl Checkout {
             commit: git.commit.to_string(),
             remote: git.remote.clone(),
             below: git.below.clone(),
-            changed: git.changed.is_some(),
+            changed: git.changed.is_some() || is_other_than_it_looks(git, &self.root),
         })
     }
 
@@ -190,16 +191,53 @@ fn look(root: &Path) -> Result<Option<Git>, SourceError> {
     }))
 }
 
-/// The URL of `origin`. Whatever stands before an `@` is left out: it may be a
-/// password, and provenance is public.
+/// Whether files are used, or may be, that are not the commit's although git calls
+/// the working copy clean: those that it was told not to look at, and those below
+/// `src` that it ignores. What cannot be read counts as such.
+fn is_other_than_it_looks(git: &Git, root: &Path) -> bool {
+    use gix::index::entry::Flags;
+    let unseen = Flags::ASSUME_VALID | Flags::SKIP_WORKTREE | Flags::FSMONITOR_VALID;
+    let repository = git.repository.to_thread_local();
+    let Ok(index) = repository.index_or_empty() else { return true };
+    if index.entries().iter().any(|entry| entry.flags.intersects(unseen)) {
+        return true;
+    }
+    let tracked: HashSet<PathBuf> =
+        index.entries().iter().filter_map(|entry| path_of(entry.path(&index)).ok()).collect();
+    let mut pending = vec![PathBuf::from("task.yaml"), PathBuf::from("src")];
+    while let Some(path) = pending.pop() {
+        let here = root.join(&path);
+        let Ok(meta) = here.symlink_metadata() else { continue };
+        if !meta.is_dir() {
+            if !tracked.contains(&git.below.join(&path)) {
+                return true;
+            }
+            continue;
+        }
+        let Ok(entries) = here.read_dir() else { return true };
+        for entry in entries {
+            let Ok(entry) = entry else { return true };
+            pending.push(path.join(entry.file_name()));
+        }
+    }
+    false
+}
+
+/// The URL of `origin`, where it is a public way to say where a repository is:
+/// over HTTP or SSH, without what may be a password. Provenance is public, so a path
+/// of this machine, and what has a form that is not known, is not named.
 fn remote(repository: &gix::Repository) -> Option<String> {
+    use gix::url::Scheme;
     let written = repository.config_snapshot().string("remote.origin.url")?;
     let mut url = gix::url::parse(written.as_bstr()).ok()?;
-    if url.scheme != gix::url::Scheme::Ssh {
+    // A query is part of the path here, and so is what follows `helper::`.
+    let is_plain = !url.path.iter().any(|byte| b"?#@;:".contains(byte));
+    let is_remote = matches!(url.scheme, Scheme::Https | Scheme::Http | Scheme::Ssh);
+    if url.scheme != Scheme::Ssh || url.user() != Some("git") {
         url.set_user(None);
     }
     url.set_password(None);
-    Some(url.to_bstring().to_string())
+    (is_plain && is_remote).then(|| url.to_bstring().to_string())
 }
 
 /// The files of the working copy below a directory, unless it is the commit.

@@ -10,7 +10,9 @@ use super::retry::Attempt;
 use super::transport::{cut, shown};
 use super::{Remote, RemoteError, blobs, retry};
 use crate::artifact::{MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
-use crate::attestation::{MAX_ATTESTATION, MAX_ATTESTATIONS, PREDICATE_TYPE, is_kind_of_signature};
+use crate::attestation::{
+    MAX_ATTESTATION, MAX_ATTESTATIONS, MAX_TOGETHER, PREDICATE_TYPE, is_kind_of_signature,
+};
 use crate::bundle::BUNDLE_TYPE;
 use crate::cosign_tags;
 use crate::digest::Digest;
@@ -50,6 +52,15 @@ impl Wanted {
         match self {
             Self::Signatures => MAX_SIGNATURE,
             Self::Attestations => MAX_ATTESTATION,
+        }
+    }
+
+    /// Of all that are attached to one artifact. Signatures are few, and none that
+    /// counts must be left out.
+    fn most_bytes_together(self) -> u64 {
+        match self {
+            Self::Signatures => u64::MAX,
+            Self::Attestations => MAX_TOGETHER,
         }
     }
 }
@@ -125,9 +136,10 @@ impl Remote {
         wanted: Wanted,
         layout: &Layout,
     ) -> Result<(), RemoteError> {
+        let mut left = wanted.most_bytes_together();
         for descriptor in bundles {
-            match self.attached((repository, subject), descriptor, wanted, layout).await {
-                Ok(()) => {}
+            match self.attached((repository, subject), descriptor, (wanted, left), layout).await {
+                Ok(taken) => left = left.saturating_sub(taken),
                 Err(
                     error @ (RemoteError::NotFound { .. }
                     | RemoteError::Unsound { .. }
@@ -158,13 +170,14 @@ impl Remote {
         Ok(())
     }
 
+    /// Takes one bundle, of at most so many bytes; gives how many it has.
     async fn attached(
         &self,
         (repository, subject): (&str, Digest),
         descriptor: &Descriptor,
-        wanted: Wanted,
+        (wanted, left): (Wanted, u64),
         layout: &Layout,
-    ) -> Result<(), RemoteError> {
+    ) -> Result<u64, RemoteError> {
         let raw = self.document(repository, &descriptor.digest.to_string()).await?;
         let unsound =
             |why: &str| RemoteError::Unsound { url: descriptor.digest.to_string(), why: why.to_owned() };
@@ -172,10 +185,10 @@ impl Remote {
             serde_json::from_slice(&raw.bytes).map_err(|_| unsound("it is no manifest of an artifact"))?;
         let is_listed = descriptor.artifact_type.as_deref() == Some(BUNDLE_TYPE);
         if !is_listed && manifest.artifact_type.as_deref() != Some(BUNDLE_TYPE) {
-            return Ok(());
+            return Ok(0);
         }
         if !wanted.is(manifest.annotations.get(PREDICATE_TYPE).map(String::as_str)) {
-            return Ok(());
+            return Ok(0);
         }
         if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
             || blobs(&manifest).iter().any(|blob| blob.size > wanted.most_bytes())
@@ -185,16 +198,24 @@ impl Remote {
         if manifest.layers.len() > 1 {
             return Err(unsound("a signature has one layer"));
         }
+        if manifest.config.size > MAX_SIGNATURE {
+            return Err(unsound("its config is larger than an empty one"));
+        }
         // The list is the registry's word; the manifest's own is what counts.
         if manifest.subject.as_ref().is_none_or(|own| own.digest != subject) {
             return Err(unsound("it belongs to another artifact"));
+        }
+        // One that is listed again counts again: it costs a request each time.
+        let size = blobs(&manifest).iter().map(|blob| blob.size).sum();
+        if size > left {
+            return Err(unsound("with those before it, it is more than is read"));
         }
         for blob in blobs(&manifest) {
             self.blob(repository, blob, layout, &|_| {}).await?;
         }
         let kind = manifest.artifact_type.as_deref().or(Some(BUNDLE_TYPE));
         layout.keep(&raw.bytes, (MANIFEST_TYPE, kind), &[])?;
-        Ok(())
+        Ok(size)
     }
 
     /// Who refers to an artifact, by the registry's word.
