@@ -34,8 +34,7 @@ pub struct Attestation {
     pub digest: Digest,
     /// The bundle.
     pub bundle: Vec<u8>,
-    /// Whether it names the artifact. A TaskRun's names what the task made, of
-    /// which the artifact is a part.
+    /// Whether its Statement is about the artifact. Anything can be attached.
     pub names_it: bool,
     /// What it claims.
     pub statement: Statement<Box<RawValue>>,

@@ -7,10 +7,9 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde::Deserialize;
-
 use cofferdam_inventory::LockKind;
 use cofferdam_registry::Digest;
+use serde::Deserialize;
 
 use super::failure::Failure;
 use super::task_evidence::ToolRun;
@@ -25,17 +24,6 @@ struct Message {
     reason: String,
     manifest_path: PathBuf,
     filenames: Vec<PathBuf>,
-}
-
-/// There is no task in a directory: none of the files that tell its language.
-pub(crate) fn missing(directory: &Path) -> Failure {
-    let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-    let mut failure = Failure::unreadable(&directory.join("Cargo.toml"), &missing);
-    failure.advise(
-        "give a ready component with --component FILE, or the directory of a task in Rust, JavaScript, Python or \
-         C; a new one: cofferdam task new NAME --lang rust|js|python|c",
-    );
-    failure
 }
 
 /// What `cargo metadata --no-deps` says and matters here.

@@ -163,8 +163,19 @@ fn compile(directory: &Path, colourless: bool) -> Result<(Vec<u8>, ToolRun), Fai
     match Script::of(directory) {
         Some(script) => script.compile(directory),
         None if c_build::is_task(directory) => c_build::component(directory),
-        None => Err(cargo_build::missing(directory)),
+        None => Err(missing(directory)),
     }
+}
+
+/// There is no task in a directory: none of the files that tell its language.
+fn missing(directory: &Path) -> Failure {
+    let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+    let mut failure = Failure::unreadable(&directory.join("Cargo.toml"), &missing);
+    failure.advise(
+        "give a ready component with --component FILE, or the directory of a task in Rust, JavaScript, Python or \
+         C; a new one: cofferdam task new NAME --lang rust|js|python|c",
+    );
+    failure
 }
 
 /// Refuses a component that imports more than its manifest asks for: what a

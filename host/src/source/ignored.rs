@@ -23,7 +23,7 @@ impl Ignored {
     #[must_use]
     pub fn below(root: &Path, git: bool) -> Self {
         let open = || {
-            let repository = super::open(&root.canonicalize().ok()?).ok()??;
+            let repository = super::git::open(&root.canonicalize().ok()?).ok()??;
             let top = repository.workdir()?.canonicalize().ok()?;
             Some((repository.into_sync(), top))
         };

@@ -12,6 +12,7 @@
 mod auth;
 mod download;
 mod error;
+mod mount;
 mod referrers;
 mod retry;
 mod settings;

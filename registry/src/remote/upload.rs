@@ -1,13 +1,12 @@
 //! Puts artifacts, and what is attached to them, into a registry.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::header::LOCATION;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, Url};
 
-use super::auth::{Access, authorize};
+use super::auth::Access;
+use super::mount::Mounts;
 use super::referrers::fallback_tag;
 use super::retry::{Attempt, retrying};
 use super::transport::{Ask, Sending, shown};
@@ -16,9 +15,6 @@ use crate::bundle::BUNDLE_TYPE;
 use crate::digest::Digest;
 use crate::document::{Descriptor, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT, encode};
-
-/// For a blob, a repository to take it from.
-type Mounts = HashMap<Digest, String>;
 
 /// So much of a blob goes in one request.
 const PIECE: usize = 8 << 20;
@@ -149,34 +145,8 @@ impl Remote {
         repository: &str,
         mounts: &Mounts,
     ) -> Result<(), RemoteError> {
-        let push = |blob: &'_ Descriptor| {
-            let from = mounts.get(&blob.digest).cloned();
-            let (digest, blob) = (blob.digest, blob.clone());
-            async move { self.push_blob(layout, &blob, repository, from.as_deref()).await.map(|()| digest) }
-        };
+        let push = |blob| self.push_blob(layout, blob, repository, mounts);
         try_join_all(blobs(manifest).into_iter().map(push)).await.map(drop)
-    }
-
-    /// Other repositories of this registry that had the layers of a manifest when
-    /// they were pulled from there.
-    fn mounts(&self, pulled: &Layout, manifest: &Manifest, repository: &str) -> Mounts {
-        let host = format!("{}/", self.transport.host());
-        let mut mounts = Mounts::new();
-        for (name, digest) in pulled.names().unwrap_or_default() {
-            let other = name.strip_prefix(&host).and_then(|name| Some(name.rsplit_once(':')?.0));
-            let Some(other) = other.filter(|other| *other != repository) else { continue };
-            // What cannot be read is no help, and nothing worse.
-            let Ok(entry) = pulled.find("", Some(digest)) else { continue };
-            let Ok(found) = pulled.manifest(&entry, MAX_DOCUMENT) else { continue };
-            for layer in found
-                .layers
-                .iter()
-                .filter(|layer| manifest.layers.iter().any(|own| own.digest == layer.digest))
-            {
-                mounts.insert(layer.digest, other.to_owned());
-            }
-        }
-        mounts
     }
 
     async fn push_blob(
@@ -184,12 +154,12 @@ impl Remote {
         layout: &Layout,
         blob: &Descriptor,
         repository: &str,
-        from: Option<&str>,
+        mounts: &Mounts,
     ) -> Result<(), RemoteError> {
         if self.has_blob(repository, blob.digest).await? {
             return Ok(());
         }
-        if let Some(from) = from {
+        if let Some(from) = mounts.get(&blob.digest) {
             match self.mount(repository, blob.digest, from).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -199,28 +169,6 @@ impl Remote {
         }
         let bytes = Bytes::from(layout.read(blob, blob.size)?);
         retrying(|| self.upload(repository, blob.digest, &bytes)).await
-    }
-
-    /// Asks the registry to take a blob from another of its repositories:
-    /// distribution-spec, "Mounting a blob from another repository". Says whether it
-    /// is there then.
-    async fn mount(&self, repository: &str, digest: Digest, from: &str) -> Result<bool, Attempt> {
-        let mut url = self.transport.url(&format!("{repository}/blobs/uploads/"))?;
-        url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
-        // Beside the right to write here, a token must have that to read there.
-        let scopes = [(repository, Access::Push), (from, Access::Pull)];
-        let authorization = authorize(&self.transport, self.login()?, &scopes).await?.header();
-        let sending = Sending {
-            method: Method::POST,
-            url,
-            authorization,
-            media_type: "",
-            range: None,
-            body: Bytes::new(),
-        };
-        let answer = self.transport.send(sending).await?;
-        // Any other answer begins an upload, or refuses.
-        Ok(answer.status() == StatusCode::CREATED && self.has_blob(repository, digest).await?)
     }
 
     /// One attempt to upload a blob: distribution-spec, "Pushing a blob in chunks",
@@ -260,7 +208,7 @@ impl Remote {
         })
     }
 
-    async fn has_blob(&self, repository: &str, digest: Digest) -> Result<bool, RemoteError> {
+    pub(super) async fn has_blob(&self, repository: &str, digest: Digest) -> Result<bool, RemoteError> {
         let url = self.transport.url(&format!("{repository}/blobs/{digest}"))?;
         retrying(|| async {
             let authorization = self.authorization(repository, Access::Push).await?;
