@@ -1,38 +1,23 @@
 //! Attestations beside a task: they are found, they are copied nowhere, and none
 //! of them passes for a signature, whatever it calls itself.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use std::path::Path;
+mod cause;
+mod world;
 
+use cause::cause;
 use cofferdam_registry::{
-    Candidate, Digest, Layout, Reference, SBOM_PREDICATE, SigningKey, Statement, Subject, TaskArtifact,
-    Trust, TrustDecision, UntrustedCause, sign,
+    Candidate, Digest, Layout, SBOM_PREDICATE, Statement, Subject, Trust, TrustDecision, UntrustedCause, sign,
 };
 use jiff::Timestamp;
 use serde_json::json;
+use world::{World, sbom};
 
 const RULES: &str = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  allow:\n    ours:\n      \
                      - {pattern: 'oci://cofferdam.local/*', signing_key: keys/test.pub}\n";
 
-struct World {
-    directory: tempfile::TempDir,
-    layout: Layout,
-    key: SigningKey,
-    digest: Digest,
-}
-
 impl World {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::open_or_create(&directory.path().join("registry")).unwrap();
-        let key = SigningKey::generate(&directory.path().join("keys/test.key")).unwrap();
-        let component = b"component".as_slice();
-        let task = TaskArtifact { name: "sbom", version: "0.1.0", component, ..TaskArtifact::default() };
-        let digest = layout.publish(&task).unwrap();
-        Self { directory, layout, key, digest }
-    }
-
     /// An SBOM of the task, signed by the key that a rule trusts.
     fn attestation(&self, about: Digest) -> Vec<u8> {
         let predicate = json!({ "bomFormat": "CycloneDX", "specVersion": "1.6" });
@@ -46,17 +31,6 @@ impl World {
         let (digest, component) = (self.digest, Digest::of(b"component"));
         let candidate = Candidate { uri: &uri, spellings: &[], digest, component, bundles: &bundles };
         trust.decide(&candidate, Timestamp::UNIX_EPOCH)
-    }
-}
-
-fn sbom() -> Reference {
-    Reference::parse("sbom:0.1.0", Path::new("/")).unwrap()
-}
-
-fn cause(decision: TrustDecision) -> UntrustedCause {
-    match decision {
-        TrustDecision::Untrusted { cause } => cause,
-        TrustDecision::Trusted { .. } | TrustDecision::Denied { .. } => panic!("{decision:?}"),
     }
 }
 

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
+mod cause;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cause::cause;
 use cofferdam_registry::{
     Candidate, Digest, Layout, SIGNATURE_PREDICATE, SigningKey, Trust, TrustDecision, UntrustedCause, sign,
 };
@@ -78,11 +81,6 @@ impl World {
 
 fn is_trusted(decision: &TrustDecision) -> bool {
     matches!(decision, TrustDecision::Trusted { .. })
-}
-
-fn cause(decision: TrustDecision) -> UntrustedCause {
-    let TrustDecision::Untrusted { cause } = decision else { unreachable!("{decision:?}") };
-    cause
 }
 
 #[test]

@@ -1,19 +1,17 @@
 //! Tasks that an identity signed, and those that Conforma's records name.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should stop"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../tests/harness/sigstore.rs"]
 mod sigstore;
 
+mod cause;
+
 use std::fs;
 use std::path::Path;
 
+use cause::cause;
 use cofferdam_registry::{
     Bundles, Candidate, Digest, Grounds, SIGNATURE_PREDICATE, Trust, TrustDecision, TrustError,
     UntrustedCause,
@@ -69,13 +67,6 @@ fn decide_at(trust: &Trust, digest: Digest, sound: Vec<Vec<u8>>, now: Timestamp)
     let component = Digest::of(b"component");
     let candidate = Candidate { uri: URI, spellings: &[], digest, component, bundles: &bundles };
     trust.decide(&candidate, now)
-}
-
-fn cause(decision: TrustDecision) -> UntrustedCause {
-    match decision {
-        TrustDecision::Untrusted { cause } => cause,
-        TrustDecision::Trusted { .. } | TrustDecision::Denied { .. } => panic!("{decision:?}"),
-    }
 }
 
 #[test]

@@ -8,45 +8,21 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod world;
+
 use std::fs;
-use std::path::Path;
 
 use cofferdam_registry::{
     BUNDLE_TYPE, BundleError, Bundles, Candidate, Digest, Layout, LayoutError, NamedKey, Reference,
-    SigningKey, TaskArtifact, Trust, TrustDecision, UntrustedCause, claimed_key, sign, verify,
+    SigningKey, Trust, TrustDecision, UntrustedCause, claimed_key, sign, verify,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use world::{World, sbom};
 
 const BOAST: &str = "REDHAT-RELEASE-KEY-2 (verified by Fulcio)";
 
-struct World {
-    directory: tempfile::TempDir,
-    layout: Layout,
-    key: SigningKey,
-    digest: Digest,
-}
-
 impl World {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::open_or_create(&directory.path().join("registry")).unwrap();
-        let key = SigningKey::generate(&directory.path().join("keys/test.key")).unwrap();
-        let (imports, exports): (&[String], &[String]) = (&[], &[]);
-        let (name, version, description, component) = ("sbom", "0.1.0", "", b"component".as_slice());
-        let task = TaskArtifact {
-            name,
-            version,
-            description,
-            component,
-            imports,
-            exports,
-            ..TaskArtifact::default()
-        };
-        let digest = layout.publish(&task).unwrap();
-        Self { directory, layout, key, digest }
-    }
-
     fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
         let digest = Digest::of(bytes);
         fs::write(self.layout.root().join("blobs/sha256").join(digest.to_hex()), bytes).unwrap();
@@ -96,10 +72,6 @@ impl World {
 
 const ALLOW: &str =
     "  allow:\n    ours:\n      - {pattern: 'oci://cofferdam.local/*', signing_key: keys/test.pub}\n";
-
-fn sbom() -> Reference {
-    Reference::parse("sbom:0.1.0", Path::new("/")).unwrap()
-}
 
 fn with_hint(bundle: &[u8], hint: &str) -> Vec<u8> {
     let mut bundle: Value = serde_json::from_slice(bundle).unwrap();

@@ -1,12 +1,15 @@
 //! A task from publishing to the decision on it, and every way that goes wrong.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod cause;
 
 use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cause::cause;
 use cofferdam_registry::{
     Bundles, Candidate, Digest, Grounds, Layout, LayoutError, NamedKey, Reference, SigningKey, TaskArtifact,
     Trust, TrustDecision, UntrustedCause,
@@ -55,13 +58,6 @@ fn decide(trust: &Trust, digest: Digest, bundles: &Bundles) -> TrustDecision {
     let (uri, component) = (sbom().version_uri("0.1.0"), Digest::of(b"component"));
     let candidate = Candidate { uri: &uri, spellings: &[], digest, component, bundles };
     trust.decide(&candidate, Timestamp::UNIX_EPOCH)
-}
-
-fn cause(decision: TrustDecision) -> UntrustedCause {
-    match decision {
-        TrustDecision::Untrusted { cause } => cause,
-        TrustDecision::Trusted { .. } | TrustDecision::Denied { .. } => panic!("{decision:?}"),
-    }
 }
 
 #[test]
