@@ -200,7 +200,57 @@ fn a_source_that_only_looks_like_a_commit_is_none() {
         world.commit("ignores");
         world
     };
+    let git = |world: &World, args: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@example.test"]).args(args);
+        done(git.current_dir(world.project())).ok().out.trim().to_owned()
+    };
+    // A name for git is a file for a compiler.
+    let linked = || {
+        let world = author();
+        let outside = world.path("outside.js");
+        fs::write(&outside, "malice()").unwrap();
+        std::os::unix::fs::symlink(outside, world.project().join("tasks/noop/src/more.js")).unwrap();
+        world.commit("links");
+        world
+    };
+    // Another commit stands where this one is.
+    let replaced = || {
+        let world = author();
+        let own = commit(&world);
+        world.write("tasks/noop/src/task.js", "malice()");
+        world.commit("malice");
+        git(&world, &["replace", &own, &commit(&world)]);
+        git(&world, &["update-ref", "HEAD", &own]);
+        world
+    };
+    // As old and as long as what it stands for.
+    let disguised = || {
+        let world = author();
+        let file = world.project().join("tasks/noop/src/task.js");
+        let write = |text: &str| {
+            fs::write(&file, text).unwrap();
+            let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+            fs::File::options().write(true).open(&file).unwrap().set_modified(then).unwrap();
+        };
+        git(&world, &["config", "core.trustctime", "false"]);
+        git(&world, &["config", "core.checkStat", "minimal"]);
+        write("innocent");
+        world.commit("innocent");
+        write("malice()");
+        world
+    };
+    let excluded = || {
+        let world = author();
+        fs::write(world.project().join(".git/info/exclude"), "build.rs\n").unwrap();
+        world.write("tasks/noop/build.rs", "malice()");
+        world
+    };
     for (case, world) in [
+        ("linked", linked()),
+        ("replaced", replaced()),
+        ("disguised", disguised()),
+        ("excluded", excluded()),
         ("assumed", told("--assume-unchanged")),
         ("skipped", told("--skip-worktree")),
         ("a source that is ignored", ignored("tasks/noop/src/more.js")),
@@ -230,6 +280,11 @@ fn a_remote_is_named_without_secrets_and_paths_of_this_machine() {
         ("oauth2:SECRET@git.example.test:a/b.git", None),
         ("hg::https://alice:SECRET@git.example.test/x", None),
         ("codecommit::eu-west-1://alice:SECRET@repository", None),
+        ("ssh://git.example.test?token=SECRET/a", None),
+        ("ssh://alice:b:SECRET/a", None),
+        ("https://SECRET%40git.example.test/a", None),
+        ("https://git.example.test/a%3Ftoken=SECRET", None),
+        ("localhost:/home/alice/SECRET", None),
         ("/home/alice/SECRET", None),
         ("file:///home/alice/SECRET", None),
         ("../SECRET", None),

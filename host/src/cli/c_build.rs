@@ -52,13 +52,14 @@ pub(crate) fn is_task(directory: &Path) -> bool {
 pub(crate) fn component(directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure> {
     let directory = directory.canonicalize().map_err(|error| Failure::unreadable(directory, &error))?;
     let compiler = Toolchain::of(&directory, COMPILER, PIP)?;
-    let mut args: Vec<OsString> = ARGUMENTS.iter().map(|arg| (*arg).into()).collect();
-    args.extend(flags(&directory)?);
-    args.extend(bindings(&directory)?);
+    let flags = flags(&directory)?;
+    let mut files = bindings(&directory)?;
     for below in ["cofferdam", "src"] {
-        args.extend(sources(&directory, Path::new(below))?);
+        files.extend(sources(&directory, Path::new(below))?);
     }
-    let run = tool_run(&directory, &args);
+    let run = tool_run(&directory, !flags.is_empty(), &files);
+    let mut args: Vec<OsString> = ARGUMENTS.iter().map(|arg| (*arg).into()).collect();
+    args.extend(flags.into_iter().chain(files));
     let temporary = std::env::temp_dir();
     let output = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
     let module = output.path().join("module.wasm");
@@ -70,12 +71,16 @@ pub(crate) fn component(directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure>
 }
 
 /// What runs, without the paths of this machine.
-fn tool_run(directory: &Path, args: &[OsString]) -> ToolRun {
-    let args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
-    let output = ["-o", "module.wasm"].map(str::to_owned);
+fn tool_run(directory: &Path, has_flags: bool, files: &[OsString]) -> ToolRun {
+    // The task's own flags may have paths and values that are nobody else's
+    // business: they are named by their file, as compilers read it.
+    let own = has_flags.then(|| format!("@{FLAGS}"));
+    let files = files.iter().map(|file| file.to_string_lossy().into_owned());
+    let begin = std::iter::once(COMPILER).chain(ARGUMENTS.iter().copied()).map(str::to_owned);
+    let end = ["-o", "module.wasm"].map(str::to_owned);
     ToolRun {
         language: "c",
-        command: std::iter::once(COMPILER.to_owned()).chain(args).chain(output).collect(),
+        command: begin.chain(own).chain(files).chain(end).collect(),
         environment: BTreeMap::new(),
         lock_file: directory.join("requirements.txt"),
         lock_kind: LockKind::Requirements,

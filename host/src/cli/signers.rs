@@ -140,10 +140,14 @@ impl Signers {
             // Strings, numbers and maps with string keys always serialise.
             let statement = serde_json::to_vec(&statement).unwrap_or_default();
             let earlier = layout.attestations(digest)?.into_iter();
-            let earlier: Vec<Attestation> =
-                earlier.filter(|one| one.names_it && claim.is_in(&one.statement)).collect();
+            let earlier: Vec<Attestation> = earlier
+                .filter(|one| one.names_it && one.statement.predicate_type == claim.predicate_type)
+                .collect();
             if let Some(key) = &self.key {
-                let holds = |one: &&Attestation| verify(&one.bundle, key.public()).is_ok();
+                // Whose it is comes first: what anybody has attached is not read further.
+                let holds = |one: &&Attestation| {
+                    verify(&one.bundle, key.public()).is_ok() && claim.is_in(&one.statement)
+                };
                 let known = earlier.iter().find(holds).map(|one| one.digest);
                 let make = || Ok::<_, Failure>(sign(&statement, key)?);
                 attached.push(claim.attach((layout, reference), (known, key.public().id()), make)?);
@@ -151,7 +155,9 @@ impl Signers {
             if let Some(identity) = &self.identity {
                 let bundle = identity.services.sign_statement(&identity.token, &statement).await?;
                 let (who, _) = identity.check(&bundle, &mut Artifact::Digest(digest))?;
-                let known = earlier.iter().find(|one| identity.signed(one, &who, digest));
+                let holds =
+                    |one: &&Attestation| identity.signed(one, &who, digest) && claim.is_in(&one.statement);
+                let known = earlier.iter().find(holds);
                 let known = known.map(|one| one.digest);
                 let name = format!("{} ({})", who.subject, who.issuer);
                 attached.push(claim.attach((layout, reference), (known, name), || Ok(bundle))?);
@@ -169,9 +175,8 @@ impl Claim {
             predicate.as_object_mut().map(|fields| fields.remove("runDetails"));
             predicate
         };
-        statement.predicate_type == self.predicate_type
-            && serde_json::from_str(statement.predicate.get())
-                .is_ok_and(|predicate: Value| lasting(&predicate) == lasting(&self.predicate))
+        let predicate: Result<Value, _> = serde_json::from_str(statement.predicate.get());
+        predicate.is_ok_and(|predicate| lasting(&predicate) == lasting(&self.predicate))
     }
 
     fn attach(

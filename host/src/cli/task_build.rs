@@ -169,13 +169,13 @@ fn compile(directory: &Path, colourless: bool) -> Result<(Vec<u8>, ToolRun), Fai
 
 /// There is no task in a directory: none of the files that tell its language.
 fn missing(directory: &Path) -> Failure {
-    let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-    let mut failure = Failure::unreadable(&directory.join("Cargo.toml"), &missing);
-    failure.advise(
-        "give a ready component with --component FILE, or the directory of a task in Rust, JavaScript, Python or \
-         C; a new one: cofferdam task new NAME --lang rust|js|python|c",
+    let message = format!(
+        "{} holds no task that can be compiled: neither Cargo.toml, nor src/task.js beside package.json, nor \
+         src/app.py or src/task.c beside requirements.txt",
+        directory.display()
     );
-    failure
+    let help = "give a ready component with --component FILE; a new task: cofferdam task new NAME --lang rust|js|python|c";
+    Failure::invalid("component/no-source", message, help)
 }
 
 /// Refuses a component that imports more than its manifest asks for: what a

@@ -20,6 +20,7 @@ const MAX_BUNDLE: u64 = 64 << 20;
 pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let key = home.public_key(args.key.as_deref())?;
     let store = home.store()?;
+    let mut verified = None;
     let report = match args.subject.as_deref() {
         Some(file) if Path::new(file).is_file() => {
             let bundle = super::read_file(Path::new(file), MAX_BUNDLE)?;
@@ -34,15 +35,19 @@ pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u
         run => {
             let journal = home.journal()?;
             let run = show::find(&journal, run)?;
-            verify_run(&journal, &store, &run, &key)?
+            let report = verify_run(&journal, &store, &run, &key)?;
+            verified = Some(run);
+            report
         }
     };
-    let verdict = json!({ "holds": report.holds(), "checks": report.checks });
-    printer.result(&verdict, |palette| words(&report, palette));
+    let verdict = json!({ "run": verified, "holds": report.holds(), "checks": report.checks });
+    // Whoever named none, or only a part, must see which it was.
+    let of = verified.map(|run| format!(" of {run}")).unwrap_or_default();
+    printer.result(&verdict, |palette| words(&report, &of, palette));
     Ok(if report.holds() { exit::OK } else { exit::RUN_FAILED })
 }
 
-fn words(report: &Report, palette: &Palette) -> String {
+fn words(report: &Report, of: &str, palette: &Palette) -> String {
     let mut text = String::new();
     let width = report.checks.iter().map(|check| check.subject.chars().count()).max().unwrap_or(0);
     for check in &report.checks {
@@ -51,12 +56,13 @@ fn words(report: &Report, palette: &Palette) -> String {
     }
     let broken = report.checks.iter().filter(|check| !check.holds).count();
     text += &match broken {
-        0 => {
-            palette.good.apply_to(format!("verified: all {} checks hold\n", report.checks.len())).to_string()
-        }
+        0 => palette
+            .good
+            .apply_to(format!("verified: all {} checks{of} hold\n", report.checks.len()))
+            .to_string(),
         n => palette
             .bad
-            .apply_to(format!("not verified: {n} of {} checks fail\n", report.checks.len()))
+            .apply_to(format!("not verified: {n} of {} checks{of} fail\n", report.checks.len()))
             .to_string(),
     };
     text

@@ -1,7 +1,7 @@
 //! What git says of a directory: the commit, whether the working copy is it, and
 //! where the repository is.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,12 @@ pub(super) fn open(root: &Path) -> Result<Option<gix::Repository>, SourceError> 
         return Ok(None);
     }
     // From here on there is a repository, and one that cannot be read is an error.
-    let options = gix::open::Options::default().filter_config_section(|_| false).bail_if_untrusted(true);
+    // Nor do its settings decide what counts as changed, or as the commit.
+    let settings = ["core.trustctime=true", "core.checkStat=default", "core.useReplaceRefs=false"];
+    let options = gix::open::Options::default()
+        .filter_config_section(|section| section.source == gix::config::Source::Api)
+        .bail_if_untrusted(true)
+        .config_overrides(settings);
     let options = gix::sec::trust::Mapping { full: options.clone(), reduced: options };
     let found =
         gix::ThreadSafeRepository::discover_opts(root, gix::discover::upwards::Options::default(), options);
@@ -53,8 +58,9 @@ pub(super) fn look(root: &Path) -> Result<Option<Git>, SourceError> {
 }
 
 /// Whether files are used, or may be, that are not the commit's although git calls
-/// the working copy clean: those that it was told not to look at, and those below
-/// `src` that it ignores. What cannot be read counts as such.
+/// the working copy clean: some that it was told not to look at, or one of the
+/// directory, but for what tools install and make there, that is not byte by byte
+/// what the commit has. What cannot be read counts as such.
 pub(super) fn is_other_than_it_looks(git: &Git, root: &Path) -> bool {
     use gix::index::entry::Flags;
     let unseen = Flags::ASSUME_VALID | Flags::SKIP_WORKTREE | Flags::FSMONITOR_VALID;
@@ -63,25 +69,46 @@ pub(super) fn is_other_than_it_looks(git: &Git, root: &Path) -> bool {
     if index.entries().iter().any(|entry| entry.flags.intersects(unseen)) {
         return true;
     }
-    let tracked: HashSet<PathBuf> =
-        index.entries().iter().filter_map(|entry| path_of(entry.path(&index)).ok()).collect();
-    let mut pending = vec![PathBuf::from("task.yaml"), PathBuf::from("src")];
-    while let Some(path) = pending.pop() {
-        let here = root.join(&path);
-        let Ok(meta) = here.symlink_metadata() else { continue };
-        if !meta.is_dir() {
-            if !tracked.contains(&git.below.join(&path)) {
+    let ids: HashMap<PathBuf, gix::ObjectId> = index
+        .entries()
+        .iter()
+        .filter_map(|entry| Some((path_of(entry.path(&index)).ok()?, entry.id)))
+        .collect();
+    let is_the_commit_s = |path: &Path| {
+        let bytes = std::fs::read(root.join(path)).ok()?;
+        let kind = repository.object_hash();
+        let id = gix::objs::compute_hash(kind, gix::objs::Kind::Blob, &bytes).ok()?;
+        Some(ids.get(&git.below.join(path)) == Some(&id))
+    };
+    let mut pending = vec![PathBuf::new()];
+    while let Some(below) = pending.pop() {
+        let Ok(entries) = root.join(&below).read_dir() else { return true };
+        for entry in entries {
+            let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind)))
+            else {
+                return true;
+            };
+            let path = below.join(entry.file_name());
+            if is_made_by_tools(&path) {
+                continue;
+            }
+            if kind.is_dir() {
+                pending.push(path);
+            } else if !kind.is_file() || is_the_commit_s(&path) != Some(true) {
+                // A link is what it leads to for tools, and a name for git.
                 return true;
             }
-            continue;
-        }
-        let Ok(entries) = here.read_dir() else { return true };
-        for entry in entries {
-            let Ok(entry) = entry else { return true };
-            pending.push(path.join(entry.file_name()));
         }
     }
     false
+}
+
+/// What is in a task's directory and is not its source, directly below it.
+fn is_made_by_tools(path: &Path) -> bool {
+    let named = |name: &str| path == Path::new(name);
+    let component = path.extension().is_some_and(|ending| ending == "wasm");
+    [".git", ".venv", "build", "node_modules", "target"].into_iter().any(named)
+        || component && path.components().count() == 1
 }
 
 /// The URL of `origin`, where it is a public way to say where a repository is:
@@ -91,8 +118,12 @@ fn remote(repository: &gix::Repository) -> Option<String> {
     use gix::url::Scheme;
     let written = repository.config_snapshot().string("remote.origin.url")?;
     let mut url = gix::url::parse(written.as_bstr()).ok()?;
-    // A query is part of the path here, and so is what follows `helper::`.
-    let is_plain = !url.path.iter().any(|byte| b"?#@;:".contains(byte));
+    // A query is part of the path here, and so is what follows `helper::`. A host
+    // without a dot is this machine, or a name that only this one knows.
+    let host = url.host().unwrap_or_default();
+    let is_named =
+        host.contains('.') && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
+    let is_plain = is_named && !url.path.iter().any(|byte| b"?#@;:%".contains(byte));
     let is_remote = matches!(url.scheme, Scheme::Https | Scheme::Http | Scheme::Ssh);
     if url.scheme != Scheme::Ssh || url.user() != Some("git") {
         url.set_user(None);

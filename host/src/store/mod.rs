@@ -69,7 +69,12 @@ pub enum StoreError {
     },
     /// A tree holds something that no tree may hold.
     #[error("{} cannot be part of an artifact: {why}", path.display())]
-    #[diagnostic(code("store/unsuitable-entry"), help("remove it, or leave it out"))]
+    #[diagnostic(
+        code("store/unsuitable-entry"),
+        help(
+            "remove it, or leave it out: of a git repository with a commit, what .gitignore names is not taken"
+        )
+    )]
     Unsuitable {
         /// The entry.
         path: PathBuf,

@@ -138,8 +138,8 @@ impl Remote {
     ) -> Result<(), RemoteError> {
         let mut left = wanted.most_bytes_together();
         for descriptor in bundles {
-            match self.attached((repository, subject), descriptor, (wanted, left), layout).await {
-                Ok(taken) => left = left.saturating_sub(taken),
+            match self.attached((repository, subject), descriptor, (wanted, &mut left), layout).await {
+                Ok(()) => {}
                 Err(
                     error @ (RemoteError::NotFound { .. }
                     | RemoteError::Unsound { .. }
@@ -170,14 +170,14 @@ impl Remote {
         Ok(())
     }
 
-    /// Takes one bundle, of at most so many bytes; gives how many it has.
+    /// Takes one bundle, of at most so many bytes, which are then fewer.
     async fn attached(
         &self,
         (repository, subject): (&str, Digest),
         descriptor: &Descriptor,
-        (wanted, left): (Wanted, u64),
+        (wanted, left): (Wanted, &mut u64),
         layout: &Layout,
-    ) -> Result<u64, RemoteError> {
+    ) -> Result<(), RemoteError> {
         let raw = self.document(repository, &descriptor.digest.to_string()).await?;
         let unsound =
             |why: &str| RemoteError::Unsound { url: descriptor.digest.to_string(), why: why.to_owned() };
@@ -185,10 +185,10 @@ impl Remote {
             serde_json::from_slice(&raw.bytes).map_err(|_| unsound("it is no manifest of an artifact"))?;
         let is_listed = descriptor.artifact_type.as_deref() == Some(BUNDLE_TYPE);
         if !is_listed && manifest.artifact_type.as_deref() != Some(BUNDLE_TYPE) {
-            return Ok(0);
+            return Ok(());
         }
         if !wanted.is(manifest.annotations.get(PREDICATE_TYPE).map(String::as_str)) {
-            return Ok(0);
+            return Ok(());
         }
         if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
             || blobs(&manifest).iter().any(|blob| blob.size > wanted.most_bytes())
@@ -207,15 +207,15 @@ impl Remote {
         }
         // One that is listed again counts again: it costs a request each time.
         let size = blobs(&manifest).iter().map(|blob| blob.size).sum();
-        if size > left {
-            return Err(unsound("with those before it, it is more than is read"));
-        }
+        let rest = left.checked_sub(size);
+        // Also where what comes is not what it should be.
+        *left = rest.ok_or_else(|| unsound("with those before it, it is more than is read"))?;
         for blob in blobs(&manifest) {
             self.blob(repository, blob, layout, &|_| {}).await?;
         }
         let kind = manifest.artifact_type.as_deref().or(Some(BUNDLE_TYPE));
         layout.keep(&raw.bytes, (MANIFEST_TYPE, kind), &[])?;
-        Ok(size)
+        Ok(())
     }
 
     /// Who refers to an artifact, by the registry's word.
