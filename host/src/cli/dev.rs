@@ -11,6 +11,7 @@ use super::commands::RunArgs;
 use super::execute::open_sandbox;
 use super::failure::Failure;
 use super::home::Home;
+use super::opening::Opening;
 use super::printer::Printer;
 use super::watch::{Next, Watch};
 use super::{exit, plan, run, source};
@@ -137,8 +138,11 @@ impl Dev<'_> {
         (self.said, self.made) = (None, Some(made));
         let cancel = CancelToken::default();
         watch.running(Some(cancel.clone()));
-        let kept = (Some(Arc::clone(&self.sandbox)), Some(cancel));
-        let ran = run::once(args, (plan, draft), |_| Ok(given), kept, (self.home, &self.store, self.printer));
+        let sandbox = Some(Arc::clone(&self.sandbox));
+        let opening = Opening::begin(self.home, args.jobs, run::cache_wish(args), sandbox)?;
+        let around = (opening, Some(cancel));
+        let ran =
+            run::once(args, (plan, draft), |_| Ok(given), around, (self.home, &self.store, self.printer));
         watch.running(None);
         let wanted = run::Wanted { outputs: None, attestations: None };
         run::tell(ran?, wanted, self.home, &self.store, self.printer).map(|_| ())

@@ -2,7 +2,6 @@
 //! the same for a run from files, one that goes on, and one that repeats.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::sync::Arc;
 
 use cofferdam_registry::Digest;
@@ -11,6 +10,7 @@ use tempfile::SpooledTempFile;
 
 use super::failure::Failure;
 use super::home::Home;
+use super::opening::{Opened, Opening};
 use super::printer::Printer;
 use super::run_directory::RunDirectory;
 use super::{credentials, interrupt};
@@ -28,8 +28,8 @@ use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::store::{Store, Tree};
 
-/// A larger Statement is kept in a file until it is signed.
-const MAX_BODY: usize = 2 << 20;
+/// A larger Statement, and a larger bundle, is kept in a file until it is stored.
+const MAX_IN_MEMORY: usize = 4 << 20;
 
 /// What is to be run, and how.
 pub(crate) struct Order {
@@ -40,16 +40,12 @@ pub(crate) struct Order {
     pub(crate) origin: Option<Origin>,
     /// What that run had done.
     pub(crate) finished: HashMap<String, Finished>,
-    pub(crate) cache: CacheWish,
+    pub(crate) opening: Opening,
     pub(crate) jobs: Option<u32>,
     pub(crate) quiet: bool,
-    /// What outlives the run: the sandbox, and who may cancel it. Without, the
-    /// run has its own, and signals cancel it.
-    pub(crate) kept: Kept,
+    /// Who may cancel it; without, signals do.
+    pub(crate) cancel: Option<CancelToken>,
 }
-
-/// A sandbox and a token that outlive a run.
-pub(crate) type Kept = (Option<Arc<Sandbox>>, Option<CancelToken>);
 
 /// What is wanted of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,19 +85,15 @@ pub(crate) fn execute(
     more: impl FnOnce(&Attestor<'_>) -> Result<(), Failure>,
 ) -> Result<Ran, Failure> {
     // Whatever can be found wrong is found before the run begins.
-    let Order { plan, draft, origin, finished, cache, jobs, quiet, kept: (sandbox, token) } = order;
+    let Order { plan, draft, origin, finished, opening, jobs, quiet, cancel: token } = order;
     let key = home.signing_key()?;
     let budget = home.configuration()?.budget();
     let admission = Admission::join(&home.admission(), budget, jobs.unwrap_or(0))?;
     let jobs = jobs.unwrap_or(budget.processors);
     let credentials = credentials::unlock(&plan, home)?;
-    let sandbox = match sandbox {
-        Some(sandbox) => sandbox,
-        None => Arc::new(open_sandbox(Some(jobs), home)?),
-    };
+    let Opened { sandbox, journal, writer, cache } = opening.finish()?;
     printer.busy("compiling tasks", || engine::compile(&sandbox, &plan))?;
     let given = printer.busy("reading the source", || acquire(&plan))?;
-    let journal = home.journal()?;
     let id = RunId::new(&plan.pipeline, u64::from_be_bytes(random()?));
     let root = home.work_root();
     let work = RunDirectory::create(&root, id.as_str()).map_err(|error| Failure::io("use", &root, &error))?;
@@ -117,7 +109,7 @@ pub(crate) fn execute(
         interrupt::cancel_on_signal(&cancel, remarks)
             .map_err(|error| Failure::io("watch for signals in", &root, &error))?;
     }
-    let recorder = Arc::new(Recorder::new(id, journal.writer()?, sinks, Timestamp::now));
+    let recorder = Arc::new(Recorder::new(id, writer, sinks, Timestamp::now));
     let start = RunStart {
         uid: hex::encode(random::<16>()?),
         pipeline: plan.pipeline.clone(),
@@ -145,8 +137,7 @@ pub(crate) fn execute(
     let source = given.source.clone();
     let attestor = Attestor::new(&key, &recorder, start.clone(), source);
     let run = (plan.pipeline.as_str(), given.epoch);
-    let reuses =
-        Reuses::new(journal, PREDICATE_TYPE, Platform::here(&key.public().id()), run, cache.open(home));
+    let reuses = Reuses::new(journal, PREDICATE_TYPE, Platform::here(&key.public().id()), run, cache);
     let public = key.public().clone();
     let vouched = move |journal: &Journal, (start, end): (&TaskStart, &TaskEnd), reuse: &Reuse| {
         matches!(provenance::reused(journal, &public, (start, end), reuse), Ok(Ok(_)))
@@ -170,17 +161,17 @@ pub(crate) fn execute(
         attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
     };
     engine.run(&plan, given.source.as_ref(), &attest)?;
+    // What there is goes to disk while the rest is made.
+    recorder.begin_flush()?;
     // Large where the run is, and of no use for what follows.
     drop((plan, sandbox));
     drop(admission);
     more(&attestor)?;
-    let file = tempfile::tempfile_in(work.path());
-    let file = file.map_err(|error| Failure::io("write to", work.path(), &error))?;
     let (done, durable) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| reuses.keep(move || durable.recv().is_ok()));
-        let body = SpooledTempFile::new_in(MAX_BODY, work.path());
-        let sealed = seal(&recorder, &attestor, (body, file));
+        let [body, bundle] = [(); 2].map(|()| SpooledTempFile::new_in(MAX_IN_MEMORY, work.path()));
+        let sealed = seal(&recorder, &attestor, (body, bundle));
         if sealed.is_ok() {
             // What keeps the outcomes has said why, where it has ended.
             let _ = done.send(());
@@ -202,7 +193,8 @@ pub(crate) fn open_sandbox(jobs: Option<u32>, home: &Home) -> Result<Sandbox, Fa
 }
 
 impl CacheWish {
-    fn open(self, home: &Home) -> CacheUse {
+    /// The cache of a home, used so.
+    pub(crate) fn open(self, home: &Home) -> CacheUse {
         let open = || TaskRunCache::open(&home.task_cache(), &home.cache_key());
         match self {
             Self::Read { explain } => CacheUse { cache: open(), read: true, explain },
@@ -216,7 +208,7 @@ impl CacheWish {
 fn seal(
     recorder: &Recorder,
     attestor: &Attestor<'_>,
-    (body, bundle): (SpooledTempFile, File),
+    (body, bundle): (SpooledTempFile, SpooledTempFile),
 ) -> Result<(), Failure> {
     attestor.run(body, bundle)?;
     recorder.record(Fact::RunSealed)?;

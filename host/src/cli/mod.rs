@@ -32,6 +32,7 @@ mod logs;
 mod machine;
 mod man;
 mod one_task;
+mod opening;
 mod origin;
 mod params;
 mod pipeline_inspect;

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::execute::{CacheWish, Given, Order, execute, open_sandbox};
 use super::failure::Failure;
 use super::home::Home;
+use super::opening::Opening;
 use super::printer::Printer;
 use super::{exit, interrupt, registries, source};
 use crate::component::Component;
@@ -119,10 +120,15 @@ impl OneTask {
             draft,
             origin: None,
             finished: Default::default(),
-            cache: CacheWish::Nothing,
+            opening: Opening::begin(
+                &self.home,
+                Some(1),
+                CacheWish::Nothing,
+                Some(Arc::clone(&self.sandbox)),
+            )?,
             jobs: Some(1),
             quiet,
-            kept: (Some(Arc::clone(&self.sandbox)), Some(self.cancel.clone())),
+            cancel: Some(self.cancel.clone()),
         };
         let given = Given {
             file: PIPELINE.to_owned(),

@@ -7,6 +7,7 @@ use super::commands::RebuildArgs;
 use super::execute::{CacheWish, Order, Ran, execute};
 use super::failure::Failure;
 use super::home::Home;
+use super::opening::Opening;
 use super::printer::Printer;
 use super::resume::Followed;
 use super::{exit, export};
@@ -28,15 +29,16 @@ pub(crate) fn run(args: &RebuildArgs, home: &Home, printer: &Printer) -> Result<
     }
     let wanted = follow.wanted();
     wanted.make()?;
+    let opening = Opening::begin(home, follow.jobs, CacheWish::Nothing, None)?;
     let order = Order {
         plan: old.plan(home, &store)?,
+        opening,
         draft: old.plan_record.clone().into(),
         origin: Some(Origin::Rebuild(id.clone())),
         finished: HashMap::new(),
-        cache: CacheWish::Nothing,
         jobs: follow.jobs,
         quiet: follow.quiet,
-        kept: (None, None),
+        cancel: None,
     };
     let attest = |attestor: &crate::provenance::Attestor<'_>| Ok(attestor.rebuild(&old.record)?);
     let Ran { record, .. } = execute(order, home, &store, printer, |_| Ok(old.given()), attest)?;

@@ -10,6 +10,7 @@ use super::commands::{FollowArgs, ResumeArgs};
 use super::execute::{CacheWish, Given, Order, execute};
 use super::failure::Failure;
 use super::home::Home;
+use super::opening::Opening;
 use super::printer::Printer;
 use super::run::{Wanted, tell};
 use super::{exit, origin, plan, show};
@@ -31,8 +32,10 @@ pub(crate) fn run(args: &ResumeArgs, home: &Home, printer: &Printer) -> Result<u
         return Ok(exit::OK);
     }
     wanted.make()?;
-    let plan = old.plan(home, &store)?;
     let explain = false;
+    let cache = if *no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } };
+    let opening = Opening::begin(home, follow.jobs, cache, None)?;
+    let plan = old.plan(home, &store)?;
     let order = Order {
         plan,
         draft: old.plan_record.clone().into(),
@@ -42,10 +45,10 @@ pub(crate) fn run(args: &ResumeArgs, home: &Home, printer: &Printer) -> Result<u
             PREDICATE_TYPE,
             &Platform::here(&home.signing_key()?.public().id()),
         ),
-        cache: if *no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } },
+        opening,
         jobs: follow.jobs,
         quiet: follow.quiet,
-        kept: (None, None),
+        cancel: None,
     };
     let ran = execute(order, home, &store, printer, |_| Ok(old.given()), |_| Ok(()))?;
     tell(ran, wanted, home, &store, printer)

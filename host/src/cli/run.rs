@@ -4,25 +4,34 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::commands::RunArgs;
-use super::execute::{CacheWish, Given, Kept, Order, Ran, execute};
+use super::execute::{CacheWish, Given, Order, Ran, execute};
 use super::failure::Failure;
 use super::home::Home;
+use super::opening::Opening;
 use super::printer::Printer;
 use super::{exit, export, plan, source};
 use crate::model::Status;
 use crate::plan::{Draft, Plan};
 use crate::report::{Detail, RunView, run_text};
+use crate::sandbox::CancelToken;
 use crate::source::Checkout;
 use crate::store::Store;
 
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let wanted = Wanted { outputs: args.outputs.as_ref(), attestations: args.attestations.as_ref() };
     wanted.make()?;
+    let opening = Opening::begin(home, args.jobs, cache_wish(args), None)?;
     let (plan, draft) = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
     let acquire = |plan: &Plan| acquire(args, plan, &store);
-    let ran = once(args, (plan, draft), acquire, (None, None), (home, &store, printer))?;
+    let ran = once(args, (plan, draft), acquire, (opening, None), (home, &store, printer))?;
     tell(ran, wanted, home, &store, printer)
+}
+
+/// What is wanted of the cache.
+pub(crate) fn cache_wish(args: &RunArgs) -> CacheWish {
+    let explain = args.explain_cache;
+    if args.no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } }
 }
 
 /// Runs a plan as it was asked for.
@@ -30,13 +39,11 @@ pub(crate) fn once(
     args: &RunArgs,
     (plan, draft): (Plan, Draft),
     acquire: impl FnOnce(&Plan) -> Result<Given, Failure>,
-    kept: Kept,
+    (opening, cancel): (Opening, Option<CancelToken>),
     (home, store, printer): (&Home, &Store, &Printer),
 ) -> Result<Ran, Failure> {
-    let explain = args.explain_cache;
-    let cache = if args.no_cache { CacheWish::Write { explain } } else { CacheWish::Read { explain } };
     let (origin, finished) = (None, HashMap::new());
-    let order = Order { plan, draft, origin, finished, cache, jobs: args.jobs, quiet: args.quiet, kept };
+    let order = Order { plan, draft, origin, finished, opening, jobs: args.jobs, quiet: args.quiet, cancel };
     execute(order, home, store, printer, acquire, |_| Ok(()))
 }
 

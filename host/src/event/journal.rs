@@ -107,6 +107,9 @@ pub(super) fn failed<'a>(
 /// How long whoever else writes is waited for.
 pub(super) const BUSY: Duration = Duration::from_secs(30);
 
+/// Bytes of a page.
+const PAGE: u32 = 16 << 10;
+
 pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
     let open = || -> rusqlite::Result<(Connection, i64)> {
         let connection = Connection::open(path)?;
@@ -115,6 +118,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version == 0 {
+            // Most that is written is longer than a page of SQLite's own choice.
+            connection.pragma_update(None, "page_size", PAGE)?;
             begin(&connection, BUSY, || {
                 connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
             })?;

@@ -29,7 +29,7 @@ pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 pub use remove::JournalSize;
-pub use writer::{Bundle, StoredAttestation};
+pub use writer::{Bundle, JournalWriter, StoredAttestation};
 
 /// A [`Fact`] with its place in the run. Only the recorder makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

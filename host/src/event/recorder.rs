@@ -136,6 +136,14 @@ impl Recorder {
         found.map(|task| task.contacts.clone()).unwrap_or_default()
     }
 
+    /// Puts everything recorded so far on disk, and waits for none of it.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`].
+    pub fn begin_flush(&self) -> Result<(), JournalError> {
+        self.writer.begin_flush().map(|_| ())
+    }
+
     /// Waits until everything recorded so far is on disk.
     ///
     /// # Errors

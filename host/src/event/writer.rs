@@ -25,12 +25,16 @@ use crate::model::RunId;
 const MAX_WAITING: usize = 512;
 /// How long the writer gathers what it commits at once.
 const GATHER: Duration = Duration::from_millis(4);
-/// How long nothing must have come for the writer to call itself idle.
-const IDLE: Duration = Duration::from_millis(2);
-/// Of a longer log, in bytes, an idle writer moves what it can. A shorter one is
-/// left to whoever writes next: to move it would cost a run of one task more
-/// than all else that it writes, and whoever opens it reads it.
+/// How long nothing must have come for the writer to call itself idle: longer
+/// than a run takes between its last task and its end.
+const IDLE: Duration = Duration::from_millis(100);
+/// A longer log, in bytes, is moved by whoever begins to write, beside what else
+/// begins a run, and by an idle writer. A shorter one is left: to move it would
+/// cost a run of one task more than all else that it writes.
 const LONG_LOG: u64 = 256 << 10;
+/// A longer one, in bytes, is not left to others, who would read all of it when
+/// they open the journal.
+const MAX_LEFT: u64 = 8 << 20;
 /// Pages of the log beyond which a busy writer moves them, too: 64 MiB.
 const MAX_LOG_PAGES: u32 = 16_384;
 
@@ -117,13 +121,18 @@ impl JournalWriter {
         self.send(Message::Attestation(Box::new(attestation)))
     }
 
-    pub(crate) fn flush(&self) -> Result<(), JournalError> {
+    /// Puts what there is on disk; what is given says when that is done.
+    pub(crate) fn begin_flush(&self) -> Result<Receiver<Result<(), JournalError>>, JournalError> {
         let (done, waits) = sync_channel(1);
         self.send(Message::Flush(done))?;
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
-        waits.recv().unwrap_or_else(|_| Err(self.stopped()))
+        Ok(waits)
+    }
+
+    pub(crate) fn flush(&self) -> Result<(), JournalError> {
+        self.begin_flush()?.recv().unwrap_or_else(|_| Err(self.stopped()))
     }
 }
 
@@ -143,9 +152,13 @@ fn write_all(
     receiver: &Receiver<Message>,
     failure: &Mutex<Option<JournalError>>,
 ) {
+    let length = || std::fs::metadata(log_of(path)).map_or(0, |log| log.len());
+    if length() > LONG_LOG {
+        let _ = move_log(&connection, "TRUNCATE");
+    }
     let mut moved = 0;
     loop {
-        let log = std::fs::metadata(log_of(path)).map_or(0, |log| log.len());
+        let log = length();
         let long = log > LONG_LOG;
         let first = match receiver.recv_timeout(IDLE) {
             Ok(first) => first,
@@ -181,7 +194,7 @@ fn write_all(
             }
         }
     }
-    if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > LONG_LOG) {
+    if length() > MAX_LEFT {
         let _ = move_log(&connection, "TRUNCATE");
     }
 }

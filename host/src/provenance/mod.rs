@@ -12,13 +12,12 @@ mod task_build;
 mod tekton;
 mod verify;
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_from};
 use serde::Serialize;
-use tempfile::SpooledTempFile;
+use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::event::{
     Bundle, Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation,
@@ -102,13 +101,14 @@ impl<'a> Attestor<'a> {
     }
 
     /// Attests the run, once it has ended. Its Statement and its bundle grow
-    /// with its tasks, so they are made in files, which must be empty.
+    /// with its tasks: they are made in `body` and `bundle`, which must be empty,
+    /// and go to disk where they are large.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn run(&self, mut body: SpooledTempFile, file: File) -> Result<(), AttestError> {
+    pub fn run(&self, mut body: SpooledTempFile, bundle: SpooledTempFile) -> Result<(), AttestError> {
         let incomplete = || AttestError::Incomplete("the run has not ended");
-        let mut kept = Kept { file, hasher: Hasher::default(), size: 0 };
+        let mut kept = Kept { file: bundle, hasher: Hasher::default(), size: 0 };
         let signed = self.recorder.read(|record| -> Result<String, AttestError> {
             let statement = run_statement(record).ok_or_else(incomplete)?;
             let mut out = io::BufWriter::with_capacity(BUFFER, &mut body);
@@ -121,7 +121,14 @@ impl<'a> Attestor<'a> {
         });
         let predicate_type = signed.unwrap_or_else(|| Err(incomplete()))?;
         let digest = kept.hasher.finish();
-        self.keep(None, predicate_type, Bundle::File(kept.file, kept.size), digest)
+        let bundle = match kept.file.into_inner() {
+            SpooledData::InMemory(text) => Bundle::Text(
+                String::from_utf8(text.into_inner())
+                    .map_err(|_| AttestError::Incomplete("the bundle is not text"))?,
+            ),
+            SpooledData::OnDisk(file) => Bundle::File(file, kept.size),
+        };
+        self.keep(None, predicate_type, bundle, digest)
     }
 
     /// Attests whether the run, which has ended, made the same as the one it
@@ -156,7 +163,7 @@ impl<'a> Attestor<'a> {
 
 /// A file, and the digest and size of what was written to it.
 struct Kept {
-    file: File,
+    file: SpooledTempFile,
     hasher: Hasher,
     size: u64,
 }

@@ -5,6 +5,7 @@
 //! person reviews differ from the value the program reads.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as TextSpan, StrInput};
@@ -14,6 +15,8 @@ use crate::fault::{Fault, FaultKind};
 /// Larger than any pipeline a person writes, and small enough to refuse a flood.
 const MAX_BYTES: usize = 4 << 20;
 const MAX_DEPTH: usize = 64;
+/// So many keys of a mapping are compared one by one.
+const FEW: usize = 16;
 
 /// A position in a text file; line and column are counted from one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -319,7 +322,7 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, depth: usize) -> Result<NodeKind, Fault> {
         let mut entries: Vec<(String, Place, Node)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         loop {
             let (key, place) = match self.next()? {
                 (Event::MappingEnd, _) => {
@@ -332,7 +335,15 @@ impl<'a> Reader<'a> {
                     return Err(Fault::new(FaultKind::Syntax, place, "a key must be a plain string"));
                 }
             };
-            if !seen.insert(key.clone()) {
+            // Most mappings are small, and their keys are looked through faster.
+            if entries.len() == FEW {
+                seen.extend(entries.iter().map(|(key, ..)| key.clone()));
+            }
+            let twice = match entries.len() {
+                ..FEW => entries.iter().any(|(other, ..)| *other == key),
+                _ => !seen.insert(key.clone()),
+            };
+            if twice {
                 let message = format!("the key `{key}` is written twice");
                 return Err(Fault::new(FaultKind::DuplicateKey, place, message));
             }
