@@ -30,6 +30,8 @@ use crate::store::{Store, Tree};
 
 /// A larger Statement, and a larger bundle, is kept in a file until it is stored.
 const MAX_IN_MEMORY: usize = 4 << 20;
+/// Those of a run of more tasks will be larger, and begin as files.
+const MANY: usize = 1_500;
 
 /// What is to be run, and how.
 pub(crate) struct Order {
@@ -170,7 +172,9 @@ pub(crate) fn execute(
     let (done, durable) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| reuses.keep(move || durable.recv().is_ok()));
-        let [body, bundle] = [(); 2].map(|()| SpooledTempFile::new_in(MAX_IN_MEMORY, work.path()));
+        let many = recorder.read(|record| record.tasks.len() > MANY);
+        let in_memory = if many == Some(true) { 0 } else { MAX_IN_MEMORY };
+        let [body, bundle] = [(); 2].map(|()| SpooledTempFile::new_in(in_memory, work.path()));
         let sealed = seal(&recorder, &attestor, (body, bundle));
         if sealed.is_ok() {
             // What keeps the outcomes has said why, where it has ended.

@@ -30,10 +30,13 @@ pub fn decode<T: JsonSchema + DeserializeOwned>(document: &Document) -> Result<T
     if !walk.faults.is_empty() {
         return Err(walk.faults);
     }
-    serde_path_to_error::deserialize(document.root()).map_err(|error| {
-        let place = document.place(&pointer_of(error.path()));
-        vec![Fault::new(FaultKind::InvalidValue, place, error.into_inner().to_string())]
-    })
+    // Where a value is refused is found out only when one is.
+    T::deserialize(document.root()).or_else(|_| serde_path_to_error::deserialize(document.root())).map_err(
+        |error: serde_path_to_error::Error<_>| {
+            let place = document.place(&pointer_of(error.path()));
+            vec![Fault::new(FaultKind::InvalidValue, place, error.into_inner().to_string())]
+        },
+    )
 }
 
 fn pointer_of(path: &serde_path_to_error::Path) -> String {
@@ -136,7 +139,9 @@ impl<'a> Walk<'a> {
             NodeKind::Map(entries) => self.check_map(node, entries, schema, what),
             NodeKind::List(items) => {
                 if let Some(item_schema) = schema.get("items") {
-                    for item in items {
+                    let any_text = takes_any_text(self.resolve(item_schema));
+                    let checked = |item: &&Node| !any_text || !matches!(item.kind, NodeKind::Text(_));
+                    for item in items.iter().filter(checked) {
                         self.check(item, item_schema, What::Item(&what));
                     }
                 }
@@ -209,6 +214,14 @@ fn types_of(schema: &Value) -> Vec<&str> {
         _ if schema.get("const").is_some_and(Value::is_string) => vec!["string"],
         _ => Vec::new(),
     }
+}
+
+/// Whether every string is one that a schema takes: what else it may say of a
+/// string is nothing that [`Walk::check`] looks at.
+fn takes_any_text(schema: &Value) -> bool {
+    let narrows = |key: &&str| schema.get(key).is_some();
+    schema.get("type").and_then(Value::as_str) == Some("string")
+        && !["anyOf", "oneOf", "enum", "const"].iter().any(narrows)
 }
 
 fn is_type(kind: &NodeKind, name: &str) -> bool {
