@@ -73,3 +73,4 @@ mod task_list;
 mod trust_records;
 mod trust_rules;
 mod verify_bundle;
+mod wit;

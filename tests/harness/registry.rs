@@ -127,6 +127,12 @@ impl TestRegistry {
         json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
     }
 
+    /// The bytes of a blob that a descriptor names.
+    pub(crate) fn blob(&self, repository: &str, descriptor: &Value) -> Vec<u8> {
+        let contents = self.contents.lock().unwrap();
+        contents.repositories[repository].blobs[descriptor["digest"].as_str().unwrap()].clone()
+    }
+
     /// Loses the bundles of a repository that say that they claim something.
     pub(crate) fn forget_bundles(&self, repository: &str, predicate_type: &str) {
         let mut contents = self.contents.lock().unwrap();
