@@ -59,6 +59,7 @@ mod registry_attacks;
 mod registry_faults;
 mod registry_http;
 mod registry_mount;
+mod registry_signatures;
 mod resume;
 mod robustness;
 mod runs;

@@ -8,6 +8,7 @@ mod artifact;
 mod attestation;
 mod bundle;
 mod contract;
+mod cosign_certificate;
 mod cosign_tags;
 mod decision;
 mod digest;

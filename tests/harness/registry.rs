@@ -145,6 +145,17 @@ impl TestRegistry {
         assert!(manifests.len() < before, "there is none of {predicate_type}");
     }
 
+    /// The digests of the bundles of a repository that say that they claim something.
+    pub(crate) fn bundles_of(&self, repository: &str, predicate_type: &str) -> Vec<String> {
+        let contents = self.contents.lock().unwrap();
+        let claims = |bytes: &[u8]| {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            document["annotations"]["dev.sigstore.bundle.predicateType"] == predicate_type
+        };
+        let manifests = contents.repositories[repository].manifests.iter();
+        manifests.filter(|(_, (_, bytes))| claims(bytes)).map(|(digest, _)| digest.clone()).collect()
+    }
+
     /// Changes the bytes of a blob, and leaves its name.
     pub(crate) fn corrupt(&self, repository: &str, digest: &str) {
         let mut contents = self.contents.lock().unwrap();
