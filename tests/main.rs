@@ -14,6 +14,7 @@ mod authoring;
 mod authoring_c;
 mod authoring_new;
 mod bad_input;
+mod build_flags;
 mod cache;
 mod completions;
 mod concurrency;
