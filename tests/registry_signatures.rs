@@ -23,14 +23,14 @@ const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const REPOSITORY: &str = "team/noop";
 
-fn publish(world: &World, host: &str, more: &[&str]) -> Value {
+pub(crate) fn publish(world: &World, host: &str, more: &[&str]) -> Value {
     let (file, to) = (task_file(Task::Test("noop")), format!("{host}/team"));
     let args = ["task", "publish", file.to_str().unwrap(), "--to", &to, "--format", "json"];
     serde_json::from_str(&world.run(&[&args[..], more].concat()).ok().out).unwrap()
 }
 
 /// A user who trusts what somebody signs in a registry, and the trusted root.
-fn truster(deployment: &Deployment, host: &str, who: &[&str]) -> World {
+pub(crate) fn truster(deployment: &Deployment, host: &str, who: &[&str]) -> World {
     let world = World::with(&[]);
     let root = deployment.trusted_root().to_string();
     fs::write(world.home().join("trusted_root.json"), root).unwrap();
@@ -40,12 +40,12 @@ fn truster(deployment: &Deployment, host: &str, who: &[&str]) -> World {
 }
 
 /// Runs the task as one that must be trusted.
-fn run(user: &World, host: &str) -> Done {
+pub(crate) fn run_trusted(user: &World, host: &str) -> Done {
     let pipeline = pipeline(user, &format!("{host}/{REPOSITORY}:0.1.0"));
     user.run(&["run", "--quiet", "--require-trusted", &pipeline])
 }
 
-fn refused(done: Done) -> Done {
+pub(crate) fn refused(done: Done) -> Done {
     done.refused(4, "trust/not-trusted", ".cofferdam/test.yaml:")
 }
 
@@ -64,12 +64,12 @@ fn what_an_identity_publishes_is_trusted_by_who_it_is() {
         let keyless = ["--keyless", "--identity-token-file", "../token"];
         let published = publish(&world, &host, &keyless);
         assert_eq!(published["signedByIdentity"], format!("{SIGNER} ({ISSUER})"));
-        run(&truster(&deployment, &host, &["--subject", SIGNER, "--issuer", ISSUER]), &host).ok();
+        run_trusted(&truster(&deployment, &host, &["--subject", SIGNER, "--issuer", ISSUER]), &host).ok();
         let other = ["--subject", "other@example.test", "--issuer", ISSUER];
-        refused(run(&truster(&deployment, &host, &other), &host)).says(SIGNER);
+        refused(run_trusted(&truster(&deployment, &host, &other), &host)).says(SIGNER);
         let foreign = deployment.with_other_authority();
         let untrusting = truster(&foreign, &host, &["--subject", SIGNER, "--issuer", ISSUER]);
-        refused(run(&untrusting, &host)).says("no authority of the trusted root signed it");
+        refused(run_trusted(&untrusting, &host)).says("no authority of the trusted root signed it");
         // Whom the services do not know has nothing published.
         fs::write(world.path("token"), token("nobody@example.test", ISSUER)).unwrap();
         let (file, to) = (task_file(Task::Test("noop")), format!("{host}/other"));
@@ -125,22 +125,22 @@ fn signatures_under_the_tags_of_older_versions_count() {
             user.run(&["trust", "add", "team", &pattern, "--key", "team.pub"]).ok();
             user
         };
-        refused(run(&with_key(&public), &host));
+        refused(run_trusted(&with_key(&public), &host));
         tag(&registry, task, &[(&payload, signed), (&payload, identity)]);
         for user in [with_key(&public), by_identity()] {
-            run(&user, &host).ok();
+            run_trusted(&user, &host).ok();
             // What is vendored has them, too.
             let pipeline = pipeline(&user, &format!("{host}/{REPOSITORY}:0.1.0"));
             user.run(&["vendor", &pipeline]).ok();
             let _ = fs::remove_dir_all(user.home().join("pulled"));
             user.run(&["run", "--quiet", "--locked", "--require-trusted", &pipeline]).ok();
         }
-        refused(run(&with_key(&by_key(&payload).1), &host));
+        refused(run_trusted(&with_key(&by_key(&payload).1), &host));
         let other = ["--subject", "other@example.test", "--issuer", ISSUER];
-        refused(run(&truster(&deployment, &host, &other), &host)).says(SIGNER);
+        refused(run_trusted(&truster(&deployment, &host, &other), &host)).says(SIGNER);
         let foreign = deployment.with_other_log();
         let untrusting = truster(&foreign, &host, &["--subject", SIGNER, "--issuer", ISSUER]);
-        refused(run(&untrusting, &host)).says("its signed entry timestamp is not that of a log");
+        refused(run_trusted(&untrusting, &host)).says("its signed entry timestamp is not that of a log");
     }
 }
 
@@ -160,22 +160,22 @@ fn what_a_registry_does_to_those_tags_makes_nothing_trusted() {
     // What was signed is another task.
     let elsewhere = simple_payload(Digest::of(b"another"));
     tag(&registry, task, &[(&elsewhere, signed.clone())]);
-    refused(run(&user(), &host));
+    refused(run_trusted(&user(), &host));
     // It gives other bytes than it names: they are left out, and that is said.
     let layers = tag(&registry, task, &[(&payload, signed.clone())]);
     registry.corrupt(REPOSITORY, layers[0]["digest"].as_str().unwrap());
-    refused(run(&user(), &host)).says(".sig is left out");
+    refused(run_trusted(&user(), &host)).says(".sig is left out");
     // More than anybody has, in number and in size.
     let many: Vec<_> = (0..65).map(|_| (payload.as_slice(), signed.clone())).collect();
     tag(&registry, task, &many);
-    refused(run(&user(), &host)).says("larger than signatures are");
+    refused(run_trusted(&user(), &host)).says("larger than signatures are");
     let mut large = signed.clone();
     large.insert("padding".to_owned(), "x".repeat(1 << 20));
     tag(&registry, task, &[(&payload, large)]);
-    refused(run(&user(), &host)).says("larger than signatures are");
+    refused(run_trusted(&user(), &host)).says("larger than signatures are");
     // Where it does not say whether there are any, nothing runs.
     tag(&registry, task, &[(&payload, signed)]);
-    run(&user(), &host).ok();
+    run_trusted(&user(), &host).ok();
     registry.fails(|received, out| {
         let asked = received.target.ends_with(".sig");
         if asked {
@@ -183,7 +183,7 @@ fn what_a_registry_does_to_those_tags_makes_nothing_trusted() {
         }
         Ok(asked)
     });
-    run(&user(), &host).refused(1, "registry/answer", "418");
+    run_trusted(&user(), &host).refused(1, "registry/answer", "418");
 }
 
 #[test]
