@@ -68,10 +68,9 @@ fn decide(deployment: &Deployment, payload: &[u8], annotations: Annotations) -> 
 /// Why it is no signature.
 #[track_caller]
 fn why(decision: TrustDecision) -> String {
-    match cause(decision) {
-        UntrustedCause::BadSignature { why: Some(why), .. } => why,
-        other => panic!("{other:?}"),
-    }
+    let cause = cause(decision);
+    let UntrustedCause::BadSignature { why: Some(why), .. } = cause else { panic!("{cause:?}") };
+    why
 }
 
 /// Changes what the log is said to have said.

@@ -81,7 +81,7 @@ impl WitPackage {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
     use super::*;
     use wit_component::{DecodedWasm, WitPrinter};
 
