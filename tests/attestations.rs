@@ -11,7 +11,7 @@ use crate::harness::keyless_services::{KeylessServices, SIGNER, token};
 use crate::harness::sigstore::{Deployment, ISSUER};
 use crate::harness::{DebianRegistry, TestRegistry, World, bare_component, done, repository, target};
 
-const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+pub(crate) const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 const SUM: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const MANIFEST: &str = "apiVersion: cofferdam.dev/v1\nkind: Task\n\
                         metadata: { name: noop, version: 0.1.0, description: does nothing }\nspec: {}\n";
@@ -30,8 +30,14 @@ fn task_of(world: &World, compiler: &str, files: &[(&str, &str)]) {
 }
 
 /// A user with such a task in JavaScript, in a commit.
-fn author() -> World {
+pub(crate) fn author() -> World {
     let world = World::with(&[]);
+    write_task(&world);
+    world
+}
+
+/// Writes a task in JavaScript, in a commit.
+pub(crate) fn write_task(world: &World) {
     let lock = json!({
         "name": "task-noop", "lockfileVersion": 3,
         "packages": {
@@ -44,18 +50,17 @@ fn author() -> World {
         },
     });
     let files = [("package.json", "{}"), ("src/task.js", ""), ("package-lock.json", &lock.to_string())];
-    task_of(&world, "node_modules/.bin/componentize-qjs", &files);
+    task_of(world, "node_modules/.bin/componentize-qjs", &files);
     world.commit("all");
-    world
 }
 
-fn publish(world: &World, args: &[&str]) -> Value {
+pub(crate) fn publish(world: &World, args: &[&str]) -> Value {
     let all = [&["task", "publish"], args, &["--format", "json"]].concat();
     serde_json::from_str(&world.run(&all).ok().out).unwrap()
 }
 
 /// The predicates that a key has attested of what was published to a layout.
-fn attested(world: &World, layout: &Layout, published: &Value) -> Vec<(String, Value)> {
+pub(crate) fn attested(world: &World, layout: &Layout, published: &Value) -> Vec<(String, Value)> {
     let digest: Digest = published["digest"].as_str().unwrap().parse().unwrap();
     let key = PublicKey::load(&world.home().join("keys/cofferdam.pub")).unwrap();
     let found = layout.attestations(digest).unwrap().into_iter().map(|one| {
@@ -71,7 +76,7 @@ fn embedded(world: &World) -> Layout {
     Layout::open(&world.home().join("registry")).unwrap()
 }
 
-fn of_kind<'a>(attested: &'a [(String, Value)], kind: &str) -> &'a Value {
+pub(crate) fn of_kind<'a>(attested: &'a [(String, Value)], kind: &str) -> &'a Value {
     let mut found = attested.iter().filter(|(found, _)| found == kind);
     let (Some((_, one)), None) = (found.next(), found.next()) else { panic!("{attested:#?}") };
     one

@@ -8,7 +8,7 @@ use crate::authoring_new::{Author, install, publish_and_use};
 use crate::harness::repository;
 
 /// A new task in C beside its compiler; none where that is not installed.
-fn author() -> Option<Author> {
+pub(crate) fn author() -> Option<Author> {
     let author = Author::begin("c");
     install(&author, "c", "python", ".venv").then_some(author)
 }

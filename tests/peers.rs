@@ -124,6 +124,24 @@ fn what_another_client_signs_verifies_here() {
 }
 
 #[test]
+fn what_the_client_of_npm_signs_verifies_here() {
+    let peers = Peers::new();
+    let token = token(SIGNER, ISSUER);
+    let script = repository().join("tests/peers/sign.mjs").display().to_string();
+    let sign = |file: &str, bundle: &str, kind: &[&str]| {
+        let args = [&script, "config.json", &token, file, bundle];
+        peers.peer("node", &[&args[..], kind].concat()).ok();
+        peers.agree_on(bundle, !kind.is_empty());
+    };
+    sign("app", "npm-file.json", &[]);
+    sign("statement.json", "npm-statement.json", &["application/vnd.in-toto+json"]);
+    // Whom the services do not know has no bundle.
+    let nobody = crate::harness::keyless_services::token("nobody@example.test", ISSUER);
+    let refused = peers.peer("node", &[&script, "config.json", &nobody, "app", "none.json"]);
+    assert!(refused.status != 0 && !peers.world.project().join("none.json").exists(), "{refused:?}");
+}
+
+#[test]
 fn another_client_of_registries_pulls_what_is_published() {
     let (registry, world) = (DebianRegistry::open(), World::with(&[]));
     let file = task_file(Task::Test("echo"));

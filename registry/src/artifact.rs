@@ -108,7 +108,8 @@ impl Layout {
     /// [`LayoutError`] when the layout cannot be read or written.
     pub fn publish(&self, task: &TaskArtifact<'_>) -> Result<Digest, LayoutError> {
         let layer = self.put(COMPONENT_TYPE, task.component)?;
-        let config = self.put(CONFIG_TYPE, &contract::config(task, layer.digest))?;
+        let config = contract::config(layer.digest, task.imports, task.exports, task.contract);
+        let config = self.put(CONFIG_TYPE, &config)?;
         let manifest = Manifest {
             schema_version: 2,
             media_type: Some(crate::document::MANIFEST_TYPE.to_owned()),

@@ -16,9 +16,9 @@ use crate::reference::Reference;
 pub(crate) const TITLE: &str = "org.opencontainers.image.title";
 pub(crate) const VERSION: &str = "org.opencontainers.image.version";
 pub(crate) const DESCRIPTION: &str = "org.opencontainers.image.description";
-const SOURCE: &str = "org.opencontainers.image.source";
+pub(crate) const SOURCE: &str = "org.opencontainers.image.source";
 const REVISION: &str = "org.opencontainers.image.revision";
-const LICENSES: &str = "org.opencontainers.image.licenses";
+pub(crate) const LICENSES: &str = "org.opencontainers.image.licenses";
 
 /// The config blob: CNCF TAG Runtime, "Wasm OCI Artifact layout", and the
 /// manifest of the task.
@@ -62,16 +62,16 @@ pub struct TaskHead {
     pub contract: Option<Value>,
 }
 
-/// The config of a task's artifact.
-pub(crate) fn config(task: &TaskArtifact<'_>, layer: Digest) -> Vec<u8> {
+/// The config of an artifact with one layer.
+pub(crate) fn config(layer: Digest, imports: &[String], exports: &[String], task: Option<&Value>) -> Vec<u8> {
     encode(&Config {
         // The format requires a time; a real one would change the digest.
         created: "1970-01-01T00:00:00Z".to_owned(),
         architecture: "wasm".to_owned(),
         os: "wasip2".to_owned(),
         layer_digests: vec![layer],
-        component: ConfigComponent { exports: task.exports.to_vec(), imports: task.imports.to_vec() },
-        task: task.contract.cloned(),
+        component: ConfigComponent { exports: exports.to_vec(), imports: imports.to_vec() },
+        task: task.cloned(),
     })
 }
 

@@ -1,14 +1,16 @@
 //! Signatures as cosign attached them before there were referrers: under the
 //! tags `sha256-HEX.sig` and `sha256-HEX.att` (cosign, `specs/SIGNATURE_SPEC.md`
-//! and `ATTESTATION_SPEC.md`). They are read, and never written.
+//! and `ATTESTATION_SPEC.md`), by a key or by an identity. They are read, and
+//! never written.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::artifact::{Bundles, MAX_SIGNATURE, MAX_SIGNATURE_MANIFEST, MAX_SIGNATURES};
+use crate::artifact::{Bundles, MAX_SIGNATURE, MAX_SIGNATURES};
 use crate::bundle::BUNDLE_TYPE;
+use crate::cosign_certificate;
 use crate::digest::Digest;
 use crate::document::{Descriptor, Manifest, REF_NAME};
 use crate::key::PublicKey;
@@ -17,6 +19,9 @@ use crate::layout::{Layout, LayoutError};
 const SIMPLE_SIGNING_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const ENVELOPE_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// One manifest has all signatures, and those of identities have their
+/// certificates in it, in some 16 KiB each.
+pub(crate) const MAX_TAGGED_MANIFEST: u64 = 1 << 20;
 /// What a payload says it is: containers/image, "simple signing".
 const PAYLOAD_KIND: &str = "cosign container image signature";
 
@@ -25,6 +30,9 @@ const PAYLOAD_KIND: &str = "cosign container image signature";
 pub struct SimpleSigning {
     payload: Vec<u8>,
     signature: Vec<u8>,
+    /// Where a certificate says who signed: the bundle that says the same, or why
+    /// there is none.
+    certified: Option<Result<Vec<u8>, &'static str>>,
 }
 
 #[derive(Deserialize)]
@@ -46,19 +54,33 @@ struct Image {
 }
 
 impl SimpleSigning {
-    /// The digest of the manifest that a key signed; `None` where it did not.
-    pub(crate) fn signed(&self, key: &PublicKey) -> Option<Result<Digest, &'static str>> {
-        if !key.verifies(&self.payload, &self.signature.clone().into()) {
-            return None;
-        }
+    /// Whether a key signed the payload.
+    pub(crate) fn is_signed_by(&self, key: &PublicKey) -> bool {
+        key.verifies(&self.payload, &self.signature.clone().into())
+    }
+
+    /// The bundle of an identity's signature over the payload, or why it has none;
+    /// nothing where no identity signed.
+    pub(crate) fn certified(&self) -> Option<Result<&[u8], &'static str>> {
+        let certified = self.certified.as_ref()?;
+        Some(certified.as_ref().map(Vec::as_slice).map_err(|why| *why))
+    }
+
+    /// The digest of the payload, which is what is signed.
+    pub(crate) fn payload_digest(&self) -> Digest {
+        Digest::of(&self.payload)
+    }
+
+    /// The digest of the manifest that the payload is about.
+    pub(crate) fn subject(&self) -> Result<Digest, &'static str> {
         let refuse = Err("its payload is none of a cosign signature");
         let Ok(Payload { critical }) = serde_json::from_slice::<Payload>(&self.payload) else {
-            return Some(refuse);
+            return refuse;
         };
-        Some(match critical.image.digest.parse::<Digest>() {
+        match critical.image.digest.parse::<Digest>() {
             Ok(digest) if critical.kind == PAYLOAD_KIND => Ok(digest),
-            _ => refuse,
-        })
+            Ok(_) | Err(_) => refuse,
+        }
     }
 }
 
@@ -78,7 +100,7 @@ impl Layout {
         let entries = tags.iter().flat_map(|tag| listing.tagged(tag));
         let read = |entry: &Descriptor| {
             let name = entry.annotations.get(REF_NAME).cloned().unwrap_or_default();
-            (name, entry.clone(), self.manifest(entry, MAX_SIGNATURE_MANIFEST))
+            (name, entry.clone(), self.manifest(entry, MAX_TAGGED_MANIFEST))
         };
         Ok(entries.map(read).collect())
     }
@@ -107,7 +129,11 @@ impl Layout {
                     (SIMPLE_SIGNING_TYPE, Ok(payload)) => {
                         let signature = layer.annotations.get(SIGNATURE).map(|text| STANDARD.decode(text));
                         match signature {
-                            Some(Ok(signature)) => bundles.simple.push(SimpleSigning { payload, signature }),
+                            Some(Ok(signature)) => {
+                                let certified =
+                                    cosign_certificate::bundle(&layer.annotations, &payload, &signature);
+                                bundles.simple.push(SimpleSigning { payload, signature, certified });
+                            }
                             Some(Err(_)) | None => {
                                 bundles.damaged = Some("a cosign signature has no signature".to_owned());
                             }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Bundles, NoClaim, SIGNATURE_PREDICATE};
 use crate::bundle::{BundleError, NamedKey, claimed_key, verify_statement};
+use crate::cosign_tags::SimpleSigning;
 use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::keyless::{Artifact, Identity, is_keyless};
@@ -219,37 +220,27 @@ impl Signatory {
         bundles: &Bundles,
         rule: &str,
     ) -> Result<Grounds, UntrustedCause> {
-        let bad = |why: String| UntrustedCause::BadSignature { rule: rule.to_owned(), why: Some(why) };
         let mut cause = UntrustedCause::Unsigned { rule: rule.to_owned() };
         for bundle in &bundles.sound {
             let found = match self.judge(bundle, digest, rule) {
                 Ok(grounds) => return Ok(grounds),
                 Err(found) => found,
             };
-            // The gravest thing found is what is told.
-            if matches!(cause, UntrustedCause::Unsigned { .. })
-                || matches!(found, UntrustedCause::BadSignature { .. })
-            {
+            if tells_more(&found, &cause) {
                 cause = found;
             }
         }
-        // Whoever has a key rule and signs as cosign used to.
         for simple in &bundles.simple {
-            let Self::Key(key) = self else { break };
-            let found = match simple.signed(key) {
-                Some(Ok(signed)) if signed == digest => return Ok(Grounds::Key { key: key.id() }),
-                Some(Ok(_)) => bad("it was made for another artifact".to_owned()),
-                Some(Err(why)) => bad(why.to_owned()),
-                None => UntrustedCause::WrongKey { rule: rule.to_owned(), found: None },
+            let found = match self.judge_simple(simple, digest, rule) {
+                Ok(grounds) => return Ok(grounds),
+                Err(found) => found,
             };
-            if matches!(cause, UntrustedCause::Unsigned { .. })
-                || matches!(found, UntrustedCause::BadSignature { .. })
-            {
+            if tells_more(&found, &cause) {
                 cause = found;
             }
         }
         match &bundles.damaged {
-            Some(why) if !matches!(cause, UntrustedCause::BadSignature { .. }) => Err(bad(why.clone())),
+            Some(why) if !matches!(cause, UntrustedCause::BadSignature { .. }) => Err(bad(rule, why)),
             Some(_) | None => Err(cause),
         }
     }
@@ -276,18 +267,67 @@ impl Signatory {
                 if claimed_key(bundle).is_some() {
                     return Err(UntrustedCause::WrongIdentity { rule, found: None });
                 }
-                let mut artifact = Artifact::Digest(digest);
-                match root.verify(bundle, identity, &mut artifact, Some(SIGNATURE_PREDICATE)) {
-                    Ok(_) => {
-                        let Identity { subject, issuer, .. } = identity.clone();
-                        Ok(Grounds::Identity { identity: subject, issuer })
-                    }
-                    Err(error @ (KeylessError::WrongIdentity { .. } | KeylessError::WrongIssuer { .. })) => {
-                        Err(UntrustedCause::WrongIdentity { rule, found: Some(error.to_string()) })
-                    }
-                    Err(error) => Err(UntrustedCause::BadSignature { rule, why: Some(error.to_string()) }),
-                }
+                identified((identity, root), bundle, (digest, Some(SIGNATURE_PREDICATE)), &rule)
             }
         }
     }
+
+    /// The same for a signature as cosign used to make them: over a payload that
+    /// names the digest.
+    fn judge_simple(
+        &self,
+        simple: &SimpleSigning,
+        digest: Digest,
+        rule: &str,
+    ) -> Result<Grounds, UntrustedCause> {
+        let grounds = match self {
+            Self::Key(key) if simple.is_signed_by(key) => Grounds::Key { key: key.id() },
+            Self::Key(_) => return Err(UntrustedCause::WrongKey { rule: rule.to_owned(), found: None }),
+            Self::Identity(identity, root) => match simple.certified() {
+                None => return Err(UntrustedCause::WrongIdentity { rule: rule.to_owned(), found: None }),
+                Some(Err(why)) => return Err(bad(rule, why)),
+                Some(Ok(bundle)) => {
+                    identified((identity, root), bundle, (simple.payload_digest(), None), rule)?
+                }
+            },
+        };
+        match simple.subject() {
+            Ok(subject) if subject == digest => Ok(grounds),
+            Ok(_) => Err(bad(rule, "it was made for another artifact")),
+            Err(why) => Err(bad(rule, why)),
+        }
+    }
+}
+
+/// Whether a bundle is an identity's signature of what has this digest, as a claim
+/// of this kind where there is one.
+fn identified(
+    (identity, root): (&Identity, &TrustedRoot),
+    bundle: &[u8],
+    (digest, predicate_type): (Digest, Option<&str>),
+    rule: &str,
+) -> Result<Grounds, UntrustedCause> {
+    match root.verify(bundle, identity, &mut Artifact::Digest(digest), predicate_type) {
+        Ok(_) => {
+            let Identity { subject, issuer, .. } = identity.clone();
+            Ok(Grounds::Identity { identity: subject, issuer })
+        }
+        Err(error @ (KeylessError::WrongIdentity { .. } | KeylessError::WrongIssuer { .. })) => {
+            Err(UntrustedCause::WrongIdentity { rule: rule.to_owned(), found: Some(error.to_string()) })
+        }
+        Err(error) => Err(bad(rule, &error.to_string())),
+    }
+}
+
+/// Whether what was found of one signature is told instead of what was found
+/// before: the gravest thing, and before nothing, who signed instead.
+fn tells_more(found: &UntrustedCause, before: &UntrustedCause) -> bool {
+    use UntrustedCause::{BadSignature, Unsigned, WrongIdentity, WrongKey};
+    let names_none = matches!(before, WrongKey { found: None, .. } | WrongIdentity { found: None, .. });
+    let names_one = matches!(found, WrongKey { found: Some(_), .. } | WrongIdentity { found: Some(_), .. });
+    matches!(before, Unsigned { .. }) || matches!(found, BadSignature { .. }) || (names_none && names_one)
+}
+
+fn bad(rule: &str, why: &str) -> UntrustedCause {
+    UntrustedCause::BadSignature { rule: rule.to_owned(), why: Some(why.to_owned()) }
 }

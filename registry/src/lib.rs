@@ -8,6 +8,7 @@ mod artifact;
 mod attestation;
 mod bundle;
 mod contract;
+mod cosign_certificate;
 mod cosign_tags;
 mod decision;
 mod digest;
@@ -34,6 +35,7 @@ mod trust;
 mod trust_levels;
 mod trusted_root;
 mod trusted_tasks;
+mod wit_package;
 
 pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
 pub use attestation::{Attestation, SBOM_PREDICATE};
@@ -67,3 +69,4 @@ pub use trust::{
 pub use trust_levels::{TrustLevel, TrustLevels};
 pub use trusted_root::{TRUSTED_ROOT, TrustedRoot, TrustedRootError};
 pub use trusted_tasks::TrustedTask;
+pub use wit_package::WitArtifact;

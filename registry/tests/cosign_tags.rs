@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
 
 mod cause;
+mod tagged;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,13 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cause::cause;
 use cofferdam_registry::{
-    Candidate, Digest, Layout, SIGNATURE_PREDICATE, SigningKey, Trust, TrustDecision, UntrustedCause, sign,
+    Digest, Layout, SIGNATURE_PREDICATE, SigningKey, TrustDecision, UntrustedCause, sign,
 };
-use jiff::Timestamp;
 use serde_json::{Value, json};
+use tagged::{SIMPLE, Tagged, is_trusted};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// What cosign signed.
 const SIGNED: &str = "24d74069776168b3c289611322dad86cacf2b5e0690255e0e65b9c0fc2093af2";
@@ -27,60 +26,29 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 struct World {
-    directory: tempfile::TempDir,
-    layout: Layout,
+    tagged: Tagged,
     subject: Digest,
 }
 
 impl World {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::open_or_create(&directory.path().join("registry")).unwrap();
-        fs::copy(fixture("cosign-key/cosign.pub"), directory.path().join("signer.pub")).unwrap();
-        Self { directory, layout, subject: Digest::from_hex(SIGNED).unwrap() }
-    }
-
-    fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
-        let digest = Digest::of(bytes);
-        fs::write(self.layout.root().join("blobs/sha256").join(digest.to_hex()), bytes).unwrap();
-        json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
+        let tagged = Tagged::new();
+        fs::copy(fixture("cosign-key/cosign.pub"), tagged.directory.path().join("signer.pub")).unwrap();
+        Self { tagged, subject: Digest::from_hex(SIGNED).unwrap() }
     }
 
     /// Lists one layer under a tag.
     fn tag(&self, tag: &str, media_type: &str, layer: &[u8], signature: Option<&str>) {
-        let mut layer = self.put(media_type, layer);
-        if let Some(signature) = signature {
-            layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
-        }
-        let config = self.put("application/vnd.oci.image.config.v1+json", b"{}");
-        let manifest =
-            json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
-        let mut entry = self.put(MANIFEST, manifest.to_string().as_bytes());
-        entry["annotations"] = json!({ "org.opencontainers.image.ref.name": tag });
-        let path = self.layout.root().join("index.json");
-        let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        index["manifests"].as_array_mut().unwrap().push(entry);
-        fs::write(&path, index.to_string()).unwrap();
+        let annotations =
+            signature.map_or(json!({}), |text| json!({ "dev.cosignproject.cosign/signature": text }));
+        self.tagged.tag(tag, media_type, &[(layer, annotations)]);
     }
 
     fn decide(&self, subject: Digest) -> TrustDecision {
         let text = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rules:\n  allow:\n    team:\n      \
                     - { pattern: \"*\", signing_key: signer.pub }\n";
-        let trust = Trust::parse(text, self.directory.path()).unwrap();
-        let bundles = self.layout.bundles(subject).unwrap();
-        let candidate = Candidate {
-            uri: "oci://registry.test/echo:0.1.0",
-            spellings: &[],
-            digest: subject,
-            component: Digest::of(b"component"),
-            bundles: &bundles,
-        };
-        trust.decide(&candidate, Timestamp::now())
+        self.tagged.decide(text, subject)
     }
-}
-
-fn is_trusted(decision: &TrustDecision) -> bool {
-    matches!(decision, TrustDecision::Trusted { .. })
 }
 
 #[test]
@@ -92,7 +60,7 @@ fn what_cosign_signed_is_trusted_and_nothing_else() {
         assert!(matches!(cause(world.decide(world.subject)), UntrustedCause::Unsigned { .. }));
         world.tag(&tag, SIMPLE, &payload, Some(&signature));
         assert!(is_trusted(&world.decide(world.subject)), "{tag}");
-        assert!(world.layout.names().unwrap().is_empty(), "a signature is no task");
+        assert!(world.tagged.layout.names().unwrap().is_empty(), "a signature is no task");
     }
 
     let world = World::new();
@@ -119,8 +87,12 @@ fn what_cosign_signed_is_trusted_and_nothing_else() {
 fn an_envelope_under_the_other_tag_counts_as_what_it_claims() {
     for (predicate, trusted) in [(SIGNATURE_PREDICATE, true), ("https://slsa.dev/provenance/v1", false)] {
         let world = World::new();
-        let key = SigningKey::generate(&world.directory.path().join("own.key")).unwrap();
-        fs::copy(world.directory.path().join("own.pub"), world.directory.path().join("signer.pub")).unwrap();
+        let key = SigningKey::generate(&world.tagged.directory.path().join("own.key")).unwrap();
+        fs::copy(
+            world.tagged.directory.path().join("own.pub"),
+            world.tagged.directory.path().join("signer.pub"),
+        )
+        .unwrap();
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
             "subject": [{ "name": "echo", "digest": { "sha256": SIGNED } }],
@@ -153,12 +125,12 @@ fn a_copy_of_a_layout_has_them_too() {
     // Any manifest may stand for the task.
     let digest = {
         world.tag("echo:0.1.0", "application/wasm", b"component", None);
-        world.layout.names().unwrap()[0].1
+        world.tagged.layout.names().unwrap()[0].1
     };
     world.tag(&format!("sha256-{}.sig", digest.to_hex()), SIMPLE, &payload, Some(&signature));
-    let copy = Layout::open_or_create(&world.directory.path().join("copy")).unwrap();
-    copy.copy_from(&world.layout, digest, Some("echo:0.1.0".to_owned())).unwrap();
-    let (original, copied) = (world.layout.bundles(digest).unwrap(), copy.bundles(digest).unwrap());
+    let copy = Layout::open_or_create(&world.tagged.directory.path().join("copy")).unwrap();
+    copy.copy_from(&world.tagged.layout, digest, Some("echo:0.1.0".to_owned())).unwrap();
+    let (original, copied) = (world.tagged.layout.bundles(digest).unwrap(), copy.bundles(digest).unwrap());
     assert_eq!(copied.simple.len(), 1);
     assert_eq!(copied.simple, original.simple);
 }

@@ -22,7 +22,8 @@ const LOGGED_IN: &str = "terminal@example.test";
 pub(crate) fn token(email: &str, issuer: &str) -> String {
     let (from, until) = (now() - 60, now() + 600);
     let claims = json!({
-        "iss": issuer, "sub": email, "aud": "sigstore", "email": email, "iat": from, "exp": until,
+        "iss": issuer, "sub": email, "aud": "sigstore", "email": email, "email_verified": true,
+        "iat": from, "exp": until,
     });
     let encode = |part: String| URL_SAFE_NO_PAD.encode(part);
     let header = json!({ "alg": "none", "typ": "JWT" });
@@ -94,7 +95,8 @@ fn answer(deployment: &Deployment, received: &Received, out: &mut dyn Write) -> 
         }
         _ => (404, json!({ "error": "not_found" })),
     };
-    reply(out, status, &[("content-type", "application/json")], answer.to_string())
+    // The name of an entry, where one was made.
+    reply(out, status, &[("content-type", "application/json"), ("etag", &entry_name())], answer.to_string())
 }
 
 /// A public key for ECDSA P-256.
@@ -172,7 +174,7 @@ fn entry(deployment: &Deployment, request: &Value) -> Value {
     let hex = |text: &Value| hex::encode(STANDARD.decode(text.as_str().unwrap()).unwrap());
     let number = |text: &Value| text.as_str().unwrap().parse::<u64>().unwrap();
     let proof = &entry["inclusionProof"];
-    json!({ "2a".repeat(32): {
+    json!({ entry_name(): {
         "body": entry["canonicalizedBody"],
         "integratedTime": number(&entry["integratedTime"]),
         "logID": hex(&entry["logId"]["keyId"]),
@@ -188,6 +190,11 @@ fn entry(deployment: &Deployment, request: &Value) -> Value {
             },
         },
     } })
+}
+
+/// A log names an entry by the hash of its leaf; nobody here asks for it again.
+fn entry_name() -> String {
+    "2a".repeat(32)
 }
 
 fn now() -> u64 {

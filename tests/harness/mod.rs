@@ -5,6 +5,7 @@ pub(crate) mod keyless_services;
 mod registry;
 mod server;
 pub(crate) mod sigstore;
+pub(crate) mod simple_signing;
 mod tasks;
 mod terminal;
 

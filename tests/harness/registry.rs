@@ -127,6 +127,12 @@ impl TestRegistry {
         json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
     }
 
+    /// The bytes of a blob that a descriptor names.
+    pub(crate) fn blob(&self, repository: &str, descriptor: &Value) -> Vec<u8> {
+        let contents = self.contents.lock().unwrap();
+        contents.repositories[repository].blobs[descriptor["digest"].as_str().unwrap()].clone()
+    }
+
     /// Loses the bundles of a repository that say that they claim something.
     pub(crate) fn forget_bundles(&self, repository: &str, predicate_type: &str) {
         let mut contents = self.contents.lock().unwrap();
@@ -137,6 +143,17 @@ impl TestRegistry {
             document["annotations"]["dev.sigstore.bundle.predicateType"] != predicate_type
         });
         assert!(manifests.len() < before, "there is none of {predicate_type}");
+    }
+
+    /// The digests of the bundles of a repository that say that they claim something.
+    pub(crate) fn bundles_of(&self, repository: &str, predicate_type: &str) -> Vec<String> {
+        let contents = self.contents.lock().unwrap();
+        let claims = |bytes: &[u8]| {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            document["annotations"]["dev.sigstore.bundle.predicateType"] == predicate_type
+        };
+        let manifests = contents.repositories[repository].manifests.iter();
+        manifests.filter(|(_, (_, bytes))| claims(bytes)).map(|(digest, _)| digest.clone()).collect()
     }
 
     /// Changes the bytes of a blob, and leaves its name.

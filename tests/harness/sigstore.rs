@@ -24,7 +24,7 @@ const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub(crate) struct Deployment {
     pub(super) ca: Arc<(CertifiedIssuer<'static, KeyPair>, Vec<u8>)>,
     ct: Arc<KeyPair>,
-    log: Arc<KeyPair>,
+    pub(super) log: Arc<KeyPair>,
 }
 
 /// What is signed, by whom, and how it is logged.

@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use cofferdam_registry::Digest;
+use cofferdam_registry::{Digest, SBOM_PREDICATE};
 use serde_json::{Value, json};
 
 use super::deployment::Deployment;
 use super::registries::RealRegistry;
 use super::run;
+use crate::attestations::{PROVENANCE, publish, write_task};
 use crate::harness::{Done, Task, World, task_file};
 use crate::registry_http::pipeline;
 
@@ -86,6 +87,26 @@ fn what_we_sign_cosign_verifies() {
         assert!(!deployment.cosign_verifies(OTHER, &["verify", &reference]));
         assert!(runs(&deployment.truster(host, SIGNER), &reference));
         assert!(!runs(&deployment.truster(host, OTHER), &reference));
+    }
+}
+
+#[test]
+#[ignore = "needs Go: make test-peers"]
+fn what_we_attest_cosign_verifies() {
+    let deployment = Deployment::start();
+    write_task(&deployment.world);
+    for registry in [RealRegistry::with_referrers(), RealRegistry::without_referrers()] {
+        let to = format!("{}/team", registry.host);
+        deployment.world.write("token", deployment.issuer.token(SIGNER));
+        let keyless = ["tasks/noop", "--to", &to, "--keyless", "--identity-token-file", "token"];
+        let published = publish(&deployment.world, &keyless);
+        assert_eq!(published["attached"].as_array().unwrap().len(), 2, "{published:#}");
+        let reference = format!("{to}/noop:0.1.0");
+        for kind in [SBOM_PREDICATE, PROVENANCE] {
+            let verify = ["verify-attestation", "--type", kind, &reference];
+            assert!(deployment.cosign_verifies(SIGNER, &verify), "{kind}");
+            assert!(!deployment.cosign_verifies(OTHER, &verify), "{kind}");
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! Programs of others that `tests/real_peers/install` builds: registries, clients
 //! of registries, and the services of Sigstore. `make test-peers` runs these
-//! cases; they are left out elsewhere, as they need Go.
+//! cases; they are left out elsewhere, as they need Go, or take long to build.
 
+mod attestations;
 mod conformance;
+mod cosign_tags;
 mod deployment;
 mod issuer;
 mod keyless;
 mod registries;
 mod registry_suite;
+mod wit;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};

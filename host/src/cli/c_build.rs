@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cofferdam_inventory::LockKind;
-use cofferdam_registry::MAX_COMPONENT;
+use cofferdam_registry::{Digest, MAX_COMPONENT};
 
 use super::failure::Failure;
 use super::task_evidence::ToolRun;
@@ -52,12 +52,12 @@ pub(crate) fn is_task(directory: &Path) -> bool {
 pub(crate) fn component(directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure> {
     let directory = directory.canonicalize().map_err(|error| Failure::unreadable(directory, &error))?;
     let compiler = Toolchain::of(&directory, COMPILER, PIP)?;
-    let flags = flags(&directory)?;
+    let (flags, read) = flags(&directory)?;
     let mut files = bindings(&directory)?;
     for below in ["cofferdam", "src"] {
         files.extend(sources(&directory, Path::new(below))?);
     }
-    let run = tool_run(&directory, !flags.is_empty(), &files);
+    let run = tool_run(&directory, read, &files);
     let mut args: Vec<OsString> = ARGUMENTS.iter().map(|arg| (*arg).into()).collect();
     args.extend(flags.into_iter().chain(files));
     let temporary = std::env::temp_dir();
@@ -71,10 +71,10 @@ pub(crate) fn component(directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure>
 }
 
 /// What runs, without the paths of this machine.
-fn tool_run(directory: &Path, has_flags: bool, files: &[OsString]) -> ToolRun {
+fn tool_run(directory: &Path, flags: Option<Digest>, files: &[OsString]) -> ToolRun {
     // The task's own flags may have paths and values that are nobody else's
-    // business: they are named by their file, as compilers read it.
-    let own = has_flags.then(|| format!("@{FLAGS}"));
+    // business: they are named by their file, as compilers read it, and its digest.
+    let own = flags.map(|_| format!("@{FLAGS}"));
     let files = files.iter().map(|file| file.to_string_lossy().into_owned());
     let begin = std::iter::once(COMPILER).chain(ARGUMENTS.iter().copied()).map(str::to_owned);
     let end = ["-o", "module.wasm"].map(str::to_owned);
@@ -82,6 +82,7 @@ fn tool_run(directory: &Path, has_flags: bool, files: &[OsString]) -> ToolRun {
         language: "c",
         command: begin.chain(own).chain(files).chain(end).collect(),
         environment: BTreeMap::new(),
+        files: flags.map(|digest| (FLAGS.to_owned(), digest)).into_iter().collect(),
         lock_file: directory.join("requirements.txt"),
         lock_kind: LockKind::Requirements,
         package: None,
@@ -109,17 +110,20 @@ fn bindings(directory: &Path) -> Result<Vec<OsString>, Failure> {
     Ok(linked)
 }
 
-/// The task's own flags, where it has some.
-fn flags(directory: &Path) -> Result<Vec<OsString>, Failure> {
+/// The task's own flags, and the digest of the file that has some.
+fn flags(directory: &Path) -> Result<(Vec<OsString>, Option<Digest>), Failure> {
     let path = directory.join(FLAGS);
     if !path.exists() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let text = String::from_utf8(super::read_file(&path, MAX_FLAGS)?).map_err(|_| {
         let message = format!("{} is not UTF-8 text", path.display());
         Failure::invalid("document/syntax", message, "save the file as UTF-8")
     })?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect())
+    let flags: Vec<OsString> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+    let digest = (!flags.is_empty()).then(|| Digest::of(text.as_bytes()));
+    Ok((flags, digest))
 }
 
 /// The C files below a directory of the task, relative to the task, in order: the

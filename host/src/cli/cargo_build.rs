@@ -3,6 +3,7 @@
 //! The paths of this machine are mapped away, so that the same source and
 //! toolchain give the same component wherever they are.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,6 +87,7 @@ pub(crate) fn component(directory: &Path, colourless: bool) -> Result<(PathBuf, 
         language: "rust",
         command: std::iter::once("cargo").chain(args).map(str::to_owned).collect(),
         environment: flags.into_iter().collect(),
+        files: BTreeMap::new(),
         lock_file: project.workspace_root.join("Cargo.lock"),
         lock_kind: LockKind::Cargo,
         package: package.map(|package| (package.name, package.version)),

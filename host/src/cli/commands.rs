@@ -29,6 +29,7 @@ use super::task_run::TaskRunArgs;
 use super::task_test::TaskTestArgs;
 use super::trust::TrustCommand;
 use super::verify_bundle::VerifyBundleArgs;
+use super::wit_publish::WitCommand;
 use crate::event::LogLevel;
 use crate::model::{Override, SecretHost};
 
@@ -130,6 +131,9 @@ pub(crate) enum Command {
     /// Look at pipelines and publish them.
     #[command(subcommand)]
     Pipeline(PipelineCommand),
+    /// Publish the contract of tasks, for other tools.
+    #[command(subcommand)]
+    Wit(WitCommand),
     /// Make keys.
     #[command(subcommand)]
     Key(KeyCommand),

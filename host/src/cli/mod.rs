@@ -73,6 +73,7 @@ mod trust_files;
 mod verify;
 mod verify_bundle;
 mod watch;
+mod wit_publish;
 
 use std::ffi::OsString;
 use std::fs::Permissions;
@@ -183,6 +184,7 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         Command::Secret(command) => secret::run(&command, &Home::open()?, printer),
         Command::Key(command) => key::run(&command, &Home::open()?, printer),
         Command::Pipeline(command) => pipeline_publish::run(&command, &Home::open()?, printer),
+        Command::Wit(command) => wit_publish::run(&command, &Home::open()?, printer),
         Command::Task(TaskCommand::List(args)) => task_list::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Inspect(args)) => task_inspect::run(&args, &Home::open()?, printer),
         Command::Task(TaskCommand::Diff(args)) => task_diff::run(&args, &Home::open()?, printer),

@@ -81,7 +81,8 @@ fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result
     let artifact = PipelineArtifact { name, version, description, text: &text };
     let make = |layout: &Layout| Ok(layout.publish_pipeline(&artifact)?);
     let signers = args.sign.signers(home)?;
-    let placed = publishing::publish(home, &place, Edition { name, version, claims: &[] }, &signers, make)?;
+    let edition = Edition { name, version, claims: &[], is_final: false };
+    let placed = publishing::publish(home, &place, edition, &signers, make)?;
     let replaced = placed.replaced_words();
     let published = Published {
         digest: placed.digest,

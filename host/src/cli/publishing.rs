@@ -1,4 +1,4 @@
-//! Where tasks and pipelines are published, and how they get there.
+//! Where tasks, pipelines and packages of WIT are published, and how they get there.
 
 use std::path::Path;
 
@@ -88,6 +88,30 @@ pub(crate) struct Edition<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
     pub(crate) claims: &'a [Claim],
+    /// Whether a version, once it is there, stays what it is. No version of such
+    /// a thing is the latest one, either: each is asked for by its number.
+    pub(crate) is_final: bool,
+}
+
+impl Edition<'_> {
+    /// The tags that move to it.
+    fn tags(&self) -> Vec<String> {
+        let latest = (!self.is_final).then_some("latest");
+        std::iter::once(self.version).chain(latest).map(str::to_owned).collect()
+    }
+
+    /// Refuses to change what its tag stands for, where that may not change.
+    fn may_replace(&self, tagged: &Reference, before: Option<Digest>, now: Digest) -> Result<(), Failure> {
+        match before.filter(|before| self.is_final && *before != now) {
+            None => Ok(()),
+            Some(before) => {
+                let message = format!("{tagged} is {before} already, and this is {now}");
+                let help = "a version that is published never changes: give what changed a new version, or \
+                            publish to another place";
+                Err(Failure::invalid("registry/version-taken", message, help))
+            }
+        }
+    }
 }
 
 /// Puts one artifact into a registry, with its signatures and attestations, under
@@ -107,7 +131,7 @@ pub(crate) fn publish(
         Location::Layout(root) => Layout::open_or_create(root)?,
         Location::Remote(_) => Layout::open_or_create(staging.path())?,
     };
-    let Edition { name, version, claims } = edition;
+    let Edition { name, version, claims, is_final } = edition;
     let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
     let tagged = Reference { location: place.location.clone(), name, tag, digest: None };
     let mut before = layout.resolve(&tagged).ok();
@@ -117,10 +141,17 @@ pub(crate) fn publish(
         let settings = registries::settings(home)?;
         // What was pulled from there need not be sent there.
         let kept = Layout::open(&home.pulled()).ok();
-        let tags = [version.to_owned(), "latest".to_owned()];
+        let tags = edition.tags();
         registries::wait(async {
             let remote = Remote::open(host, &settings).await?;
-            before = remote.resolve(&tagged).await.ok();
+            before = match remote.resolve(&tagged).await {
+                Ok(before) => Some(before),
+                // Of a repository that is new, one may not even ask.
+                Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => None,
+                Err(error) if is_final => return Err(error.into()),
+                Err(_) => None,
+            };
+            edition.may_replace(&tagged, before, digest)?;
             // A repository that is new has none, and may not even be asked.
             let mut pulled = remote.pull_signatures(&reference.name, digest, &layout).await;
             if pulled.is_ok() && !claims.is_empty() {

@@ -64,6 +64,7 @@ impl Script {
             language,
             command: command.map(str::to_owned).collect(),
             environment: BTreeMap::new(),
+            files: BTreeMap::new(),
             lock_file: directory.join(lock_file),
             lock_kind,
             package: None,

@@ -31,6 +31,8 @@ pub(crate) struct ToolRun {
     pub(crate) command: Vec<String>,
     /// What the user has set and changes what is built, by its digest.
     pub(crate) environment: BTreeMap<String, Digest>,
+    /// What the command names and is no source of the task's.
+    pub(crate) files: BTreeMap<String, Digest>,
     /// Where the lock file is, or should be.
     pub(crate) lock_file: PathBuf,
     pub(crate) lock_kind: LockKind,
@@ -72,8 +74,8 @@ impl Before {
         let own_name = own_name.as_deref().and_then(Path::file_name).map(PathBuf::from).unwrap_or_default();
         let place = after.as_ref().map_or(own_name, |git| git.below.clone());
         let place = if place.as_os_str().is_empty() { ".".into() } else { place };
-        let mut lock_files = BTreeMap::new();
-        let sbom = read_lock(&run).and_then(|text| sbom(&run, text, component, &mut lock_files));
+        let mut files = run.files.clone();
+        let sbom = read_lock(&run).and_then(|text| sbom(&run, text, component, &mut files));
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| Failure::io("name", directory, &error.into()))?;
         let build = TaskBuild {
@@ -84,7 +86,7 @@ impl Before {
             command: run.command,
             environment: run.environment,
             source: source(self.git, after),
-            lock_files,
+            files,
             started: self.started,
             finished: Timestamp::now(),
         };

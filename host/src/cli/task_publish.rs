@@ -107,7 +107,7 @@ pub(crate) fn publish(
     };
     let (claims, not_attached) = known(evidence, home, component.digest, signers);
     let (name, version) = (artifact.name, artifact.version);
-    let edition = Edition { name, version, claims: &claims };
+    let edition = Edition { name, version, claims: &claims, is_final: false };
     let make = |layout: &Layout| Ok(layout.publish(&artifact)?);
     let placed = publishing::publish(home, place, edition, signers, make)?;
     Ok(Published {

@@ -4,6 +4,7 @@
 //! imports, and those are read before anything of it runs.
 
 pub(crate) mod from_c;
+pub(crate) mod wit;
 
 use cofferdam_manifest::Manifest;
 use cofferdam_registry::Digest;
@@ -183,8 +184,17 @@ pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, ComponentError> {
 ///
 /// # Errors
 /// As [`inspect`].
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is copied as it is")]
 pub fn embed(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>, ComponentError> {
+    let mut out = without_section(name, bytes, MANIFEST_SECTION)?;
+    let data = manifest.to_json();
+    CustomSection { name: MANIFEST_SECTION.into(), data: data.as_slice().into() }
+        .append_to_component(&mut out);
+    Ok(out)
+}
+
+/// A component without its own custom sections of a name.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is copied as it is")]
+fn without_section(name: &str, bytes: &[u8], left_out: &str) -> Result<Vec<u8>, ComponentError> {
     let not_wasm = |why: String| ComponentError::NotWasm { name: name.to_owned(), why };
     let mut out = Vec::with_capacity(bytes.len() + 1024);
     let mut copied = 0;
@@ -196,7 +206,7 @@ pub fn embed(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>, C
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST_SECTION => {
+            Payload::CustomSection(section) if depth == 0 && section.name() == left_out => {
                 // The range covers name and data; before it stand the section's
                 // id and its length in LEB128.
                 let range = section.range();
@@ -208,9 +218,6 @@ pub fn embed(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>, C
         }
     }
     out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
-    let data = manifest.to_json();
-    CustomSection { name: MANIFEST_SECTION.into(), data: data.as_slice().into() }
-        .append_to_component(&mut out);
     Ok(out)
 }
 

@@ -40,8 +40,9 @@ pub struct TaskBuild {
     pub environment: BTreeMap<String, Digest>,
     /// What is known of the source.
     pub source: BuildSource,
-    /// The lock file, where there is one, and what it includes: names and digests.
-    pub lock_files: BTreeMap<String, Digest>,
+    /// The lock file, where there is one, what it includes, and what the command
+    /// names: names and digests.
+    pub files: BTreeMap<String, Digest>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -78,9 +79,9 @@ pub fn task_build_provenance(build: &TaskBuild, version: &str) -> Provenance {
         BuildSource::Changed => "changed",
         BuildSource::Unknown => "unknown",
     };
-    let lock_files = build.lock_files.iter();
+    let files = build.files.iter();
     dependencies
-        .extend(lock_files.map(|(name, digest)| {
+        .extend(files.map(|(name, digest)| {
             ResourceDescriptor::named(name.as_str()).digest("sha256", digest.to_hex())
         }));
     Provenance {

@@ -14,7 +14,7 @@ use crate::attestation::{
     MAX_ATTESTATION, MAX_ATTESTATIONS, MAX_TOGETHER, PREDICATE_TYPE, is_kind_of_signature,
 };
 use crate::bundle::BUNDLE_TYPE;
-use crate::cosign_tags;
+use crate::cosign_tags::{self, MAX_TAGGED_MANIFEST};
 use crate::digest::Digest;
 use crate::document::{Descriptor, EMPTY_TYPE, INDEX_TYPE, Index, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, MAX_DOCUMENT};
@@ -157,7 +157,7 @@ impl Remote {
         let unsound = |why: &str| RemoteError::Unsound { url: tag.to_owned(), why: why.to_owned() };
         let manifest: Manifest =
             serde_json::from_slice(&raw.bytes).map_err(|_| unsound("it is no manifest of an artifact"))?;
-        if raw.bytes.len() as u64 > MAX_SIGNATURE_MANIFEST
+        if raw.bytes.len() as u64 > MAX_TAGGED_MANIFEST
             || manifest.layers.len() > MAX_SIGNATURES
             || blobs(&manifest).iter().any(|blob| blob.size > MAX_SIGNATURE)
         {
