@@ -69,7 +69,7 @@ unit: toolchain ## Run all tests
 
 # libFuzzer needs a C++ compiler and unstable flags of rustc, which nothing else
 # here does; tests/fuzz has the targets for it.
-fuzz: toolchain ## Mutate patterns, manifests, pipelines, substitution and Tekton's files, a minute each
+fuzz: toolchain ## Mutate what others write: patterns, manifests, pipelines, Tekton's files, keys, configurations
 	cargo test --workspace --test cases -- --ignored robustness::
 
 deny: toolchain ## Check licences, advisories and sources of dependencies

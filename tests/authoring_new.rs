@@ -151,25 +151,6 @@ cases:
 ";
 
 #[test]
-fn a_new_task_in_python_goes_the_whole_way() {
-    let author = Author::begin("python");
-    let missing = author.run(&["task", "build", "count-lines"]);
-    missing.refused(3, "component/no-toolchain", "componentize-py").says("pip install -r requirements.txt");
-    if !install(&author, "python", "python", ".venv") {
-        return;
-    }
-    // Built once: it takes a while to prepare one for the sandbox.
-    author.run(&["task", "build", "count-lines"]).ok().says("running ");
-    let tested = author.run(&["task", "test", "count-lines", "--component", "count-lines.wasm"]).ok();
-    assert!(tested.out.ends_with("count-lines: 2 cases, 2 passed, 0 failed\n"), "{tested:?}");
-    let params = "[{ name: word, value: fix }, { name: text, value: fix this }]";
-    let run = publish_and_use(&author, "count-lines.wasm", params, "[]");
-    assert_eq!(run["tasks"][0]["hermetic"], true, "{run:#}");
-    author.world.write("count-lines/src/app.py", "def run(:\n");
-    author.run(&["task", "build", "count-lines"]).refused(3, "component/not-built", "ended with");
-}
-
-#[test]
 fn a_task_is_begun_only_where_there_is_nothing() {
     let world = World::empty();
     let new = |args: &[&str]| {

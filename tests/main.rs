@@ -13,6 +13,7 @@ mod attestations;
 mod authoring;
 mod authoring_c;
 mod authoring_new;
+mod authoring_python;
 mod bad_input;
 mod build_flags;
 mod cache;

@@ -32,6 +32,9 @@ const TRUST: &str = "apiVersion: cofferdam.dev/v1\nkind: Trust\ntrusted_task_rul
     effective_on: '2026-01-31' }]\n";
 const INDEX: &str = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"annotations":{"org.opencontainers.image.ref.name":"sbom:latest"}}]}"#;
 const BUNDLE: &str = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"ngAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}},"dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"e30=","keyid":""}]}}"#;
+const PKCS11_URI: &[u8] = b"pkcs11:token=My%20Token;serial=3;object=release;id=%01%ff;type=private?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:///etc/pin";
+const ENCRYPTED_KEY: &str = r#"{"kdf":{"name":"scrypt","params":{"N":32768,"r":8,"p":1},"salt":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="},"cipher":{"name":"nacl/secretbox","nonce":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"},"ciphertext":"AAcOFRwjKjE4P0ZNVFtiaXB3foWMk5qhqK+2vcTL0tng5+71/AMKERgfJi00O0JJUFdeZWxzeoGIj5adpKuyucDHztXc4+rx+P8GDRQbIikwNz5FTFNaYWhvdn2Ei5KZoKeutbzDytHY3+bt9PsCCRAXHiUsMzpBSE9WXWRrcnmAh46VnKOqsbg="}"#;
+const SIGNING_CONFIG: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","caUrls":[{"url":"https://ca.example","majorApiVersion":1,"operator":"a","validFor":{"start":"2020-01-01T00:00:00Z"}}],"oidcUrls":[{"url":"https://issuer.example/auth","majorApiVersion":1,"operator":"a","validFor":{"start":"2020-01-01T00:00:00Z"}}],"rekorTlogUrls":[{"url":"https://log.example","majorApiVersion":1,"operator":"a","validFor":{"start":"2020-01-01T00:00:00Z"}}],"rekorTlogConfig":{"selector":"ANY"}}"#;
 const REDACTION: &[u8] =
     b"\x17build-bot:p\"a/s<s+word=.. build-bot:p\"a/s<s+word= YnVpbGQtYm90OnAiYS9zPHMrd29yZD0= p%22a%2Fs%3Cs%2Bword%3D ..";
 const TREE: &[u8] =
@@ -75,6 +78,7 @@ proptest! {
         parsers::trust(&mutate(TRUST.as_bytes(), &changes));
         parsers::bundle(&mutate(BUNDLE.as_bytes(), &changes));
         parsers::reference(&mutate(b"oci:some/path:name:tag", &changes));
+        parsers::pkcs11_uri(&mutate(PKCS11_URI, &changes));
         parsers::redaction(&mutate(REDACTION, &changes));
     }
 
@@ -86,7 +90,7 @@ proptest! {
 
     #[test]
     fn no_noise_makes_a_reader_panic(bytes: Vec<u8>) {
-        for parse in [parsers::pipeline, parsers::substitution, parsers::tekton, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction] {
+        for parse in [parsers::pipeline, parsers::substitution, parsers::tekton, parsers::manifest, parsers::host, parsers::trust, parsers::bundle, parsers::component, parsers::reference, parsers::redaction, parsers::pkcs11_uri, parsers::encrypted_key, parsers::signing_config] {
             parse(&bytes);
         }
     }
@@ -99,24 +103,32 @@ proptest! {
     fn nothing_on_disk_makes_its_reader_panic(changes in changes()) {
         parsers::layout(&mutate(INDEX.as_bytes(), &changes));
         parsers::tree(&mutate(TREE, &changes));
+        parsers::encrypted_key(&mutate(ENCRYPTED_KEY.as_bytes(), &changes));
+        parsers::signing_config(&mutate(SIGNING_CONFIG.as_bytes(), &changes));
     }
 }
 
-/// Mutates a seed for a minute, without looking at what the code does with it.
-fn mutate_for_a_minute(seed: &[u8], parse: fn(&[u8])) {
+/// Mutates a seed for some seconds, without looking at what the code does with
+/// it. A reader that hardly comes back must not pass for a quiet one: it reads
+/// `least` documents.
+fn mutate_for(seconds: u64, least: u64, seed: &[u8], parse: fn(&[u8])) {
     let (started, mut count) = (Instant::now(), 0_u64);
-    while started.elapsed() < Duration::from_secs(60) {
+    while started.elapsed() < Duration::from_secs(seconds) {
         // A runner that has done its cases does no more, and one that keeps
         // failures says each time that it found no place for them.
-        let config = ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() };
+        let config = ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() };
         let fed = TestRunner::new(config).run(&changes(), |changes| {
             parse(&mutate(seed, &changes));
             Ok(())
         });
         fed.unwrap();
-        count += 256;
+        count += 16;
     }
-    assert!(count > 1000, "only {count} documents were read in a minute");
+    assert!(count > least, "only {count} documents were read in {seconds} s");
+}
+
+fn mutate_for_a_minute(seed: &[u8], parse: fn(&[u8])) {
+    mutate_for(60, 1000, seed, parse);
 }
 
 #[test]
@@ -150,6 +162,25 @@ fn a_minute_of_tekton_files_makes_no_reader_panic() {
 }
 
 #[test]
+#[ignore = "takes a while: `make fuzz`"]
+fn a_while_of_pkcs11_uris_makes_no_reader_panic() {
+    mutate_for(15, 1000, PKCS11_URI, parsers::pkcs11_uri);
+}
+
+#[test]
+#[ignore = "takes a while: `make fuzz`"]
+fn a_while_of_encrypted_keys_makes_no_reader_panic() {
+    // Each that is whole takes what a password takes: a tenth of a second.
+    mutate_for(20, 50, ENCRYPTED_KEY.as_bytes(), parsers::encrypted_key);
+}
+
+#[test]
+#[ignore = "takes a while: `make fuzz`"]
+fn a_while_of_signing_configs_makes_no_reader_panic() {
+    mutate_for(15, 100, SIGNING_CONFIG.as_bytes(), parsers::signing_config);
+}
+
+#[test]
 fn the_seeds_are_sound() {
     let pipeline = cofferdam_manifest::Document::parse(PIPELINE).unwrap();
     assert!(cofferdam_manifest::decode::<cofferdam::model::Pipeline>(&pipeline).is_ok());
@@ -171,6 +202,18 @@ fn the_seeds_are_sound() {
     }
     assert!(cofferdam_registry::Trust::parse(TRUST, std::path::Path::new("/")).is_ok());
     assert!(cofferdam_registry::claimed_key(BUNDLE.as_bytes()).is_some_and(|key| BUNDLE.contains(&key)));
+    let uri = cofferdam_registry::Pkcs11Uri::parse(std::str::from_utf8(PKCS11_URI).unwrap()).unwrap();
+    assert_eq!(uri.pin_file().unwrap(), std::path::Path::new("/etc/pin"));
+    let file = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    };
+    let config = file(SIGNING_CONFIG);
+    cofferdam_registry::SigningServices::load(config.path(), &[]).unwrap();
+    let key = file(&parsers::encrypted_pem(ENCRYPTED_KEY.as_bytes()));
+    let closed = cofferdam_registry::SigningKey::load_with(key.path(), Some(b"another")).unwrap_err();
+    assert!(matches!(closed, cofferdam_registry::KeyError::Password { .. }), "{closed}");
     let secret = cofferdam::model::SecretValue::new(REDACTION[1..=23].to_vec()).unwrap();
     let redactor = cofferdam::capability::Redactor::new([secret]);
     assert_eq!(redactor.bytes(&REDACTION[24..]).iter().filter(|byte| **byte == b'*').count(), 23 + 32 + 23);

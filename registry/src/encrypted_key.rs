@@ -78,8 +78,9 @@ pub(crate) fn open(json: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, C
     if salt.len() < 16 {
         return Err(malformed("its salt is shorter than 16 bytes"));
     }
-    let cipher = cipher(password, &salt, cost)?;
-    let opened = cipher.decrypt(Nonce::from_slice(&nonce), decode(&sealed.ciphertext)?.as_slice());
+    // What is broken is known before the work that the password takes.
+    let ciphertext = decode(&sealed.ciphertext)?;
+    let opened = cipher(password, &salt, cost)?.decrypt(Nonce::from_slice(&nonce), ciphertext.as_slice());
     opened.map(Zeroizing::new).map_err(|_| Closed::Password)
 }
 

@@ -3,8 +3,10 @@
 //! seeds by `tests/robustness.rs`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cofferdam::capability::Redactor;
 use cofferdam::component::{Component, embed, inspect};
@@ -16,7 +18,20 @@ use cofferdam::plan::{
 use cofferdam::store::Store;
 use cofferdam::tekton::{ImportError, ImportRequest, import, kubernetes_only};
 use cofferdam_manifest::{Document, Host, HostPattern, Manifest};
-use cofferdam_registry::{Digest, Layout, PublicKey, Reference, Trust, claimed_key, verify};
+use cofferdam_registry::{
+    Digest, Layout, Pkcs11Uri, PublicKey, Reference, SigningKey, SigningServices, Trust, claimed_key, verify,
+};
+use tempfile::TempDir;
+
+/// A file with some bytes, which only its owner reads.
+fn file(bytes: &[u8]) -> Option<(TempDir, PathBuf)> {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().ok()?;
+    let path = directory.path().join("file");
+    std::fs::write(&path, bytes).ok()?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).ok()?;
+    Some((directory, path))
+}
 
 /// A registry in which nothing is.
 struct Nothing;
@@ -120,6 +135,39 @@ pub(crate) fn bundle(bytes: &[u8]) {
     if let Ok(key) = PublicKey::from_pem(NOBODY, "nobody") {
         let _ = verify(bytes, &key);
     }
+}
+
+/// Which key of a token: what is shown of it has nothing of the query, where a
+/// PIN may be, and no PIN is taken.
+pub(crate) fn pkcs11_uri(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match Pkcs11Uri::parse(text) {
+        Ok(uri) => {
+            let shown = uri.to_string();
+            assert!(text.starts_with(&shown) && !shown.contains('?'));
+            assert!(!text.contains("pin-value="));
+            let _ = uri.pin_file();
+        }
+        Err(error) => assert!(!error.to_string().contains("1234567")),
+    }
+}
+
+/// The JSON of a private key under a password, in the file that it comes in.
+pub(crate) fn encrypted_pem(json: &[u8]) -> String {
+    let text = STANDARD.encode(json);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    let tag = "ENCRYPTED SIGSTORE PRIVATE KEY";
+    format!("-----BEGIN {tag}-----\n{}\n-----END {tag}-----\n", lines.join("\n"))
+}
+
+pub(crate) fn encrypted_key(bytes: &[u8]) {
+    let Some((_directory, path)) = file(encrypted_pem(bytes).as_bytes()) else { return };
+    assert!(SigningKey::load_with(&path, Some(b"nobody's")).is_err());
+}
+
+pub(crate) fn signing_config(bytes: &[u8]) {
+    let Some((_directory, path)) = file(bytes) else { return };
+    let _ = SigningServices::load(&path, &[]);
 }
 
 pub(crate) fn reference(bytes: &[u8]) {

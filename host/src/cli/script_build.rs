@@ -6,11 +6,14 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use cofferdam_inventory::LockKind;
+use cofferdam_manifest::Capabilities;
 use cofferdam_registry::MAX_COMPONENT;
 
 use super::failure::Failure;
 use super::task_evidence::ToolRun;
 use super::toolchain::{NPM, PIP, Toolchain};
+use crate::capability::Import;
+use crate::component::refuse::refuse;
 
 /// A language whose tasks are scripts inside an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,11 @@ impl Script {
     }
 
     /// Compiles the task in a directory, and says what ran.
-    pub(crate) fn compile(self, directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure> {
+    pub(crate) fn compile(
+        self,
+        directory: &Path,
+        asked: &Capabilities,
+    ) -> Result<(Vec<u8>, ToolRun), Failure> {
         let temporary = std::env::temp_dir();
         let output = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
         let path = output.path().join("task.wasm");
@@ -49,7 +56,11 @@ impl Script {
         let environment = [("VIRTUAL_ENV", Some(own.as_os_str()))];
         let environment: &[_] = if self == Self::Python { &environment } else { &[] };
         compiler.make(&path, &args, environment)?;
-        Ok((super::read_file(&path, MAX_COMPONENT)?, self.tool_run(&directory)))
+        let code = super::read_file(&path, MAX_COMPONENT)?;
+        // CPython imports raw sockets, whatever is done with it.
+        let needs_none = self == Self::Python && asked.tcp.is_empty();
+        let code = if needs_none { without_sockets(&code)? } else { code };
+        Ok((code, self.tool_run(&directory)))
     }
 
     /// What ran, without the paths of this machine.
@@ -91,13 +102,11 @@ impl Script {
                 "--js=src/task.js",
                 "-o",
             ],
-            // Without the stubs it would import everything there is, raw sockets too.
             Self::Python => &[
                 "--quiet",
                 "--wit-path=cofferdam/wit",
                 "--world=task",
                 "componentize",
-                "--stub-wasi",
                 "--python-path=src",
                 "--python-path=cofferdam",
                 "app",
@@ -105,4 +114,13 @@ impl Script {
             ],
         }
     }
+}
+
+/// The same component with sockets that nobody can make.
+fn without_sockets(code: &[u8]) -> Result<Vec<u8>, Failure> {
+    refuse(code, |import| Import::of(import) == Import::Sockets).map_err(|error| {
+        let help =
+            "install the version of the compiler that `cofferdam task new` writes into its list of packages";
+        Failure::invalid("component/not-built", format!("the task could not be compiled: {error}"), help)
+    })
 }

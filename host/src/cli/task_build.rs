@@ -144,7 +144,7 @@ fn build(
     let (name, code, ran) = match component {
         Some(file) => (file.display().to_string(), super::read_file(file, MAX_COMPONENT)?, None),
         None => {
-            let (code, ran) = compile(directory, colourless)?;
+            let (code, ran) = compile(directory, &manifest, colourless)?;
             (directory.display().to_string(), code, Some(ran))
         }
     };
@@ -155,13 +155,13 @@ fn build(
 
 /// Compiles the task in a directory, in the language of the files that are there,
 /// and says what ran.
-fn compile(directory: &Path, colourless: bool) -> Result<(Vec<u8>, ToolRun), Failure> {
+fn compile(directory: &Path, manifest: &Manifest, colourless: bool) -> Result<(Vec<u8>, ToolRun), Failure> {
     if directory.join("Cargo.toml").is_file() {
         let (file, ran) = cargo_build::component(directory, colourless)?;
         return Ok((super::read_file(&file, MAX_COMPONENT)?, ran));
     }
     match Script::of(directory) {
-        Some(script) => script.compile(directory),
+        Some(script) => script.compile(directory, &manifest.spec.capabilities),
         None if c_build::is_task(directory) => c_build::component(directory),
         None => Err(missing(directory)),
     }

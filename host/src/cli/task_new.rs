@@ -38,7 +38,7 @@ pub(crate) enum Language {
     Rust,
     /// JavaScript, inside QuickJS.
     Js,
-    /// Python, inside CPython: params and results, no files.
+    /// Python, inside CPython.
     Python,
     /// C, with the C library.
     C,

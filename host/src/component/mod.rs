@@ -4,6 +4,8 @@
 //! imports, and those are read before anything of it runs.
 
 pub(crate) mod from_c;
+mod refusal;
+pub(crate) mod refuse;
 pub(crate) mod wit;
 
 use cofferdam_manifest::Manifest;
@@ -246,17 +248,17 @@ mod tests {
 
     #[test]
     fn embedding_replaces_and_never_adds() {
-        let once = embed("x", EMPTY, &manifest("1")).unwrap();
-        assert_eq!(inspect("x", &once).unwrap().manifest, Some(manifest("1")));
-        let twice = embed("x", &once, &manifest("2")).unwrap();
-        assert_eq!(inspect("x", &twice).unwrap().manifest, Some(manifest("2")));
-        assert_eq!(embed("x", &twice, &manifest("1")).unwrap(), once);
+        let once = embed("x", EMPTY, &manifest("1.0.0")).unwrap();
+        assert_eq!(inspect("x", &once).unwrap().manifest, Some(manifest("1.0.0")));
+        let twice = embed("x", &once, &manifest("2.0.0")).unwrap();
+        assert_eq!(inspect("x", &twice).unwrap().manifest, Some(manifest("2.0.0")));
+        assert_eq!(embed("x", &twice, &manifest("1.0.0")).unwrap(), once);
     }
 
     #[test]
     fn a_second_manifest_is_not_overlooked() {
-        let mut bytes = embed("x", EMPTY, &manifest("1")).unwrap();
-        let data = manifest("2").to_json();
+        let mut bytes = embed("x", EMPTY, &manifest("1.0.0")).unwrap();
+        let data = manifest("2.0.0").to_json();
         CustomSection { name: MANIFEST_SECTION.into(), data: data.as_slice().into() }
             .append_to_component(&mut bytes);
         assert!(matches!(inspect("x", &bytes), Err(ComponentError::BadManifest { .. })));
@@ -269,7 +271,7 @@ mod tests {
         assert!(matches!(read(b""), ComponentError::NotWasm { .. }));
         assert!(matches!(read(b"\0asm\x01\0\0\0"), ComponentError::CoreModule { .. }));
         assert!(matches!(read(EMPTY), ComponentError::NoManifest { .. }));
-        let embedded = embed("x", EMPTY, &manifest("1")).unwrap();
+        let embedded = embed("x", EMPTY, &manifest("1.0.0")).unwrap();
         assert!(matches!(read(&embedded), ComponentError::NoRun { .. }));
         let cut = embedded.get(..embedded.len() - 3).unwrap();
         assert!(matches!(read(cut), ComponentError::NotWasm { .. }));

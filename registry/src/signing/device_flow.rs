@@ -21,7 +21,8 @@ use crate::digest::Digest;
 const SERVICE: &str = "the issuer of identities";
 /// However long the issuer would wait.
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
-/// RFC 8628, section 3.2: where the issuer gives none.
+/// Seconds between two questions: RFC 8628, section 3.2, where the issuer gives
+/// none; and 0 is none, since nobody is to be asked without a pause.
 const INTERVAL: u64 = 5;
 
 /// Where to log in, to be shown. All of it is the issuer's text.
@@ -96,7 +97,7 @@ impl SigningServices {
             ("device_code", &code),
             ("code_verifier", &verifier),
         ];
-        let mut interval = begun.interval.unwrap_or(INTERVAL);
+        let mut interval = first_interval(begun.interval);
         let poll = async {
             loop {
                 sleep(Duration::from_secs(interval)).await;
@@ -145,6 +146,23 @@ impl SigningServices {
     }
 }
 
+/// The seconds to wait before the first question, of those the issuer gave.
+fn first_interval(given: Option<u64>) -> u64 {
+    given.filter(|seconds| *seconds > 0).unwrap_or(INTERVAL)
+}
+
 fn failed(why: &str) -> SigningError {
     SigningError::Service { service: SERVICE, why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_asked_no_faster_than_it_wants_and_never_without_a_pause() {
+        for (given, seconds) in [(None, 5), (Some(0), 5), (Some(1), 1), (Some(5), 5), (Some(60), 60)] {
+            assert_eq!(first_interval(given), seconds, "{given:?}");
+        }
+    }
 }

@@ -19,6 +19,9 @@ pub const TASK_API_VERSION: &str = "cofferdam.dev/v1";
 /// an output cost the host an open directory.
 const MAX_NAMES: usize = 128;
 
+/// Where the version of a task stands.
+const VERSION: &str = "/metadata/version";
+
 /// What a task takes, makes and asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -259,13 +262,28 @@ impl Manifest {
     /// Every fault found, each with its place in the text.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         let document = Document::parse(text).map_err(|fault| vec![fault])?;
-        let manifest: Self = shape::decode(&document)?;
-        let faults: Vec<Fault> = manifest
-            .contradictions()
-            .into_iter()
-            .map(|(pointer, message)| Fault::new(FaultKind::InvalidValue, document.place(&pointer), message))
-            .collect();
-        if faults.is_empty() { Ok(manifest) } else { Err(faults) }
+        let invalid =
+            |pointer: &str, message| Fault::new(FaultKind::InvalidValue, document.place(pointer), message);
+        let json = document.to_json();
+        let version = json.pointer(VERSION).and_then(serde_json::Value::as_str);
+        let version = version.filter(|version| !is_version(version)).map(|version| {
+            let message = format!("`{version}` is no semantic version");
+            invalid(VERSION, message).help("write for example 0.1.0, or 1.0.0-rc.1")
+        });
+        let (manifest, mut faults) = match shape::decode::<Self>(&document) {
+            Ok(manifest) => (Some(manifest), Vec::new()),
+            Err(faults) => (None, faults),
+        };
+        let contradictions = manifest.iter().flat_map(Self::contradictions);
+        // An older component may have a version that is no more than a tag.
+        let others = contradictions.filter(|(pointer, _)| version.is_none() || pointer != VERSION);
+        faults.extend(others.map(|(pointer, message)| invalid(&pointer, message)));
+        faults.extend(version);
+        faults.sort_by_key(|fault| fault.place);
+        match manifest {
+            Some(manifest) if faults.is_empty() => Ok(manifest),
+            Some(_) | None => Err(faults),
+        }
     }
 
     /// Reads the manifest embedded in a component: JSON, and nothing a person
@@ -298,7 +316,7 @@ impl Manifest {
             || !self.metadata.version.bytes().all(is_tag_byte)
         {
             let message = format!("`{}` is not a version such as `0.1.0`", self.metadata.version);
-            found.push(("/metadata/version".to_owned(), message));
+            found.push((VERSION.to_owned(), message));
         }
         let lists: [(&str, Vec<&Identifier>); 4] = [
             ("params", spec.params.iter().map(|p| &p.name).collect()),
@@ -335,6 +353,20 @@ impl Manifest {
     }
 }
 
+/// Whether a text is a semantic version (Semantic Versioning 2.0.0, items 2 and 9).
+/// Without build metadata: an OCI tag, which it becomes, has no `+`.
+fn is_version(text: &str) -> bool {
+    let (core, pre) = text.split_once('-').map_or((text, None), |(core, pre)| (core, Some(pre)));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |part: &str| digits(part) && (part == "0" || !part.starts_with('0'));
+    let word = |part: &str| {
+        let plain = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        !part.is_empty() && plain && (!digits(part) || number(part))
+    };
+    let numbers: Vec<&str> = core.split('.').collect();
+    numbers.len() == 3 && numbers.into_iter().all(number) && pre.is_none_or(|pre| pre.split('.').all(word))
+}
+
 /// The bytes an OCI tag may have after its first (distribution-spec, "Pulling manifests").
 fn is_tag_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
@@ -342,7 +374,7 @@ fn is_tag_byte(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
     use super::*;
 
     #[test]
@@ -402,6 +434,38 @@ spec:
             let places: Vec<String> = faults.iter().map(|f| f.place.to_string()).collect();
             assert!(places.contains(&place.to_owned()), "{to}: {places:?}");
         }
+    }
+
+    #[test]
+    fn a_version_is_a_semantic_one_that_can_be_a_tag() {
+        for version in ["0.1.0", "1.0.0-rc.1", "10.20.30", "1.0.0-alpha-x.0a", "0.0.0"] {
+            assert!(is_version(version), "{version}");
+        }
+        for version in
+            ["one", "1", "1.0", "1.0.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "1.0.0+b", "v1.0.0", "1.0.x", ""]
+        {
+            assert!(!is_version(version), "{version}");
+            let faults = Manifest::parse(&FULL.replace("version: 0.1.0", &format!("version: '{version}'")));
+            let faults = faults.unwrap_err();
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert_eq!((faults[0].place.to_string(), faults[0].help.is_some()), ("3:35".to_owned(), true));
+        }
+        // What is published already is read.
+        let embedded = String::from_utf8(Manifest::parse(FULL).unwrap().to_json()).unwrap();
+        assert!(Manifest::from_json(embedded.replace("0.1.0", "1.0").as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_version_hides_no_other_fault_and_no_other_hides_it() {
+        let text = FULL.replace("version: 0.1.0", "version: one").replace("memory: 512Mi", "memory: much");
+        let places = |text: &str| -> Vec<String> {
+            Manifest::parse(text).unwrap_err().iter().map(|fault| fault.place.to_string()).collect()
+        };
+        assert_eq!(places(&text), ["3:35", "17:21"]);
+        assert_eq!(
+            places(&FULL.replace("0.1.0", "one").replace("default: a,", "default: c,")),
+            ["3:35", "6:32"]
+        );
     }
 
     #[test]

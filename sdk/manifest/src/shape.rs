@@ -10,8 +10,12 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::address::AddressRange;
 use crate::document::{Document, Node, NodeKind, Place};
 use crate::fault::{Fault, FaultKind};
+use crate::host::{HostPattern, PathPrefix};
+use crate::name::{Identifier, Name};
+use crate::quantity::{Quantity, Span};
 
 /// The JSON Schema (draft 2020-12) of a type.
 #[must_use]
@@ -117,7 +121,7 @@ impl<'a> Walk<'a> {
                 let message = format!("{what} takes {}, not {}", nouns(&allowed), node.kind.noun());
                 self.report(FaultKind::WrongType, node.place, message, quote_hint(&node.kind, &allowed));
             }
-            (schemas, NodeKind::Text(text)) => self.check_enum(node, text, schemas, what),
+            (schemas, NodeKind::Text(text)) => self.check_text(node, text, schemas, what),
             ([schema], kind) => self.check_inside(node, kind, schema, what),
             (several, kind) => {
                 // The branch that fits best is the one that was meant.
@@ -188,7 +192,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check_enum(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: What<'_>) {
+    fn check_text(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: What<'_>) {
+        let of_its_own = |schema: &&'a Value| {
+            let definitions = self.definitions?.as_object()?;
+            let (name, _) = definitions.iter().find(|(_, known)| std::ptr::eq(*known, *schema))?;
+            refusal(name, text)
+        };
+        // Here, so that one that is wrong hides no other.
+        if let [schema] = schemas
+            && let Some(why) = of_its_own(schema)
+        {
+            self.report(FaultKind::InvalidValue, node.place, why, None);
+            return;
+        }
         let mut allowed = Vec::new();
         for schema in schemas {
             let listed = schema.get("enum").and_then(Value::as_array);
@@ -204,6 +220,27 @@ impl<'a> Walk<'a> {
             let help = suggestion(text, allowed.into_iter());
             self.report(FaultKind::InvalidValue, node.place, message, help);
         }
+    }
+}
+
+/// Why a text is no value of a type with a form of its own, by the name that the
+/// type has in schemas.
+fn refusal(name: &str, text: &str) -> Option<String> {
+    fn of<T: TryFrom<String>>(text: &str) -> Option<String>
+    where
+        T::Error: fmt::Display,
+    {
+        T::try_from(text.to_owned()).err().map(|why| why.to_string())
+    }
+    match name {
+        "AddressRange" => of::<AddressRange>(text),
+        "HostPattern" => of::<HostPattern>(text),
+        "Identifier" => of::<Identifier>(text),
+        "Name" => of::<Name>(text),
+        "PathPrefix" => of::<PathPrefix>(text),
+        "Quantity" => of::<Quantity>(text),
+        "Span" => of::<Span>(text),
+        _ => None,
     }
 }
 
@@ -277,7 +314,7 @@ fn suggestion<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<St
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should stop")]
     use super::*;
     use crate::Manifest;
 
@@ -324,12 +361,16 @@ mod tests {
 
     #[test]
     fn a_value_its_type_refuses_is_reported_in_its_place() {
-        let text =
-            "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: {name: Bad Name, version: '1'}\nspec: {}\n";
+        let text = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: {name: Bad Name, version: '1'}\nspec:\n  \
+                    params: [{name: 1a}]\n  results: [{name: a.b, tpe: string}]\n  capabilities:\n    network: [{host: \
+                    'a b', path: x, addresses: [y]}]\n  limits: {memory: much, timeout: long}\n";
         let found = faults(text);
-        assert!(
-            found.first().is_some_and(|f| f.starts_with("3:18 document/invalid-value `Bad Name`")),
-            "{found:?}"
+        let places: Vec<&str> = found.iter().filter_map(|fault| fault.split(' ').next()).collect();
+        assert_eq!(
+            places,
+            ["3:18", "5:19", "6:20", "6:25", "8:22", "8:35", "8:50", "9:20", "9:35"],
+            "{found:#?}"
         );
+        assert!(found[0].starts_with("3:18 document/invalid-value `Bad Name`"), "{found:?}");
     }
 }

@@ -1,7 +1,10 @@
 """What a task in Python is written with: params and results as plain values,
-failures with a reason.
+inputs and outputs as paths, failures with a reason.
 """
 
+import pathlib
+import sys
+import tempfile
 import traceback
 
 import wit_world
@@ -46,21 +49,35 @@ def error(message, **fields):
 
 
 def task(run):
-    """Makes the class that the component exports of a function from params to
-    results, both by name."""
+    """Makes the class that the component exports of a function from params,
+    inputs and outputs to results, each by name. Inputs and outputs are the
+    `pathlib.Path` of a directory; nothing else is there to open."""
 
     class WitWorld(wit_world.WitWorld):
         def run(self, request):
             params = {given.name: _lift(given.value) for given in request.params}
+            inputs, outputs = _paths(request.inputs), _paths(request.outputs)
+            tempfile.tempdir = request.scratch
             try:
-                return types.Outcome(_bindings(run(params) or {}))
+                return types.Outcome(_bindings(run(params, inputs, outputs) or {}))
             except Failure as failure:
                 results = _bindings(failure.results)
                 raise Err(types.Failure(failure.reason, failure.message, failure.remedy, results))
-            except Exception:
+            except OSError as failure:
+                # The path is in it; where it was raised, in the log.
+                debug(traceback.format_exc())
+                raise Err(types.Failure("InputOutput", str(failure), None, []))
+            except (Exception, SystemExit):
                 raise Err(types.Failure("Exception", traceback.format_exc(), None, []))
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
 
     return WitWorld
+
+
+def _paths(mounts):
+    return {mount.name: pathlib.Path(mount.path) for mount in mounts}
 
 
 def _lift(value):

@@ -1,0 +1,193 @@
+//! Tasks in Python: the whole way, and what Python's own library can do in one.
+
+use std::fs;
+
+use crate::authoring_new::{Author, install, publish_and_use};
+use crate::harness::repository;
+
+#[test]
+fn a_new_task_in_python_goes_the_whole_way() {
+    let author = Author::begin("python");
+    let missing = author.run(&["task", "build", "count-lines"]);
+    missing.refused(3, "component/no-toolchain", "componentize-py").says("pip install -r requirements.txt");
+    if !install(&author, "python", "python", ".venv") {
+        return;
+    }
+    author.world.write("count-lines/tests/more.yaml", MORE);
+    // Built once: it takes a while to prepare one for the sandbox.
+    author.run(&["task", "build", "count-lines"]).ok().says("running ");
+    let tested = author.run(&["task", "test", "count-lines", "--component", "count-lines.wasm"]).ok();
+    assert!(tested.out.ends_with("count-lines: 4 cases, 4 passed, 0 failed\n"), "{tested:?}");
+    let shown = author.run(&["task", "inspect", "count-lines.wasm"]).ok().out;
+    assert!(shown.contains("asks for  nothing beyond its inputs and outputs"), "{shown}");
+    assert!(!shown.contains("wasi:sockets"), "{shown}");
+
+    let inputs = "[{ name: source, from: $(source) }]";
+    let run = publish_and_use(&author, "count-lines.wasm", "[{ name: word, value: fix }]", inputs);
+    let task = &run["tasks"][0];
+    assert_eq!(task["hermetic"], true, "{run:#}");
+    assert_eq!(task["outputs"]["report"]["files"], 1, "{run:#}");
+    let shown = author.world.run(&["show", "--reads"]).ok().out;
+    assert!(shown.contains("a.txt") && shown.contains("large.bin"), "{shown}");
+    author.world.run(&["verify", run["run"].as_str().unwrap()]).ok();
+    author.world.run(&["lint", "count-lines/task.yaml", "count-lines/tests/cases.yaml", "--strict"]).ok();
+
+    author.world.write("count-lines/src/app.py", "def run(:\n");
+    author.run(&["task", "build", "count-lines"]).refused(3, "component/not-built", "ended with");
+}
+
+/// What the files of a task in Python can hold.
+const MORE: &str = "\
+apiVersion: cofferdam.dev/v1
+kind: TaskTest
+cases:
+  - name: text of any kind is read and written as it is
+    params: { word: 'é€😀' }
+    inputs: { source: { ü/ß.txt: 'né€😀', empty: '' } }
+    expect: { results: { lines: '1' }, outputs: { report: { lines.txt: \"ü/ß.txt:1: né€😀\\n\" } } }
+  - name: an input may be empty
+    inputs: { source: {} }
+    expect: { results: { lines: '0' }, outputs: { report: { lines.txt: '' } } }
+";
+
+#[test]
+fn python_opens_what_the_task_was_given_and_nothing_else() {
+    let author = Author::begin("python");
+    if !install(&author, "python", "python", ".venv") {
+        return;
+    }
+    // What the book shows, with more of what a task may try.
+    let book = fs::read_to_string(repository().join("docs/authoring.md")).unwrap();
+    let (_, shown) = book.split_once("```python\n").unwrap();
+    author.world.write("count-lines/src/app.py", SOURCE.replace("BOOK", shown.split_once("```").unwrap().0));
+    author.world.write("count-lines/task.yaml", MANIFEST);
+    author.world.write("count-lines/tests/cases.yaml", CASES);
+    let tested = author.run(&["task", "test", "count-lines"]).ok();
+    assert!(tested.out.ends_with("count-lines: 8 cases, 8 passed, 0 failed\n"), "{tested:?}");
+}
+
+const MANIFEST: &str = "\
+apiVersion: cofferdam.dev/v1
+kind: Task
+metadata: { name: count-lines, version: 0.1.0 }
+spec:
+  params: [{ name: do, default: book }]
+  results: [{ name: files }, { name: said }]
+  inputs: [{ name: source }]
+  outputs: [{ name: report }]
+  limits: { memory: 64Mi }
+";
+
+const SOURCE: &str = r#"
+import hashlib, os, shutil, socket, sys, tempfile
+
+BOOK
+
+book = run
+
+
+def write_large(inputs, outputs):
+    # In constant memory: more than the task may have.
+    with (outputs["report"] / "large").open("wb") as file:
+        for _ in range(96):
+            file.write(bytes(1 << 20))
+    with (outputs["report"] / "large").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    (outputs["report"] / "large").unlink()
+    return digest.hexdigest()
+
+
+def move(inputs, outputs):
+    report = outputs["report"]
+    shutil.copytree(inputs["source"], report / "all")
+    (report / "all/a.txt").rename(report / "moved")
+    shutil.rmtree(report / "all")
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copyfile(report / "moved", os.path.join(scratch, "x"))
+    return " ".join(path.name for path in report.iterdir())
+
+
+def refused(inputs, outputs):
+    source = inputs["source"]
+    for what in [
+        lambda: open("/etc/passwd"),
+        lambda: open("/python/os.py"),
+        lambda: os.listdir("/"),
+        lambda: (source / "../../etc/passwd").read_text(),
+        lambda: os.listdir(source / ".."),
+        lambda: (source / "new").write_text("x"),
+        lambda: (source / "a.txt").unlink(),
+        lambda: (outputs["report"] / "link").symlink_to("/etc"),
+        socket.socket,
+        lambda: socket.socket(type=socket.SOCK_DGRAM),
+    ]:
+        try:
+            what()
+        except OSError:
+            continue
+        return "not refused"
+    return "refused"
+
+
+def run(params, inputs, outputs):
+    match params["do"]:
+        case "book":
+            return {**book(params, inputs, outputs), "said": ""}
+        case "print":
+            print("printed", "line")
+            print("wrong", file=sys.stderr)
+            said = ""
+        case "exit":
+            sys.exit(3)
+        case "missing":
+            said = (inputs["source"] / "no/such").read_text()
+        case "large":
+            said = write_large(inputs, outputs)
+        case "move":
+            said = move(inputs, outputs)
+        case "refused":
+            said = refused(inputs, outputs)
+    return {"files": 0, "said": said}
+
+
+WitWorld = task(run)
+"#;
+
+const CASES: &str = "\
+apiVersion: cofferdam.dev/v1
+kind: TaskTest
+cases:
+  - name: the book's own task measures
+    inputs: { source: { a.txt: abc } }
+    expect:
+      results: { files: '1' }
+      outputs: { report: { sizes.txt: \"a.txt 3\\n\" } }
+      logs: [info measured files=1]
+  - name: it fails with a reason of its own
+    inputs: { source: {} }
+    expect: { failed: NoFiles }
+  - name: what is printed becomes log lines
+    params: { do: print }
+    inputs: { source: {} }
+    expect: { logs: [info printed line, warn wrong] }
+  - name: to exit is to fail
+    params: { do: exit }
+    inputs: { source: {} }
+    expect: { failed: Exception }
+  - name: a file that is not there has a reason, too
+    params: { do: missing }
+    inputs: { source: {} }
+    expect: { failed: InputOutput }
+  - name: large files need little memory
+    params: { do: large }
+    inputs: { source: {} }
+    expect: { results: { said: 425382d5857f04fc49585cabbdef6fc647472ee26f52c54caaaeaad17320b3f8 } }
+  - name: files are copied, moved and removed
+    params: { do: move }
+    inputs: { source: { a.txt: abc, b/c: d } }
+    expect: { results: { said: moved }, outputs: { report: { moved: abc } } }
+  - name: there is nothing else
+    params: { do: refused }
+    inputs: { source: { a.txt: abc } }
+    expect: { results: { said: refused } }
+";
