@@ -6,7 +6,7 @@
 //! in which nothing else is to be written.
 
 use std::fs::File;
-use std::io::Seek as _;
+use std::io::{BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, params};
+use tempfile::SpooledTempFile;
 
 use super::Event;
 use super::journal::{BUSY, JournalError, connect, failed};
@@ -23,6 +24,8 @@ use crate::model::RunId;
 /// Events and bundles that wait to be written; who makes more waits with them,
 /// so that a slow disk costs time and not memory.
 const MAX_WAITING: usize = 512;
+/// Bytes of a long bundle that are written at once.
+const PIECE: usize = 64 << 10;
 /// How long the writer gathers what it commits at once.
 const GATHER: Duration = Duration::from_millis(4);
 /// How long nothing must have come for the writer to call itself idle: longer
@@ -56,8 +59,9 @@ pub struct StoredAttestation {
 pub enum Bundle {
     /// As text.
     Text(String),
-    /// In a file, from its beginning: that of a run grows with its tasks.
-    File(File, u64),
+    /// In a file, or in memory as long as it is short, from the beginning, with
+    /// its size in bytes: that of a run grows with its tasks.
+    Long(SpooledTempFile, u64),
 }
 
 enum Message {
@@ -264,7 +268,7 @@ fn write_batch(
                         Bundle::Text(text) => {
                             attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, text])?;
                         }
-                        Bundle::File(file, size) => {
+                        Bundle::Long(file, size) => {
                             let room = ZeroBlob(size);
                             let row = attestation_row.insert(params![
                                 a.run.as_str(),
@@ -285,9 +289,12 @@ fn write_batch(
 
 /// Copies a bundle to where room for it was made: as a value the database would
 /// have it in memory twice. What is filled in later is a blob, never text.
-fn fill(connection: &Connection, row: i64, mut file: File) -> rusqlite::Result<()> {
+fn fill(connection: &Connection, row: i64, mut file: SpooledTempFile) -> rusqlite::Result<()> {
     let mut blob = connection.blob_open("main", "attestation", "bundle", row, false)?;
-    let copied = file.rewind().and_then(|()| std::io::copy(&mut file, &mut blob));
+    let mut piece = BufWriter::with_capacity(PIECE, &mut blob);
+    let copied = file.rewind().and_then(|()| std::io::copy(&mut file, &mut piece));
+    let copied = copied.and_then(|_| piece.flush());
     copied.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    drop(piece);
     blob.close()
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_from};
 use serde::Serialize;
-use tempfile::{SpooledData, SpooledTempFile};
+use tempfile::SpooledTempFile;
 
 use crate::event::{
     Bundle, Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation,
@@ -121,14 +121,7 @@ impl<'a> Attestor<'a> {
         });
         let predicate_type = signed.unwrap_or_else(|| Err(incomplete()))?;
         let digest = kept.hasher.finish();
-        let bundle = match kept.file.into_inner() {
-            SpooledData::InMemory(text) => Bundle::Text(
-                String::from_utf8(text.into_inner())
-                    .map_err(|_| AttestError::Incomplete("the bundle is not text"))?,
-            ),
-            SpooledData::OnDisk(file) => Bundle::File(file, kept.size),
-        };
-        self.keep(None, predicate_type, bundle, digest)
+        self.keep(None, predicate_type, Bundle::Long(kept.file, kept.size), digest)
     }
 
     /// Attests whether the run, which has ended, made the same as the one it
