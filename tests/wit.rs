@@ -47,6 +47,11 @@ fn the_contract_is_an_artifact_under_its_version_alone() {
     let key = PublicKey::load(&world.home().join("keys/cofferdam.pub")).unwrap();
     assert_eq!(published["signedBy"], key.id());
     registry.forget_bundles(REPOSITORY, SIGNATURE_PREDICATE);
+    // It is no task, and is called what it is.
+    let reference = published["reference"].as_str().unwrap();
+    world.run(&["task", "inspect", reference]).refused(3, "registry/no-contract", "").says("WIT is none");
+    let pipeline = world.pipeline(&format!("- {{ name: a, taskRef: {{ bundle: '{reference}' }} }}\n"));
+    world.run(&["plan", &pipeline]).refused(3, "component/wit", ".cofferdam/test.yaml:");
     // Nobody asks for the latest one: what it is changes.
     let host = registry.host();
     let tags = world.run(&["task", "list", &format!("{host}/{REPOSITORY}")]).ok().out;

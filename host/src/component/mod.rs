@@ -54,6 +54,16 @@ pub enum ComponentError {
         /// What was read.
         name: String,
     },
+    /// A description of interfaces, in the form of a component.
+    #[error("{name} is a package of WIT, and no task")]
+    #[diagnostic(
+        code("component/wit"),
+        help("compile a component of its world; `cofferdam task build --component` makes a task of that")
+    )]
+    Wit {
+        /// What was read.
+        name: String,
+    },
     /// The manifest inside cannot be read, or there are two.
     #[error("the manifest inside {name} cannot be read: {why}")]
     #[diagnostic(code("component/bad-manifest"), help("build the task again from its task.yaml"))]
@@ -105,8 +115,14 @@ impl Component {
     /// [`ComponentError`]: what the bytes are instead.
     pub fn read(name: &str, bytes: Vec<u8>) -> Result<Self, ComponentError> {
         let found = inspect(name, &bytes)?;
-        let no_manifest = || ComponentError::NoManifest { name: name.to_owned() };
-        let manifest = found.manifest.ok_or_else(no_manifest)?;
+        let Some(manifest) = found.manifest else {
+            let name = name.to_owned();
+            return Err(if wit::is_package(&bytes) {
+                ComponentError::Wit { name }
+            } else {
+                ComponentError::NoManifest { name }
+            });
+        };
         if !found.exports.iter().any(|export| export == "run") {
             return Err(ComponentError::NoRun { name: name.to_owned() });
         }
@@ -271,6 +287,8 @@ mod tests {
         assert!(matches!(read(b""), ComponentError::NotWasm { .. }));
         assert!(matches!(read(b"\0asm\x01\0\0\0"), ComponentError::CoreModule { .. }));
         assert!(matches!(read(EMPTY), ComponentError::NoManifest { .. }));
+        let package = wit::WitPackage::encode([("a.wit", "package a:b@1.0.0;\ninterface i {}\n")]).unwrap();
+        assert!(matches!(read(&package.bytes), ComponentError::Wit { .. }));
         let embedded = embed("x", EMPTY, &manifest("1.0.0")).unwrap();
         assert!(matches!(read(&embedded), ComponentError::NoRun { .. }));
         let cut = embedded.get(..embedded.len() - 3).unwrap();

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use wasmparser::{ComponentExternalKind, Parser, Payload};
 use wit_bindgen_core::wit_parser::{Resolve, SourceMap};
 
 use super::{ComponentError, without_section};
@@ -77,6 +78,29 @@ impl WitPackage {
             bytes: without_section(&name.to_string(), &encoded, PRODUCERS)?,
         })
     }
+}
+
+/// Whether bytes that are a component are a package of WIT: one that exports types
+/// and nothing else. The bytes may be anybody's, so no more of them is decoded.
+pub(super) fn is_package(bytes: &[u8]) -> bool {
+    let (mut depth, mut exported) = (0_u32, false);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload {
+            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Payload::ComponentExportSection(section)) if depth == 0 => {
+                for export in section {
+                    if !export.is_ok_and(|export| export.kind == ComponentExternalKind::Type) {
+                        return false;
+                    }
+                    exported = true;
+                }
+            }
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    exported
 }
 
 #[cfg(test)]

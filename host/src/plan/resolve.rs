@@ -321,7 +321,9 @@ impl ResolveError {
             Self::OtherPipeline { found, .. } => {
                 Some(format!("if that is the one you mean, say so: pipelineRef: {{ bundle: .., name: {found} }}"))
             }
-            Self::NoContract { .. } => Some("publish it with `cofferdam task publish`".to_owned()),
+            Self::NoContract { .. } => Some(
+                "a task is published with `cofferdam task publish`; a package of WIT is none".to_owned(),
+            ),
             Self::Renamed { .. } | Self::OtherContract { .. } => Some(
                 "do not use it: somebody put it there by hand; publish tasks with `cofferdam task publish`"
                     .to_owned(),
