@@ -14,7 +14,7 @@ use super::execute::{CacheWish, Given, Order, execute, open_sandbox};
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::{exit, interrupt, registries, source};
+use super::{exit, interrupt, plan, registries, source};
 use crate::component::Component;
 use crate::event::{Fact, LogLevel, TaskRecord};
 use crate::model::{GrantSpec, Overrides};
@@ -113,6 +113,7 @@ impl OneTask {
             params_required: true,
         };
         let plan = Plan::build(&request, &resolver).map_err(|errors| unplaced(errors.into()))?;
+        plan::each_allows_something(&overrides.allow, &plan)?;
         let draft = resolver.into_draft(&request, false);
         let order = Order {
             plan,
