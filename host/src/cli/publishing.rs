@@ -35,6 +35,7 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
         if path.is_empty() || path.contains(':') {
             return refuse("the path is empty, or has a `:`");
         }
+        can_be_layout(Path::new(path))?;
         return Ok(Place { location: Location::Layout(path.into()), path: String::new() });
     }
     // As for references: a host without a dot and a port is one after `oci://`.
@@ -58,6 +59,29 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
         Ok(_) => refuse("the embedded registry needs no --to"),
         Err(_) => refuse("it is no host with a path"),
     }
+}
+
+/// Refuses what is no layout and would have to be made one among other things.
+fn can_be_layout(path: &Path) -> Result<(), Failure> {
+    let refuse = |why: &str| {
+        let help =
+            "name a layout, an empty directory, or one that is not there yet: --to oci:vendor/registry";
+        Err(Failure::usage(format!("{} {why}", path.display()), help))
+    };
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(_) if path.exists() && !path.is_dir() => return refuse("is a file, and no layout"),
+        Err(error) => return Err(Failure::unreadable(path, &error)),
+    };
+    // What whoever began to make one may have left.
+    let of_layout = ["blobs", "index.json", "index.lock"];
+    let foreign = |name: &std::ffi::OsStr| !of_layout.iter().any(|own| name == *own);
+    let is_layout = path.join("oci-layout").exists();
+    if !is_layout && entries.flatten().any(|entry| foreign(&entry.file_name())) {
+        return refuse("is a directory with other things in it, and no layout");
+    }
+    Ok(())
 }
 
 /// What was published where.
@@ -88,6 +112,8 @@ pub(crate) struct Edition<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
     pub(crate) claims: &'a [Claim],
+    /// Whether it may take the place of another under the same version.
+    pub(crate) replace: bool,
 }
 
 /// Puts one artifact into a registry, with its signatures and attestations, under
@@ -97,9 +123,9 @@ pub(crate) fn publish(
     place: &Place,
     edition: Edition<'_>,
     signers: &Signers,
-    make: impl FnOnce(&Layout) -> Result<Digest, Failure>,
+    make: impl Fn(&Layout) -> Result<Digest, Failure>,
 ) -> Result<Placed, Failure> {
-    // For a registry over HTTP it is made whole here before anything is sent.
+    // It is made whole here before anything is sent, or stands under its version.
     let staging =
         tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
     let layout = match &place.location {
@@ -107,11 +133,18 @@ pub(crate) fn publish(
         Location::Layout(root) => Layout::open_or_create(root)?,
         Location::Remote(_) => Layout::open_or_create(staging.path())?,
     };
-    let Edition { name, version, claims } = edition;
+    let Edition { name, version, claims, replace } = edition;
     let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
     let tagged = Reference { location: place.location.clone(), name, tag, digest: None };
     let mut before = layout.resolve(&tagged).ok();
-    let digest = make(&layout)?;
+    let digest = make(&Layout::open_or_create(staging.path())?)?;
+    let free = |before: Option<Digest>| match before.filter(|before| *before != digest) {
+        // On this machine one tries again and again, and nobody else relies on it.
+        Some(before) if !replace && place.location != Location::Embedded => Err(taken(&tagged, before)),
+        Some(_) | None => Ok(()),
+    };
+    free(before)?;
+    make(&layout)?;
     let reference = tagged.pinned(digest);
     let (signed, attached) = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
@@ -121,6 +154,7 @@ pub(crate) fn publish(
         registries::wait(async {
             let remote = Remote::open(host, &settings).await?;
             before = remote.resolve(&tagged).await.ok();
+            free(before)?;
             // A repository that is new has none, and may not even be asked.
             let mut pulled = remote.pull_signatures(&reference.name, digest, &layout).await;
             if pulled.is_ok() && !claims.is_empty() {
@@ -142,4 +176,11 @@ pub(crate) fn publish(
         })??
     };
     Ok(Placed { reference, digest, signed, attached, replaces: before.filter(|before| *before != digest) })
+}
+
+/// There is something else under a version.
+fn taken(tagged: &Reference, before: Digest) -> Failure {
+    let message = format!("{tagged} is there already, and is another: {before}");
+    let help = "give it another version; to publish it in the place of that one all the same: --replace";
+    Failure::invalid("registry/version-taken", message, help)
 }
