@@ -217,7 +217,7 @@ cases:
   - name: a param of another type
     params: { do: unknown }
     inputs: { source: {} }
-    expect: { failed: TaskTrapped, logs: ["error task.yaml has no param of the type string `list`"] }
+    expect: { failed: UnknownName, logs: ["error task.yaml has no param of the type string `list`"] }
   - name: an assertion
     params: { do: assert }
     inputs: { source: {} }
@@ -241,7 +241,7 @@ cases:
   - name: an input that there is not
     params: { do: input }
     inputs: { source: {} }
-    expect: { failed: TaskTrapped, logs: ["error task.yaml has no input `sources`"] }
+    expect: { failed: UnknownName, logs: ["error task.yaml has no input `sources`"] }
   - name: an input is not written
     params: { do: write }
     inputs: { source: {} }

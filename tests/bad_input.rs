@@ -255,7 +255,7 @@ fn what_is_not_there_is_said() {
     world.run(&["show", "x"]).refused(3, "journal/no-such-run", "");
     world.run(&["verify", "out/no.json"]).refused(3, "key/none", "");
     world.run(&["task", "inspect", "nothing"]).refused(3, "registry/no-tasks", "");
-    world.run(&["task", "build", "."]).refused(3, "io/unreadable", "task.yaml");
+    world.run(&["task", "build", "."]).refused(3, "component/no-task", "task.yaml");
     let pipeline =
         world.pipeline("- { name: a, taskRef: { name: echo } }\n- { name: b, taskRef: { name: fail } }");
     let none = world.run(&["run", &pipeline]).refused(3, "registry/no-tasks", "6:18").says("cofferdam setup");

@@ -286,7 +286,7 @@ fn a_task_or_a_change_that_is_not_trusted_gets_no_secret() {
         (&[], Some(own), true),
         (&[], Some(gitlab("2")), false),
         (&[], Some(gitlab("1")), true),
-        (&["--allow", "secrets"], Some(gitlab("2")), false),
+        (&["--allow", "network"], Some(gitlab("2")), false),
     ] {
         let environment = environment.unwrap_or_else(|| [("X", String::new()), ("Y", String::new())]);
         let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (*n, v.as_str())).collect();
@@ -298,6 +298,10 @@ fn a_task_or_a_change_that_is_not_trusted_gets_no_secret() {
         let denied = args.contains(&"--deny");
         assert_eq!(overrides["untrustedSource"].is_string(), !with && !denied, "{overrides}");
     }
+    // Nobody allows one from the command line.
+    let pipeline = courier.world.pipeline(&courier.line("a", &[get(&server.url("/x"))], "no"));
+    let allowed = courier.world.run(&["run", &pipeline, "--allow", "secrets"]);
+    allowed.refused(2, "usage/invalid", "--allow secrets").says("secrets go to tasks that are trusted");
     // A pull request that does not say whose it is, is nobody's.
     let pipeline = courier.world.pipeline(&courier.line("a", &[get(&server.url("/x"))], "no"));
     let mut run = courier.world.command(&["run", &pipeline]);
@@ -307,7 +311,6 @@ fn a_task_or_a_change_that_is_not_trusted_gets_no_secret() {
     keep(&courier.world, &format!("127.0.0.1:{}", server.port()));
     courier.more = format!(", grants: {{ network: [{}] }}", loopback(server.port(), BEARER));
     assert_eq!(sent_in(&courier, &server, &[], &[]), None);
-    assert_eq!(sent_in(&courier, &server, &["--allow", "secrets"], &[]), None);
     courier.more = String::new();
     assert_eq!(sent_in(&courier, &server, &["--allow", "network"], &[]), None);
 }

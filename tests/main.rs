@@ -54,6 +54,7 @@ mod network_evidence;
 mod parsers;
 mod peers;
 mod pipeline_bundles;
+mod publishing;
 mod reads;
 mod real_peers;
 mod rebuild;

@@ -38,7 +38,8 @@ spec:
 
 fn publish(world: &World, text: &str, to: &str, more: &[&str]) -> Value {
     let file = world.write("own/pipeline.yaml", text);
-    let args = ["pipeline", "publish", file.to_str().unwrap(), "--to", to, "--format", "json"];
+    let args =
+        ["pipeline", "publish", file.to_str().unwrap(), "--to", to, "--tasks-by-name", "--format", "json"];
     serde_json::from_str(&world.run(&[&args, more].concat()).ok().out).unwrap()
 }
 

@@ -345,6 +345,14 @@ fn an_artifact_says_where_its_source_is() {
 }
 
 #[test]
+fn a_login_that_nobody_asks_for_is_said_to_be_unchecked() {
+    let registry = TestRegistry::plain();
+    let world = World::with(&[]);
+    let kept = login(&world, &registry.host(), "anything").ok();
+    assert!(kept.out.starts_with("not checked, since the registry asks for none: "), "{kept:?}");
+}
+
+#[test]
 fn whoever_publishes_over_a_version_is_told() {
     let registry = TestRegistry::plain();
     let world = World::with(&[]);
@@ -355,17 +363,29 @@ fn whoever_publishes_over_a_version_is_told() {
     );
     world.run(&["setup", task_file(Task::Test("noop")).to_str().unwrap()]).ok();
     for to in [format!("{}/team", registry.host()), "oci:layout".to_owned()] {
-        let publish = |version: &str| {
+        let publish = |version: &str, more: &[&str]| {
             let file = file.to_str().unwrap();
-            let args = ["pipeline", "publish", file, "--version", version, "--to", &to, "--format", "json"];
+            let args = [
+                "pipeline",
+                "publish",
+                file,
+                "--version",
+                version,
+                "--to",
+                &to,
+                "--tasks-by-name",
+                "--format",
+                "json",
+            ];
+            let args = [&args[..], more].concat();
             serde_json::from_str::<Value>(&world.run(&args).ok().out).unwrap()
         };
-        let first = publish("1");
-        assert_eq!(publish("1")["replaces"], Value::Null, "it is the same");
+        let first = publish("1", &[]);
+        assert_eq!(publish("1", &[])["replaces"], Value::Null, "it is the same");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, format!("# changed\n{text}")).unwrap();
-        assert_eq!(publish("2")["replaces"], Value::Null, "it is another version");
-        assert_eq!(publish("1")["replaces"], first["digest"]);
+        assert_eq!(publish("2", &[])["replaces"], Value::Null, "it is another version");
+        assert_eq!(publish("1", &["--replace"])["replaces"], first["digest"]);
     }
 }
 

@@ -135,6 +135,66 @@ fn a_file_that_is_no_text_is_not_quoted() {
 }
 
 #[test]
+fn a_task_that_is_not_there_is_told_of_with_what_can_be_given() {
+    let world = World::with(&[Task::Test("noop")]);
+    world.write("file.txt", "x");
+    for reference in ["oci:layout:noop", "registry.example/team/noop:0.1.0", "noop", "no.wasm"] {
+        let run = world.run(&["task", "run", reference]).refused(3, "io/unreadable", reference);
+        run.says("one that is in a registry runs in a pipeline");
+    }
+    for command in
+        [&["task", "test"][..], &["task", "test", "."], &["task", "build", "."], &["task", "run", "."]]
+    {
+        world.run(command).refused(3, "component/no-task", "it has no task.yaml").says("cofferdam task new");
+    }
+    let explain = world.run(&["trust", "explain", "file.txt"]);
+    explain.refused(2, "usage/invalid", "`file.txt` is a file").says("task publish FILE --sign");
+}
+
+#[test]
+fn what_is_allowed_and_nobody_asks_for_is_told_of() {
+    let world = World::with(&[Task::Test("download"), Task::Test("noop")]);
+    let pipeline = world.pipeline(
+        "- { name: a, taskRef: { name: noop } }\n- { name: get, taskRef: { name: download }, params: [{ name: url, value: x }] }",
+    );
+    let plan = |allow: &str| world.run(&["plan", &pipeline, "--allow", allow]);
+    plan("network").ok();
+    plan("get=network").ok();
+    plan("clock")
+        .refused(2, "usage/invalid", "--allow clock allows nothing that a task asks for")
+        .says("what is asked for: network:");
+    plan("a=network").refused(2, "usage/invalid", "a=network").says("nothing is asked for: leave it out");
+    plan("secrets").refused(2, "usage/invalid", "secrets").says("trusted");
+    let noop = task_file(Task::Test("noop")).display().to_string();
+    world.run(&["task", "run", &noop, "--allow", "network:example.org"]).refused(
+        2,
+        "usage/invalid",
+        "leave it out",
+    );
+}
+
+#[test]
+fn a_signature_that_another_rule_wants_is_offered_the_rule_that_fits() {
+    let world = World::with(&[]);
+    let noop = task_file(Task::Test("noop")).display().to_string();
+    world.run(&["setup"]).ok();
+    world.run(&["task", "publish", &noop, "--to", "oci:layout", "--sign"]).ok();
+    let explain = || world.run(&["trust", "explain", "oci:layout:noop:0.1.0"]);
+    let told = explain();
+    assert_eq!(told.status, 4, "{told:?}");
+    // Typed as it is offered, it is trusted.
+    let command = told.out.lines().find_map(|line| line.trim().strip_prefix("cofferdam trust add ")).unwrap();
+    let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+    assert!(words.contains(&"--key") && words[1].ends_with("layout:noop:*"), "{command}");
+    world.run(&[&["trust", "add"], &words[..]].concat()).ok();
+    assert!(explain().ok().out.contains("trusted: signed by key"));
+    // Nobody's signature is offered nothing.
+    world.run(&["task", "publish", &noop, "--to", "oci:other"]).ok();
+    let told = world.run(&["trust", "explain", "oci:other:noop:0.1.0"]);
+    assert!(told.status == 4 && !told.out.contains("trust add"), "{told:?}");
+}
+
+#[test]
 fn rules_are_listed_in_the_order_in_which_they_are_asked() {
     let world = World::with(&[]);
     let rules = "  allow:\n    b: [{ pattern: '*:2', signing_key: keys/cofferdam.pub }]\n    \

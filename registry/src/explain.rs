@@ -1,12 +1,14 @@
 //! Why the rules decide as they do: each that there is, and what came of it.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::decision::{Candidate, Grounds, Signatory, TrustDecision, UntrustedCause};
 use crate::digest::Digest;
 use crate::pattern::matches;
-use crate::trust::Trust;
+use crate::trust::{RuleIdentity, Trust};
 use crate::trust_levels::TrustLevel;
 
 /// What kind of rule it is.
@@ -94,9 +96,47 @@ pub struct Explanation {
     pub rules: Vec<Considered>,
     /// What is decided.
     pub decision: TrustDecision,
+    /// Whose signature it has, where no rule is about it and one about other tasks
+    /// names who signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_for: Option<SignedFor>,
+}
+
+/// A rule about other tasks, whose signatory signed this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedFor {
+    /// The rule's label.
+    pub rule: String,
+    /// The file of its key, where it names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<PathBuf>,
+    /// The identity that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<RuleIdentity>,
+    /// A pattern that fits every version of this task.
+    pub pattern: String,
 }
 
 impl Trust {
+    /// The first rule in effect that is about other tasks and whose signatory
+    /// signed this one.
+    pub(crate) fn signed_for(&self, candidate: &Candidate<'_>, now: Timestamp) -> Option<SignedFor> {
+        let rule = self.allow.iter().find(|rule| {
+            rule.effective_on.is_none_or(|on| on <= now)
+                && rule.signatory.signed(candidate.digest, candidate.bundles, &rule.label).is_ok()
+        })?;
+        let (task, _) = candidate.uri.rsplit_once(':')?;
+        let identity = match &rule.signatory {
+            Signatory::Identity(identity, _) => {
+                Some(RuleIdentity { subject: identity.subject.clone(), issuer: identity.issuer.clone() })
+            }
+            Signatory::Key(_) => None,
+        };
+        let (rule, signing_key) = (rule.label.clone(), rule.key_file.clone());
+        Some(SignedFor { rule, signing_key, identity, pattern: format!("{task}:*") })
+    }
+
     /// Every rule, in the order in which they decide.
     pub(crate) fn rules(&self, level: TrustLevel) -> Vec<RuleLine> {
         let blank = |kind, label: &str, pattern: &str, effective_on| RuleLine {

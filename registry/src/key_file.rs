@@ -120,15 +120,19 @@ impl SigningKey {
             if is_unsuitable(&source) { broken(source.to_string()) } else { io_error("read", path)(source) }
         };
         let file = open_named(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode });
-        }
         let text = Zeroizing::new(read(&file, MAX_KEY).map_err(io)?);
         if text.is_empty() {
             return Err(broken("it is empty".to_owned()));
         }
-        let block = pem::parse(text.as_slice()).map_err(|error| broken(error.to_string()))?;
+        // What is no key may be read by anyone.
+        let block = pem::parse(text.as_slice()).map_err(|_| broken("it is no PEM".to_owned()))?;
+        if block.tag() == "PUBLIC KEY" {
+            return Err(broken("it is the public half of a key".to_owned()));
+        }
+        let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+        }
         let place = path.display().to_string();
         match (block.tag(), password) {
             ("PRIVATE KEY", _) => Self::from_pkcs8(block.contents(), &place).map_err(broken),

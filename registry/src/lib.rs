@@ -46,7 +46,7 @@ pub use contract::TaskHead;
 pub use cosign_tags::SimpleSigning;
 pub use decision::{Candidate, Grounds, TrustDecision, UntrustedCause};
 pub use digest::{Digest, Hasher, InvalidDigest};
-pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine};
+pub use explain::{Considered, Explanation, Outcome, RuleKind, RuleLine, SignedFor};
 pub use key::{Algorithm, PublicKey, SigningKey};
 pub use key_error::KeyError;
 pub use keyless::{Artifact, Identity, Verified, certified_identity, claims_log, verify_unlogged};

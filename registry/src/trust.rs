@@ -3,7 +3,7 @@
 //! signature that does not hold means untrusted.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::{Document, Fault, decode};
 use jiff::Timestamp;
@@ -87,7 +87,7 @@ pub struct AllowRule {
 
 /// Who must have signed keyless: the names of Conforma's policies. Both are
 /// held to the letter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleIdentity {
     /// The email address or the URI in the certificate.
@@ -189,6 +189,8 @@ pub(crate) struct Allow {
     pub(crate) label: String,
     pub(crate) pattern: String,
     pub(crate) signatory: Signatory,
+    /// Where its key was read, where it is in a file.
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) effective_on: Option<Timestamp>,
 }
 
@@ -231,10 +233,12 @@ impl Trust {
                     (Some(_), Some(_)) | (None, None) => return Err(TrustError::Signatory { label }),
                 };
                 let effective_on = rule.effective_on.as_deref().map(date).transpose()?;
+                let file = rule.signing_key.filter(|key| !is_pem(key)).map(|key| base.join(key));
                 trust.allow.push(Allow {
                     label: label.clone(),
                     pattern: rule.pattern,
                     signatory,
+                    key_file: file,
                     effective_on,
                 });
             }
@@ -314,12 +318,14 @@ fn check_pattern(list: &'static str, label: &str, pattern: &str) -> Result<(), T
     Err(TrustError::Pattern { list, label: label.to_owned(), pattern: pattern.to_owned(), meant })
 }
 
+/// Whether a rule has the key itself, and not the name of its file.
+fn is_pem(key: &str) -> bool {
+    key.trim_start().starts_with("-----BEGIN")
+}
+
 fn read_key(key: &str, base: &Path, label: &str) -> Result<PublicKey, TrustError> {
-    let key = if key.trim_start().starts_with("-----BEGIN") {
-        PublicKey::from_pem(key, "signing_key")
-    } else {
-        PublicKey::load(&base.join(key))
-    };
+    let key =
+        if is_pem(key) { PublicKey::from_pem(key, "signing_key") } else { PublicKey::load(&base.join(key)) };
     key.map_err(|source| TrustError::Key { label: label.to_owned(), source })
 }
 

@@ -68,6 +68,12 @@ impl TrustLevels {
     /// Decides on a task, and tells what came of every rule.
     #[must_use]
     pub fn explain(&self, candidate: &Candidate<'_>, now: Timestamp) -> Explanation {
+        let decision = self.decide(candidate, now);
+        // Only where one more rule of the user's would trust it.
+        let mine = self.levels.first().filter(|(level, _)| {
+            *level == TrustLevel::User
+                && decision == TrustDecision::Untrusted { cause: UntrustedCause::NoRule }
+        });
         Explanation {
             uri: candidate.uri.to_owned(),
             digest: candidate.digest,
@@ -77,7 +83,8 @@ impl TrustLevels {
                 .iter()
                 .flat_map(|(level, trust)| trust.considered(*level, candidate, now))
                 .collect(),
-            decision: self.decide(candidate, now),
+            signed_for: mine.and_then(|(_, trust)| trust.signed_for(candidate, now)),
+            decision,
         }
     }
 }

@@ -77,7 +77,8 @@ pub(super) fn pull(world: &World) {
     let settings = cofferdam_registry::RemoteSettings::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let remote = runtime.block_on(cofferdam_registry::Remote::open(&host, &settings)).unwrap();
-    runtime.block_on(remote.push(&staged, digest, "bench/large", &["1".to_owned()], None)).unwrap();
+    runtime.block_on(remote.push(&staged, digest, "bench/large", None)).unwrap();
+    runtime.block_on(remote.tag(&staged, digest, "bench/large", &["1".to_owned()])).unwrap();
     let reference = Reference::parse(&format!("{host}/bench/large:1"), &world.directory).unwrap();
     let (mut ours, mut skopeo) = (Times(Vec::new()), Times(Vec::new()));
     for round in 0..ROUNDS {

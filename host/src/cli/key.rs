@@ -81,7 +81,7 @@ pub(crate) fn run(command: &KeyCommand, home: &Home, printer: &Printer) -> Resul
 
 fn public(args: &KeyPublicArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let key = match &args.key {
-        Some(key) => key_password::load_key(key, args.password_file.as_deref())?,
+        Some(key) => key_password::load_given_key(key, args.password_file.as_deref())?,
         None => home.signing_key()?,
     };
     let pem = key.public().to_pem();

@@ -70,6 +70,18 @@ pub(crate) fn load_key(path: &Path, file: Option<&Path>) -> Result<SigningKey, F
     }
 }
 
+/// The same for a key that is named on the command line.
+pub(crate) fn load_given_key(path: &Path, file: Option<&Path>) -> Result<SigningKey, Failure> {
+    load_key(path, file).map_err(|mut failure| {
+        // It is not the user's own, which would be in the way of a new one.
+        for problem in failure.problems.iter_mut().filter(|problem| problem.code == "key/invalid") {
+            let help = "give the file of a private key, such as `cofferdam key generate --output FILE` makes";
+            problem.help = Some(help.to_owned());
+        }
+        failure
+    })
+}
+
 fn in_token(uri: &Pkcs11Uri, file: Option<&Path>) -> Result<SigningKey, Failure> {
     let named = uri.pin_file();
     let pin = match given(PIN_VARIABLE, file.or(named.as_deref()))? {

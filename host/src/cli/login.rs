@@ -41,6 +41,9 @@ struct LoginView {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     file: String,
+    /// Whether the registry asked for it, and so has seen that it is right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked: Option<bool>,
 }
 
 pub(crate) fn login(args: &LoginArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
@@ -62,11 +65,18 @@ pub(crate) fn login(args: &LoginArgs, home: &Home, printer: &Printer) -> Result<
     let given = Login::Basic { user: user.clone(), password: password.clone() };
     settings.login = std::sync::Arc::new(move |_| Ok(Some(given.clone())));
     let remote = registries::wait(Remote::open(&host, &settings))??;
-    registries::wait(remote.check_login())??;
+    let checked = registries::wait(remote.check_login())??;
     let file = home.logins();
     logins::keep(&file, &host, &user, &password)?;
-    let view = LoginView { host, user: Some(user), file: file.display().to_string() };
-    printer.result(&view, |_| format!("logged in to {}\n  kept in {}\n", view.host, view.file));
+    let view = LoginView { host, user: Some(user), file: file.display().to_string(), checked: Some(checked) };
+    printer.result(&view, |_| {
+        let done = if checked {
+            "logged in to"
+        } else {
+            "not checked, since the registry asks for none: the login for"
+        };
+        format!("{done} {}\n  kept in {}\n", view.host, view.file)
+    });
     Ok(exit::OK)
 }
 
@@ -81,7 +91,7 @@ pub(crate) fn logout(args: &LogoutArgs, home: &Home, printer: &Printer) -> Resul
             "what docker and podman keep is theirs to remove",
         ));
     }
-    let view = LoginView { host, user: None, file: file.display().to_string() };
+    let view = LoginView { host, user: None, file: file.display().to_string(), checked: None };
     printer.result(&view, |_| format!("logged out of {}\n", view.host));
     Ok(exit::OK)
 }

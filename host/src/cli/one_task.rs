@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::opening::Opening;
 use super::printer::Printer;
-use super::{exit, interrupt, registries, source};
+use super::{exit, interrupt, plan, registries, source};
 use crate::component::Component;
 use crate::event::{Fact, LogLevel, TaskRecord};
 use crate::model::{GrantSpec, Overrides};
@@ -114,6 +114,7 @@ impl OneTask {
             params_required: true,
         };
         let plan = Plan::build(&request, &resolver).map_err(|errors| unplaced(errors.into()))?;
+        plan::each_allows_something(&overrides.allow, &plan)?;
         let draft = resolver.into_draft(&request, false);
         let order = Order {
             plan,

@@ -1,6 +1,7 @@
 //! `cofferdam pipeline publish`: puts a pipeline into a registry, as a Tekton
 //! bundle, and signs it there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -13,10 +14,10 @@ use super::failure::Failure;
 use super::home::Home;
 use super::pipeline_inspect::{self, PipelineInspectArgs};
 use super::printer::Printer;
-use super::publishing::{self, Edition, place};
+use super::publishing::{self, Edition, Replacing, place};
 use super::signers::{SignArgs, Signed};
 use super::{candidates, exit, plan};
-use crate::model::{Pipeline, PipelineRef, PipelineSpec, PipelineTask, TaskRef};
+use crate::model::{Pipeline, PipelineRef, PipelineSpec, PipelineTask, TaskPlace, TaskRef};
 
 /// The label that says a version, as the catalogues of Tekton have it.
 const VERSION_LABEL: &str = "app.kubernetes.io/version";
@@ -49,6 +50,13 @@ pub(crate) struct PipelinePublishArgs {
     /// layout, as oci:PATH; left out, the embedded registry.
     #[arg(long, value_name = "HOST/PATH|oci:PATH")]
     to: Option<String>,
+    /// Publish it although another is there under its version.
+    #[arg(long)]
+    replace: bool,
+    /// Publish it although it names tasks by name alone, which whoever runs it must
+    /// have published on that machine.
+    #[arg(long)]
+    tasks_by_name: bool,
 }
 
 /// A pipeline that was published.
@@ -74,6 +82,9 @@ pub(crate) fn run(command: &PipelineCommand, home: &Home, printer: &Printer) -> 
 fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let place = place(args.to.as_deref())?;
     let (pipeline, text) = read(&args.file, home)?;
+    if args.to.is_some() && !args.tasks_by_name {
+        no_bare_names(&args.file, &pipeline.spec)?;
+    }
     let name = pipeline.metadata.name.as_str();
     let version = version(args.version.as_deref(), &pipeline)?;
     // One line of a list.
@@ -81,7 +92,8 @@ fn publish(args: &PipelinePublishArgs, home: &Home, printer: &Printer) -> Result
     let artifact = PipelineArtifact { name, version, description, text: &text };
     let make = |layout: &Layout| Ok(layout.publish_pipeline(&artifact)?);
     let signers = args.sign.signers(home)?;
-    let edition = Edition { name, version, claims: &[], is_final: false };
+    let replacing = Replacing::asked(args.replace);
+    let edition = Edition { name, version, claims: &[], replacing };
     let placed = publishing::publish(home, &place, edition, &signers, make)?;
     let replaced = placed.replaced_words();
     let published = Published {
@@ -134,6 +146,32 @@ fn outside<'a>(spec: &'a PipelineSpec, found: &mut Vec<&'a str>) {
         found.extend(pipeline_ref.as_deref().and_then(PipelineRef::local));
         if let Some(spec) = pipeline_spec {
             outside(spec, found);
+        }
+    }
+}
+
+/// Refuses tasks by name alone: each machine has its own of them, or none.
+fn no_bare_names(file: &Path, spec: &PipelineSpec) -> Result<(), Failure> {
+    let mut names = BTreeSet::new();
+    bare(spec, &mut names);
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let message =
+        format!("{} names tasks by name alone, which each machine has for itself: {names}", file.display());
+    let help = "name each by `bundle: HOST/PATH/NAME:TAG`, where it is published; or, where everyone who runs it has \
+                them: --tasks-by-name";
+    Err(Failure::invalid("pipeline/not-whole", message, help))
+}
+
+fn bare<'a>(spec: &'a PipelineSpec, found: &mut BTreeSet<&'a str>) {
+    for PipelineTask { task_ref, pipeline_spec, .. } in spec.tasks.iter().chain(&spec.finally) {
+        if let Some(Ok(TaskPlace::Embedded { name, .. })) = task_ref.as_ref().map(TaskRef::place) {
+            found.insert(name);
+        }
+        if let Some(spec) = pipeline_spec {
+            bare(spec, found);
         }
     }
 }

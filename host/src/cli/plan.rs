@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cofferdam_manifest::{Capabilities, nearest};
+
 use super::commands::{PipelineArgs, PlanArgs};
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::{exit, origin, params, registries};
-use crate::model::{MAX_PIPELINE, Overrides};
+use crate::model::{CapabilityKind, MAX_PIPELINE, Override, Overrides};
 use crate::plan::{
     Draft, Pinning, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver, RegistryResolver,
     ResolveError, TaskWork,
@@ -112,6 +114,7 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft), F
             return Err(Failure::usage(format!("`{word}` names no task of the pipeline"), help));
         }
     }
+    each_allows_something(&args.allow, &plan)?;
     Ok((plan, resolver.into_draft(&request, args.require_trusted)))
 }
 
@@ -139,6 +142,44 @@ pub(crate) fn again(
         params_required: true,
     };
     Ok(Plan::build(&request, &resolver)?)
+}
+
+/// Refuses an `--allow` for what nobody asks for: whoever wrote it meant something.
+pub(crate) fn each_allows_something(allow: &[Override], plan: &Plan) -> Result<(), Failure> {
+    let leaves = plan.flow.leaves();
+    for word in allow {
+        let meant = leaves.iter().filter(|(_, task, _)| word.names_task(&task.name));
+        let asked: Vec<_> = meant.map(|(.., work)| &work.component.manifest.spec.capabilities).collect();
+        if asked.iter().any(|asked| word.allows_of(asked)) {
+            continue;
+        }
+        let mut words: Vec<String> = asked.iter().flat_map(|asked| askable(asked)).collect();
+        words.sort();
+        words.dedup();
+        // Whose task it is for goes before it, as it was written.
+        let task = word.task.as_ref().map(|task| format!("{task}=")).unwrap_or_default();
+        let known: Vec<String> = words.iter().map(|asked| format!("{task}{asked}")).collect();
+        let help = match nearest(&word.to_string(), known.iter().map(String::as_str)) {
+            _ if word.kind == CapabilityKind::Secrets => {
+                "secrets go to tasks that are trusted, and to no other: cofferdam trust explain REFERENCE"
+                    .to_owned()
+            }
+            Some(meant) => format!("did you mean --allow {meant}?"),
+            None if known.is_empty() => "nothing is asked for: leave it out".to_owned(),
+            None => format!("what is asked for: {}", known.join(", ")),
+        };
+        return Err(Failure::usage(format!("--allow {word} allows nothing that a task asks for"), help));
+    }
+    Ok(())
+}
+
+/// What a task asks for, as `--allow` names it.
+fn askable(asked: &Capabilities) -> Vec<String> {
+    let real = [(asked.clock.is_some(), "clock"), (asked.random.is_some(), "random")];
+    let real = real.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, word)| word.to_owned());
+    let network = asked.network.iter().map(|rule| format!("network:{}", rule.host));
+    let tcp = asked.tcp.iter().map(|rule| format!("tcp:{}", rule.host));
+    real.chain(network).chain(tcp).collect()
 }
 
 fn overrides(args: &PipelineArgs) -> Result<Overrides, Failure> {

@@ -35,6 +35,7 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
         if path.is_empty() || path.contains(':') {
             return refuse("the path is empty, or has a `:`");
         }
+        can_be_layout(Path::new(path))?;
         return Ok(Place { location: Location::Layout(path.into()), path: String::new() });
     }
     // As for references: a host without a dot and a port is one after `oci://`.
@@ -58,6 +59,29 @@ pub(crate) fn place(to: Option<&str>) -> Result<Place, Failure> {
         Ok(_) => refuse("the embedded registry needs no --to"),
         Err(_) => refuse("it is no host with a path"),
     }
+}
+
+/// Refuses what is no layout and would have to be made one among other things.
+fn can_be_layout(path: &Path) -> Result<(), Failure> {
+    let refuse = |why: &str| {
+        let help =
+            "name a layout, an empty directory, or one that is not there yet: --to oci:vendor/registry";
+        Err(Failure::usage(format!("{} {why}", path.display()), help))
+    };
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(_) if path.exists() && !path.is_dir() => return refuse("is a file, and no layout"),
+        Err(error) => return Err(Failure::unreadable(path, &error)),
+    };
+    // What whoever began to make one may have left.
+    let of_layout = ["blobs", "index.json", "index.lock"];
+    let foreign = |name: &std::ffi::OsStr| !of_layout.iter().any(|own| name == *own);
+    let is_layout = path.join("oci-layout").exists();
+    if !is_layout && entries.flatten().any(|entry| foreign(&entry.file_name())) {
+        return refuse("is a directory with other things in it, and no layout");
+    }
+    Ok(())
 }
 
 /// What was published where.
@@ -88,29 +112,51 @@ pub(crate) struct Edition<'a> {
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
     pub(crate) claims: &'a [Claim],
-    /// Whether a version, once it is there, stays what it is. No version of such
-    /// a thing is the latest one, either: each is asked for by its number.
-    pub(crate) is_final: bool,
+    pub(crate) replacing: Replacing,
+}
+
+/// Whether it may take the place of another under the same version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replacing {
+    /// A version, once it is there, stays what it is. None of them is the latest
+    /// one, either: each is asked for by its number.
+    Never,
+    /// Only where somebody asks for it.
+    Refused,
+    /// Somebody did.
+    Allowed,
+}
+
+impl Replacing {
+    /// As `--replace` says.
+    pub(crate) fn asked(replace: bool) -> Self {
+        if replace { Self::Allowed } else { Self::Refused }
+    }
 }
 
 impl Edition<'_> {
     /// The tags that move to it.
     fn tags(&self) -> Vec<String> {
-        let latest = (!self.is_final).then_some("latest");
+        let latest = (self.replacing != Replacing::Never).then_some("latest");
         std::iter::once(self.version).chain(latest).map(str::to_owned).collect()
     }
 
-    /// Refuses to change what its tag stands for, where that may not change.
-    fn may_replace(&self, tagged: &Reference, before: Option<Digest>, now: Digest) -> Result<(), Failure> {
-        match before.filter(|before| self.is_final && *before != now) {
-            None => Ok(()),
-            Some(before) => {
-                let message = format!("{tagged} is {before} already, and this is {now}");
-                let help = "a version that is published never changes: give what changed a new version, or \
-                            publish to another place";
-                Err(Failure::invalid("registry/version-taken", message, help))
+    /// Refuses to change what a tag stands for, where that may not change.
+    fn check(&self, tagged: &Reference, before: Option<Digest>, now: Digest) -> Result<(), Failure> {
+        let Some(before) = before.filter(|before| *before != now) else { return Ok(()) };
+        let help = match self.replacing {
+            Replacing::Never => {
+                "a version that is published never changes: give what changed a new version, or publish to \
+                 another place"
             }
-        }
+            // On this machine one tries again and again, and nobody else relies on it.
+            Replacing::Refused if tagged.location != Location::Embedded => {
+                "give it another version; to publish it in the place of that one all the same: --replace"
+            }
+            Replacing::Refused | Replacing::Allowed => return Ok(()),
+        };
+        let message = format!("{tagged} is there already, and is another: {before}");
+        Err(Failure::invalid("registry/version-taken", message, help))
     }
 }
 
@@ -121,9 +167,9 @@ pub(crate) fn publish(
     place: &Place,
     edition: Edition<'_>,
     signers: &Signers,
-    make: impl FnOnce(&Layout) -> Result<Digest, Failure>,
+    make: impl Fn(&Layout) -> Result<Digest, Failure>,
 ) -> Result<Placed, Failure> {
-    // For a registry over HTTP it is made whole here before anything is sent.
+    // It is made whole here before anything is sent, or stands under its version.
     let staging =
         tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
     let layout = match &place.location {
@@ -131,11 +177,13 @@ pub(crate) fn publish(
         Location::Layout(root) => Layout::open_or_create(root)?,
         Location::Remote(_) => Layout::open_or_create(staging.path())?,
     };
-    let Edition { name, version, claims, is_final } = edition;
+    let Edition { name, version, claims, .. } = edition;
     let (name, tag) = (format!("{}{name}", place.path), Some(version.to_owned()));
     let tagged = Reference { location: place.location.clone(), name, tag, digest: None };
     let mut before = layout.resolve(&tagged).ok();
-    let digest = make(&layout)?;
+    let digest = make(&Layout::open_or_create(staging.path())?)?;
+    edition.check(&tagged, before, digest)?;
+    make(&layout)?;
     let reference = tagged.pinned(digest);
     let (signed, attached) = if let Location::Remote(host) = &place.location {
         let settings = registries::settings(home)?;
@@ -144,14 +192,12 @@ pub(crate) fn publish(
         let tags = edition.tags();
         registries::wait(async {
             let remote = Remote::open(host, &settings).await?;
+            // Before anything is sent: of a repository that is new, one may not even ask.
             before = match remote.resolve(&tagged).await {
-                Ok(before) => Some(before),
-                // Of a repository that is new, one may not even ask.
-                Err(RemoteError::Unauthorized { .. } | RemoteError::NotFound { .. }) => None,
-                Err(error) if is_final => return Err(error.into()),
-                Err(_) => None,
+                Err(RemoteError::Unauthorized { .. }) => None,
+                found => known(found)?,
             };
-            edition.may_replace(&tagged, before, digest)?;
+            edition.check(&tagged, before, digest)?;
             // A repository that is new has none, and may not even be asked.
             let mut pulled = remote.pull_signatures(&reference.name, digest, &layout).await;
             if pulled.is_ok() && !claims.is_empty() {
@@ -163,7 +209,13 @@ pub(crate) fn publish(
             }
             let signed = signers.sign(&layout, &reference).await?;
             let attached = signers.attest(&layout, &reference, claims).await?;
-            remote.push(&layout, digest, &reference.name, &tags, kept.as_ref()).await?;
+            remote.push(&layout, digest, &reference.name, kept.as_ref()).await?;
+            // To sign takes as long as a person takes. Now the repository is there, and
+            // who cannot look at its tags cannot know what to leave as it is.
+            if edition.replacing != Replacing::Allowed {
+                edition.check(&tagged, known(remote.resolve(&tagged).await)?, digest)?;
+            }
+            remote.tag(&layout, digest, &reference.name, &tags).await?;
             Ok::<_, Failure>((signed, attached))
         })??
     } else {
@@ -173,4 +225,13 @@ pub(crate) fn publish(
         })??
     };
     Ok(Placed { reference, digest, signed, attached, replaces: before.filter(|before| *before != digest) })
+}
+
+/// What a tag stands for, if there is such a one.
+fn known(found: Result<Digest, RemoteError>) -> Result<Option<Digest>, RemoteError> {
+    match found {
+        Ok(digest) => Ok(Some(digest)),
+        Err(RemoteError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

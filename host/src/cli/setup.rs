@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SetupArgs, home: &Home, printer: &Printer) -> Result<u8
     let id = key.public().id();
     let signers = Signers::key(key);
     for path in &args.components {
-        tasks.push(publish(path, None, home, &Place::EMBEDDED, ("", &signers))?);
+        tasks.push(publish(path, None, home, &Place::EMBEDDED, ("", true, &signers))?);
     }
     let value = json!({
         "key": { "id": id, "made": made },

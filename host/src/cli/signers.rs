@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::failure::Failure;
 use super::home::Home;
 use super::identity::{IdentityArgs, IdentitySigner};
-use super::key_password::load_key;
+use super::key_password::load_given_key;
 use crate::report::visible;
 
 /// The choices that are the same wherever something is published.
@@ -79,7 +79,7 @@ impl SignArgs {
     /// Finds keys, services and tokens.
     pub(crate) fn signers(&self, home: &Home) -> Result<Signers, Failure> {
         let key = match &self.key {
-            Some(path) => Some(load_key(path, self.password_file.as_deref())?),
+            Some(path) => Some(load_given_key(path, self.password_file.as_deref())?),
             None if self.sign => Some(home.signing_key()?),
             None => None,
         };

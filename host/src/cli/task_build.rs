@@ -134,6 +134,7 @@ fn build(
     component: Option<&Path>,
     colourless: bool,
 ) -> Result<(Component, Manifest, Option<ToolRun>), Failure> {
+    is_a_task(directory)?;
     let path = directory.join(MANIFEST_FILE);
     let text = String::from_utf8(super::read_file(&path, MAX_MANIFEST)?).map_err(|_| {
         let message = format!("{} is not UTF-8 text", path.display());
@@ -151,6 +152,16 @@ fn build(
     check_imports(&name, &inspect(&name, &code)?.imports, &manifest)?;
     let task = Component::read(&name, embed(&name, &code, &manifest)?)?;
     Ok((task, manifest, ran))
+}
+
+/// Refuses a directory in which no task is.
+pub(crate) fn is_a_task(directory: &Path) -> Result<(), Failure> {
+    if !directory.is_dir() || directory.join(MANIFEST_FILE).exists() {
+        return Ok(());
+    }
+    let message = format!("{} is no task: it has no {MANIFEST_FILE}", directory.display());
+    let help = "name the directory of one; a new task: cofferdam task new NAME --lang rust|js|python|c";
+    Err(Failure::invalid("component/no-task", message, help))
 }
 
 /// Compiles the task in a directory, in the language of the files that are there,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::publishing::{self, Edition, Place, place};
+use super::publishing::{self, Edition, Place, Replacing, place};
 use super::signers::{Attached, Claim, SignArgs, Signed, Signers};
 use super::task_evidence::Evidence;
 use super::{exit, task_build};
@@ -32,6 +32,9 @@ pub(crate) struct TaskPublishArgs {
     /// as oci:PATH; left out, the embedded registry.
     #[arg(long, value_name = "HOST/PATH|oci:PATH")]
     to: Option<String>,
+    /// Publish it although another is there under its version.
+    #[arg(long)]
+    replace: bool,
     /// The commit it was made from, noted beside it for who looks for its source.
     #[arg(long, value_name = "COMMIT")]
     revision: Option<String>,
@@ -63,11 +66,12 @@ pub(crate) fn run(args: &TaskPublishArgs, home: &Home, printer: &Printer) -> Res
     let place = place(args.to.as_deref())?;
     let revision = args.revision.as_deref().unwrap_or_default();
     let signers = args.sign.signers(home)?;
+    let how = (revision, args.replace, &signers);
     let published = if args.component.is_dir() {
         let (built, evidence) = task_build::with_evidence(&args.component, printer)?;
-        publish(built.path(), evidence, home, &place, (revision, &signers))?
+        publish(built.path(), evidence, home, &place, how)?
     } else {
-        publish(&args.component, None, home, &place, (revision, &signers))?
+        publish(&args.component, None, home, &place, how)?
     };
     printer.result(&published, |palette| {
         let name = palette.strong.apply_to(&published.reference);
@@ -86,7 +90,7 @@ pub(crate) fn publish(
     evidence: Option<Evidence>,
     home: &Home,
     place: &Place,
-    (revision, signers): (&str, &Signers),
+    (revision, replace, signers): (&str, bool, &Signers),
 ) -> Result<Published, Failure> {
     let bytes = super::read_file(path, MAX_COMPONENT)?;
     let component = Component::read(&path.display().to_string(), bytes)?;
@@ -107,7 +111,8 @@ pub(crate) fn publish(
     };
     let (claims, not_attached) = known(evidence, home, component.digest, signers);
     let (name, version) = (artifact.name, artifact.version);
-    let edition = Edition { name, version, claims: &claims, is_final: false };
+    let replacing = Replacing::asked(replace);
+    let edition = Edition { name, version, claims: &claims, replacing };
     let make = |layout: &Layout| Ok(layout.publish(&artifact)?);
     let placed = publishing::publish(home, place, edition, signers, make)?;
     Ok(Published {

@@ -55,6 +55,12 @@ pub(crate) fn run(args: &TaskRunArgs, home: &Home, printer: &Printer) -> Result<
     if let Some(output) = &args.output {
         export::make_new(output)?;
     }
+    if !args.task.exists() {
+        let message = format!("there is no file or directory {}", args.task.display());
+        let help = "give the file of a task, or its directory; one that is in a registry runs in a pipeline, by taskRef: { \
+                    bundle: HOST/PATH/NAME:TAG }";
+        return Err(Failure::invalid("io/unreadable", message, help));
+    }
     let built = task_build::file_of(&args.task, None, printer)?;
     let task = OneTask::open(built.path(), home)?;
     let inputs = inputs.into_iter().map(|(name, directory)| Ok((name, take(task.store(), &directory)?)));

@@ -49,6 +49,7 @@ pub(crate) fn run(args: &TaskTestArgs, home: &Home, printer: &Printer) -> Result
         let missing = std::io::Error::from(std::io::ErrorKind::NotADirectory);
         return Err(Failure::unreadable(&args.directory, &missing));
     }
+    task_build::is_a_task(&args.directory)?;
     // What is wrong with the cases is said before anything is compiled.
     let files = read(&args.directory.join("tests"))?;
     let wanted = |name: &str| args.case.as_ref().is_none_or(|part| name.contains(part.as_str()));

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use cofferdam_manifest::{Document, decode};
 use cofferdam_registry::{
     AllowRule, Digest, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine,
-    TrustDecision, TrustDocument, TrustLevel, meant_pattern,
+    SignedFor, TrustDecision, TrustDocument, TrustLevel, meant_pattern,
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use super::home::Home;
 use super::printer::Printer;
 use super::{exit, registries};
 use crate::plan::Pinning;
-use crate::report::{Palette, visible};
+use crate::report::{Palette, shell_word, visible};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
@@ -84,6 +84,13 @@ fn here() -> Result<PathBuf, Failure> {
 
 fn explain(reference: &str, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let here = here()?;
+    if Path::new(reference).exists() {
+        let message = format!(
+            "`{reference}` is a file: nothing is signed there, and no rule about a signature trusts it"
+        );
+        let help = "publish it, and name it as it is called there: cofferdam task publish FILE --sign";
+        return Err(Failure::usage(message, help));
+    }
     let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
     let explanation = resolver.explain(&Reference::parse(reference, &here)?)?;
     printer.result(&explanation, |palette| explanation_text(&explanation, palette));
@@ -132,7 +139,7 @@ fn list_text(rules: &[RuleLine], palette: &Palette) -> String {
 }
 
 fn explanation_text(explanation: &Explanation, palette: &Palette) -> String {
-    let Explanation { uri, digest, signatures, rules, decision } = explanation;
+    let Explanation { uri, digest, signatures, rules, decision, signed_for } = explanation;
     let plural = if *signatures == 1 { "" } else { "s" };
     let mut text = format!("{}\n  {digest}, {signatures} signature{plural}\n\n", visible(uri));
     for considered in rules {
@@ -147,7 +154,27 @@ fn explanation_text(explanation: &Explanation, palette: &Palette) -> String {
         let _ = writeln!(text, "  {} {}", palette.faint.apply_to("outcome  "), visible(&words));
     }
     let _ = writeln!(text, "\n{}", visible(&crate::report::trust_words(decision)));
+    if let Some(signed) = signed_for {
+        let rule = visible(&signed.rule);
+        let _ =
+            writeln!(text, "who the rule `{rule}` names signed it; to trust that, too:\n  {}", widen(signed));
+    }
     text
+}
+
+/// The command that adds a rule for a task, like one there is for others.
+fn widen(signed: &SignedFor) -> String {
+    let name = signed.pattern.trim_end_matches(":*").rsplit(['/', ':']).next().unwrap_or_default();
+    let label = format!("{}-{name}", signed.rule);
+    let who = match (&signed.identity, &signed.signing_key) {
+        (Some(RuleIdentity { subject, issuer }), _) => {
+            format!("--subject {} --issuer {}", shell_word(subject), shell_word(issuer))
+        }
+        (None, Some(file)) => format!("--key {}", shell_word(&file.display().to_string())),
+        (None, None) => "--key FILE".to_owned(),
+    };
+    let command = format!("cofferdam trust add {} {} {who}", shell_word(&label), shell_word(&signed.pattern));
+    visible(&command).into_owned()
 }
 
 fn add(args: &TrustAddArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::publishing::{self, Edition, place};
+use super::publishing::{self, Edition, Replacing, place};
 use super::signers::{SignArgs, Signed};
 use super::{exit, task_files};
 use crate::component::wit::{WitError, WitPackage};
@@ -70,7 +70,7 @@ pub(crate) fn run(command: &WitCommand, home: &Home, printer: &Printer) -> Resul
     };
     let make = |layout: &Layout| Ok(layout.publish_wit(&artifact)?);
     let signers = args.sign.signers(home)?;
-    let edition = Edition { name: &name, version, claims: &[], is_final: true };
+    let edition = Edition { name: &name, version, claims: &[], replacing: Replacing::Never };
     let placed = publishing::publish(home, &place, edition, &signers, make)?;
     let published = Published {
         package: format!("{namespace}:{own}@{version}"),

@@ -36,6 +36,7 @@ pub(super) fn refusal(wit: &Resolve, interface: &str) -> Result<Vec<u8>, String>
 }
 
 /// The module in it: every function gives its refusal, or cannot be called.
+#[expect(clippy::indexing_slicing, reason = "the ids are of this WIT")]
 fn module(wit: &Resolve, world: WorldId) -> Vec<u8> {
     let mut sizes = SizeAlign::default();
     sizes.fill(wit);
@@ -93,6 +94,8 @@ fn module(wit: &Resolve, world: WorldId) -> Vec<u8> {
 
 /// What a function answers in memory (Canonical ABI, "Storing"): the second case
 /// of its result, and in it the error.
+#[expect(clippy::indexing_slicing, reason = "the ids are of this WIT")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "errors of other types cannot be given")]
 fn answer(wit: &Resolve, sizes: &SizeAlign, function: &wit_parser::Function) -> Option<Vec<u8>> {
     let Some(Type::Id(result)) = function.result else { return None };
     let TypeDefKind::Result(result) = &wit.types[result].kind else { return None };

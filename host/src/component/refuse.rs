@@ -34,6 +34,7 @@ pub(crate) fn refuse(component: &[u8], is_taken: fn(&str) -> bool) -> Result<Vec
     rewrite(component, is_taken).map_err(RefuseError)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "only imports and exports are looked at")]
 fn rewrite(component: &[u8], is_taken: fn(&str) -> bool) -> Result<Vec<u8>, String> {
     let DecodedWasm::Component(wit, _) =
         wit_component::decode(component).map_err(|error| format!("{error:#}"))?
@@ -58,12 +59,11 @@ fn rewrite(component: &[u8], is_taken: fn(&str) -> bool) -> Result<Vec<u8>, Stri
                 return Err("it imports something after what it is made of".to_owned());
             }
             payload if !begun => outer.section(component, payload)?,
+            // What it is made of goes in whole.
             _ => {}
         }
-        depth = match payload {
-            Payload::End(_) => depth.saturating_sub(1),
-            _ => depth + u32::from(is_inside),
-        };
+        let ends = matches!(payload, Payload::End(_));
+        depth = (depth + u32::from(is_inside)).saturating_sub(u32::from(ends));
     }
     let made = outer.finish(component);
     Validator::new().validate_all(&made).map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use cofferdam_manifest::{HostPattern, InvalidHost, InvalidName, Name};
+use cofferdam_manifest::{Capabilities, HostPattern, InvalidHost, InvalidName, Name};
 use serde::{Deserialize, Serialize};
 
 /// What is granted or refused from the command line, beside manifests, trust
@@ -82,6 +82,23 @@ impl Overrides {
 }
 
 impl Override {
+    /// Whether it allows something of what a manifest asks for: a rule whole, or
+    /// nothing of it.
+    #[must_use]
+    pub fn allows_of(&self, asked: &Capabilities) -> bool {
+        let covers = |host: &HostPattern| {
+            self.host.as_ref().is_none_or(|own| own.intersect(host).as_ref() == Some(host))
+        };
+        match self.kind {
+            CapabilityKind::Network => asked.network.iter().any(|rule| covers(&rule.host)),
+            CapabilityKind::Tcp => asked.tcp.iter().any(|rule| covers(&rule.host)),
+            CapabilityKind::Clock => asked.clock.is_some(),
+            CapabilityKind::Random => asked.random.is_some(),
+            // They go with trust.
+            CapabilityKind::Secrets => false,
+        }
+    }
+
     /// Whether a task is meant.
     #[must_use]
     pub fn names_task(&self, task: &str) -> bool {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cofferdam_manifest::{Document, Place, decode};
-use cofferdam_registry::TrustDecision;
+use cofferdam_registry::{TrustDecision, UntrustedCause};
 use serde_json::Value;
 
 use super::{CelGuard, Reference, ResolveError, Resolver, Template};
@@ -24,6 +24,8 @@ pub enum Advice {
         task: String,
         /// Which condition of trust does not hold.
         cause: String,
+        /// Whether it is signed, so that rules could trust it.
+        signed: bool,
         /// Where.
         place: Place,
     },
@@ -64,7 +66,10 @@ impl Advice {
     #[must_use]
     pub fn help(&self) -> &'static str {
         match self {
-            Self::NotTrusted { .. } => {
+            Self::NotTrusted { signed: true, .. } => {
+                "see what it would need to be trusted: cofferdam trust explain REFERENCE"
+            }
+            Self::NotTrusted { signed: false, .. } => {
                 "publish it with a signature by a key that trust.yaml names: cofferdam task publish FILE --sign"
             }
             Self::UnusedParam { .. } => "use it as $(params.NAME), or remove it",
@@ -159,9 +164,11 @@ impl Look<'_> {
         match self.resolver.resolve(reference, self.base) {
             Ok(found) => {
                 if let TrustDecision::Untrusted { cause } = &found.identity.trust {
+                    let is_file = reference.component.is_some();
+                    let signed = !is_file && !matches!(cause, UntrustedCause::Unsigned { .. });
                     let (task, cause) = (task.name.to_string(), cause.to_string());
                     let place = self.document.place(&format!("{below}/taskRef"));
-                    self.advices.found.push(Advice::NotTrusted { task, cause, place });
+                    self.advices.found.push(Advice::NotTrusted { task, cause, signed, place });
                 }
             }
             Err(ResolveError::NoTasks) => self.advices.missing.push(task.name.to_string()),

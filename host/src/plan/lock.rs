@@ -4,7 +4,8 @@
 //! Tags of the embedded registry are not in it: what that one holds came with
 //! the program or from this machine.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::{Document, Fault, decode};
@@ -90,6 +91,8 @@ pub struct Lock {
     path: Option<PathBuf>,
     pins: BTreeMap<String, Pin>,
     changed: bool,
+    /// What was asked for or pinned.
+    used: RefCell<BTreeSet<String>>,
 }
 
 /// The directory of a repository that is for Cofferdam, by one that pipelines are
@@ -122,7 +125,7 @@ impl Lock {
         let document = Document::parse(&text).map_err(|fault| vec![fault]);
         let document = document.and_then(|document| decode::<LockDocument>(&document));
         match document {
-            Ok(document) => Ok(Self { path: Some(path), pins: document.pins, changed: false }),
+            Ok(document) => Ok(Self { path: Some(path), pins: document.pins, ..Self::default() }),
             Err(faults) => Err(LockError::Faults { path, text, faults }),
         }
     }
@@ -136,7 +139,23 @@ impl Lock {
     /// What a reference with a tag stands for.
     #[must_use]
     pub fn get(&self, reference: &str) -> Option<&Pin> {
+        self.used.borrow_mut().insert(reference.to_owned());
         self.pins.get(reference)
+    }
+
+    /// The references that were asked for or pinned.
+    #[must_use]
+    pub fn used(&self) -> BTreeSet<String> {
+        self.used.borrow().clone()
+    }
+
+    /// Removes every pin but some, and gives those that went.
+    pub fn retain(&mut self, kept: &BTreeSet<String>) -> BTreeMap<String, Pin> {
+        let (stay, gone) =
+            std::mem::take(&mut self.pins).into_iter().partition(|(name, _)| kept.contains(name));
+        self.pins = stay;
+        self.changed |= !BTreeMap::is_empty(&gone);
+        gone
     }
 
     /// Every pin.
@@ -147,6 +166,7 @@ impl Lock {
 
     /// Pins a reference.
     pub fn set(&mut self, reference: &str, pin: Pin) {
+        self.used.borrow_mut().insert(reference.to_owned());
         if self.pins.get(reference) != Some(&pin) {
             self.pins.insert(reference.to_owned(), pin);
             self.changed = true;

@@ -107,6 +107,12 @@ impl Registries {
         self.lock.borrow().pins().clone()
     }
 
+    /// The pins that something that was found has.
+    #[must_use]
+    pub fn used_pins(&self) -> BTreeSet<String> {
+        self.lock.borrow().used()
+    }
+
     /// Writes the pins, where some were added.
     ///
     /// # Errors

@@ -330,7 +330,7 @@ impl ResolveError {
             ),
             Self::Denied { .. } => Some("use another version, or change the rule in trust.yaml".to_owned()),
             Self::NotTrusted { .. } => {
-                Some("sign it with a key that trust.yaml names, or run without --require-trusted".to_owned())
+                Some("see what it would need: cofferdam trust explain REFERENCE; or run without --require-trusted".to_owned())
             }
         }
     }

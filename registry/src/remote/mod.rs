@@ -120,11 +120,12 @@ impl Remote {
         Ok(layout.keep(&raw.bytes, (&raw.media_type, manifest.artifact_type.as_deref()), &[])?)
     }
 
-    /// Asks the registry whether it takes the login.
+    /// Asks the registry whether it takes the login. False where it wants none for
+    /// that, so that nobody knows.
     ///
     /// # Errors
     /// [`RemoteError::Unauthorized`] where it does not.
-    pub async fn check_login(&self) -> Result<(), RemoteError> {
+    pub async fn check_login(&self) -> Result<bool, RemoteError> {
         let authorization = authorize(&self.transport, self.login()?, &[("", Access::Pull)]).await?;
         let ask = transport::Ask { authorization: authorization.header(), ..Default::default() };
         let answer = self.transport.get(self.transport.url("")?, &ask).await?;
@@ -132,7 +133,7 @@ impl Remote {
             401 | 403 => {
                 Err(auth::refused(&self.transport, "its content", "it does not take this user and password"))
             }
-            _ => Ok(()),
+            _ => Ok(ask.authorization.is_some()),
         }
     }
 

@@ -26,18 +26,17 @@ const MAX_ROUNDS: usize = 20;
 
 impl Remote {
     /// Puts an artifact of a layout, and every signature that the layout has of
-    /// it, into a repository, and moves the tags to it. What the registry has is
-    /// not sent again, nor what it has in another repository from which `pulled`, the
+    /// it, into a repository, under its digest. What the registry has is not sent
+    /// again, nor what it has in another repository from which `pulled`, the
     /// layout that keeps what came over HTTP, has it.
     ///
     /// # Errors
-    /// [`RemoteError`]; the tags move only after everything else is there.
+    /// [`RemoteError`].
     pub async fn push(
         &self,
         layout: &Layout,
         digest: Digest,
         repository: &str,
-        tags: &[String],
         pulled: Option<&Layout>,
     ) -> Result<(), RemoteError> {
         let entry = layout.find("", Some(digest))?;
@@ -46,7 +45,21 @@ impl Remote {
         let mounts = pulled.map_or_else(Mounts::new, |pulled| self.mounts(pulled, &manifest, repository));
         self.push_blobs(layout, &manifest, repository, &mounts).await?;
         self.put_manifest(repository, &digest.to_string(), &bytes, MANIFEST_TYPE).await?;
-        self.push_attached(layout, digest, repository).await?;
+        self.push_attached(layout, digest, repository).await
+    }
+
+    /// Moves tags to an artifact of a layout that was pushed.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn tag(
+        &self,
+        layout: &Layout,
+        digest: Digest,
+        repository: &str,
+        tags: &[String],
+    ) -> Result<(), RemoteError> {
+        let bytes = layout.read(&layout.find("", Some(digest))?, MAX_DOCUMENT)?;
         for tag in tags {
             self.put_manifest(repository, tag, &bytes, MANIFEST_TYPE).await?;
         }

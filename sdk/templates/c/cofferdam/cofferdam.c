@@ -15,6 +15,8 @@
 static contract_request_t *request;
 static cofferdam_task_types_list_binding_t results;
 static contract_failure_t failure;
+// Why the task fails whatever `run` gives: the first name that task.yaml does not have.
+static contract_failure_t mistake;
 
 // --- Memory. All of it is from malloc: the bindings free what they hand over.
 
@@ -117,9 +119,30 @@ void task_progress(uint64_t done, uint64_t total, const char *message) {
 
 // --- What the task was given.
 
-static _Noreturn void wrong(const char *what, const char *name) {
-  task_log(TASK_ERROR, task_format("task.yaml has no %s `%s`", what, name), NULL);
-  abort();
+// There is no way out of `run` from here, so it goes on with nothing.
+static void wrong(const char *what, const char *name, const char *known) {
+  const char *message = task_format("task.yaml has no %s `%s`", what, name);
+  task_log(TASK_ERROR, message, NULL);
+  if (mistake.reason.len) return;
+  mistake.reason = lower("UnknownName");
+  mistake.message = lower(message);
+  mistake.remedy.is_some = true;
+  mistake.remedy.val = lower(*known ? task_format("it has: %s", known) : "add it there");
+}
+
+// The params, each with its type.
+static const char *known_params(void) {
+  static const char *const types[] = {
+      [COFFERDAM_TASK_TYPES_VALUE_TEXT] = "string",
+      [COFFERDAM_TASK_TYPES_VALUE_TEXTS] = "array",
+      [COFFERDAM_TASK_TYPES_VALUE_FIELDS] = "object",
+  };
+  const char *known = "";
+  for (size_t i = 0; i < request->params.len; i++) {
+    const cofferdam_task_types_binding_t *given = &request->params.ptr[i];
+    known = task_format("%s%s%s (%s)", known, *known ? ", " : "", lift(given->name), types[given->value.tag]);
+  }
+  return known;
 }
 
 static const cofferdam_task_types_value_t *param(const char *name, uint8_t tag, const char *what) {
@@ -127,16 +150,20 @@ static const cofferdam_task_types_value_t *param(const char *name, uint8_t tag, 
     const cofferdam_task_types_binding_t *given = &request->params.ptr[i];
     if (is(given->name, name) && given->value.tag == tag) return &given->value;
   }
-  wrong(what, name);
+  wrong(what, name, known_params());
+  return NULL;
 }
 
 const char *task_param(const char *name) {
-  return lift(param(name, COFFERDAM_TASK_TYPES_VALUE_TEXT, "param of the type string")->val.text);
+  const cofferdam_task_types_value_t *given =
+      param(name, COFFERDAM_TASK_TYPES_VALUE_TEXT, "param of the type string");
+  return given ? lift(given->val.text) : "";
 }
 
 const char *const *task_param_array(const char *name, size_t *count) {
-  const contract_list_string_t *texts =
-      &param(name, COFFERDAM_TASK_TYPES_VALUE_TEXTS, "param of the type array")->val.texts;
+  const cofferdam_task_types_value_t *value =
+      param(name, COFFERDAM_TASK_TYPES_VALUE_TEXTS, "param of the type array");
+  const contract_list_string_t nothing = {NULL, 0}, *texts = value ? &value->val.texts : &nothing;
   const char **values = at_least(NULL, sizeof *values, texts->len);
   for (size_t i = 0; i < texts->len; i++) values[i] = lift(texts->ptr[i]);
   *count = texts->len;
@@ -144,8 +171,9 @@ const char *const *task_param_array(const char *name, size_t *count) {
 }
 
 const struct task_field *task_param_object(const char *name, size_t *count) {
-  const contract_list_tuple2_string_string_t *given =
-      &param(name, COFFERDAM_TASK_TYPES_VALUE_FIELDS, "param of the type object")->val.fields;
+  const cofferdam_task_types_value_t *value =
+      param(name, COFFERDAM_TASK_TYPES_VALUE_FIELDS, "param of the type object");
+  const contract_list_tuple2_string_string_t nothing = {NULL, 0}, *given = value ? &value->val.fields : &nothing;
   struct task_field *fields = at_least(NULL, sizeof *fields, given->len);
   for (size_t i = 0; i < given->len; i++) {
     fields[i] = (struct task_field){lift(given->ptr[i].f0), lift(given->ptr[i].f1)};
@@ -158,7 +186,12 @@ static const char *mount(const cofferdam_task_types_list_mount_t *mounts, const 
   for (size_t i = 0; i < mounts->len; i++) {
     if (is(mounts->ptr[i].name, name)) return lift(mounts->ptr[i].path);
   }
-  wrong(what, name);
+  const char *known = "";
+  for (size_t i = 0; i < mounts->len; i++) {
+    known = task_format("%s%s%s", known, *known ? ", " : "", lift(mounts->ptr[i].name));
+  }
+  wrong(what, name, known);
+  return "";
 }
 
 const char *task_input(const char *name) { return mount(&request->inputs, name, "input"); }
@@ -255,6 +288,10 @@ bool exports_contract_run(contract_request_t *given, contract_outcome_t *outcome
   if (fflush(NULL) != 0 && succeeded) succeeded = task_fail_file("a file that was left open");
   if (!succeeded && failure.reason.len == 0) {
     task_fail("Failed", "return what `task_fail` gives", "`run` gave false, and no reason");
+  }
+  if (mistake.reason.len) {
+    failure = mistake;
+    succeeded = false;
   }
   if (succeeded) outcome->results = results;
   failure.results = results;

@@ -3,7 +3,8 @@
 // written to standard output and error becomes log lines.
 //
 // A name that task.yaml does not have is an error of the program: it is logged,
-// and the task ends at once. All texts are UTF-8 that ends with a NUL; what is
+// nothing stands for it, and the task fails with the reason `UnknownName`, whatever
+// `run` gives. All texts are UTF-8 that ends with a NUL; what is
 // handed over as something else is handed on with U+FFFD in place of what is
 // wrong. A task runs once: memory that is given out here need not be freed.
 
