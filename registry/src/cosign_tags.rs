@@ -3,6 +3,8 @@
 //! and `ATTESTATION_SPEC.md`), by a key or by an identity. They are read, and
 //! never written.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -22,6 +24,9 @@ const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// One manifest has all signatures, and those of identities have their
 /// certificates in it, in some 16 KiB each.
 pub(crate) const MAX_TAGGED_MANIFEST: u64 = 1 << 20;
+/// Bytes of all manifests under the tags of one: who writes an index can list as
+/// many as they like.
+const MAX_TAGGED: u64 = 8 << 20;
 /// What a payload says it is: containers/image, "simple signing".
 const PAYLOAD_KIND: &str = "cosign container image signature";
 
@@ -89,28 +94,50 @@ pub(crate) fn tags(subject: Digest) -> [String; 2] {
     ["sig", "att"].map(|end| format!("sha256-{}.{end}", subject.to_hex()))
 }
 
-/// A manifest under such a tag: its name in the layout, and what can be read.
-pub(crate) type Tagged = (String, Descriptor, Result<Manifest, LayoutError>);
+/// The manifests under the tags of another: each once, with its name in the
+/// layout, and not more than are read.
+#[derive(Debug, Default)]
+pub(crate) struct Tagged {
+    pub(crate) entries: Vec<(String, Descriptor)>,
+    /// Whether there are more.
+    pub(crate) more: bool,
+}
 
 impl Layout {
-    /// The manifests under such tags, each with its name in the layout.
-    pub(crate) fn tagged(&self, subject: Digest) -> Result<Vec<Tagged>, LayoutError> {
+    /// What is listed under such tags; nothing of it is read.
+    pub(crate) fn tagged(&self, subject: Digest) -> Result<Tagged, LayoutError> {
         let listing = self.listing()?;
-        let tags = tags(subject);
-        let entries = tags.iter().flat_map(|tag| listing.tagged(tag));
-        let read = |entry: &Descriptor| {
+        let (mut found, mut seen, mut bytes) = (Tagged::default(), HashSet::new(), 0_u64);
+        for entry in tags(subject).iter().flat_map(|tag| listing.tagged(tag)) {
+            if !seen.insert(entry.digest) {
+                continue;
+            }
+            bytes = bytes.saturating_add(entry.size);
+            if bytes > MAX_TAGGED || seen.len() > MAX_SIGNATURES {
+                found.more = true;
+                break;
+            }
             let name = entry.annotations.get(REF_NAME).cloned().unwrap_or_default();
-            (name, entry.clone(), self.manifest(entry, MAX_TAGGED_MANIFEST))
-        };
-        Ok(entries.map(read).collect())
+            found.entries.push((name, entry.clone()));
+        }
+        Ok(found)
+    }
+
+    /// Reads a manifest under such a tag.
+    pub(crate) fn tagged_manifest(&self, entry: &Descriptor) -> Result<Manifest, LayoutError> {
+        self.manifest(entry, MAX_TAGGED_MANIFEST)
     }
 
     /// Adds what is under such tags to what else is known of a manifest. A
     /// damaged one hides none of the others.
     pub(crate) fn add_tagged(&self, subject: Digest, bundles: &mut Bundles) -> Result<(), LayoutError> {
         let mut read = 0;
-        for (_, _, manifest) in self.tagged(subject)? {
-            let manifest = match manifest {
+        let Tagged { entries, more } = self.tagged(subject)?;
+        if more {
+            bundles.damaged = Some("more is tagged as its signatures than is read".to_owned());
+        }
+        for (_, entry) in entries {
+            let manifest = match self.tagged_manifest(&entry) {
                 Ok(manifest) => manifest,
                 Err(error) => {
                     bundles.damaged.get_or_insert_with(|| error.to_string());

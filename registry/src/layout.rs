@@ -360,9 +360,9 @@ impl Layout {
         {
             self.copy_one(other, &descriptor, &attached, &[])?;
         }
-        for (name, descriptor, attached) in other.tagged(digest)? {
+        for (name, descriptor) in other.tagged(digest)?.entries {
             // One that cannot be read is no signature here either.
-            if let Ok(attached) = attached {
+            if let Ok(attached) = other.tagged_manifest(&descriptor) {
                 self.copy_one(other, &descriptor, &attached, &[name])?;
             }
         }

@@ -51,6 +51,35 @@ impl World {
     }
 }
 
+/// An index lists what it likes, and as often as it likes, before anyone is
+/// trusted: no more of it is read than could count.
+#[test]
+fn no_index_makes_the_host_read_without_end() {
+    let world = World::new();
+    let tag = format!("sha256-{SIGNED}.sig");
+    // No signature is in it, and it is as large as one may be.
+    let padding = json!({ "padding": "x".repeat(1_000_000) });
+    world.tagged.tag(&tag, "application/octet-stream", &[(b"none", padding)]);
+    let path = world.tagged.layout.root().join("index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let again = index["manifests"][0].clone();
+    index["manifests"].as_array_mut().unwrap().extend(vec![again; 10_000]);
+    fs::write(&path, index.to_string()).unwrap();
+    // The same one again says nothing new, and what is sound counts beside it.
+    let payload = fs::read(fixture("cosign-tags/payload.json")).unwrap();
+    let signature = fs::read_to_string(fixture("cosign-tags/signature")).unwrap();
+    world.tag(&tag, SIMPLE, &payload, Some(&signature));
+    assert!(is_trusted(&world.decide(world.subject)));
+
+    let world = World::new();
+    for number in 0..9 {
+        let padding = json!({ "padding": format!("{number}{}", "x".repeat(1_000_000)) });
+        world.tagged.tag(&tag, "application/octet-stream", &[(b"none", padding)]);
+    }
+    world.tag(&tag, SIMPLE, &payload, Some(&signature));
+    assert!(matches!(cause(world.decide(world.subject)), UntrustedCause::BadSignature { .. }));
+}
+
 #[test]
 fn what_cosign_signed_is_trusted_and_nothing_else() {
     let payload = fs::read(fixture("cosign-tags/payload.json")).unwrap();

@@ -38,8 +38,8 @@ const LONG_LOG: u64 = 256 << 10;
 /// A longer one, in bytes, is not left to others, who would read all of it when
 /// they open the journal.
 const MAX_LEFT: u64 = 8 << 20;
-/// Pages of the log beyond which a busy writer moves them, too: 64 MiB.
-const MAX_LOG_PAGES: u32 = 16_384;
+/// Of a longer log, in bytes, a busy writer moves what it can, too.
+const MAX_LOG: u64 = 64 << 20;
 
 /// A signed bundle and what it is about.
 #[derive(Debug)]
@@ -85,8 +85,9 @@ impl JournalWriter {
         // SQLite's own files stand beside what a link leads to.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let connection = connect(path)?;
-        let settings =
-            [("synchronous", "NORMAL".to_owned()), ("wal_autocheckpoint", MAX_LOG_PAGES.to_string())];
+        let page: rusqlite::Result<u64> = connection.query_row("PRAGMA page_size", [], |row| row.get(0));
+        let pages = MAX_LOG / page.map_err(failed("open", path))?.max(1);
+        let settings = [("synchronous", "NORMAL".to_owned()), ("wal_autocheckpoint", pages.to_string())];
         for (name, value) in settings {
             connection.pragma_update(None, name, value).map_err(failed("open", path))?;
         }

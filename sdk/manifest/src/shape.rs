@@ -143,10 +143,17 @@ impl<'a> Walk<'a> {
             NodeKind::Map(entries) => self.check_map(node, entries, schema, what),
             NodeKind::List(items) => {
                 if let Some(item_schema) = schema.get("items") {
-                    let any_text = takes_any_text(self.resolve(item_schema));
-                    let checked = |item: &&Node| !any_text || !matches!(item.kind, NodeKind::Text(_));
-                    for item in items.iter().filter(checked) {
-                        self.check(item, item_schema, What::Item(&what));
+                    // A list may have many, and what is asked of a text is found out once.
+                    let resolved = self.resolve(item_schema);
+                    let of_text = takes_any_text(resolved).then(|| self.name_of(resolved));
+                    for item in items {
+                        match (&item.kind, of_text) {
+                            (NodeKind::Text(text), Some(Some(name))) => {
+                                self.check_form(item, text, name);
+                            }
+                            (NodeKind::Text(_), Some(None)) => {}
+                            (_, _) => self.check(item, item_schema, What::Item(&what)),
+                        }
                     }
                 }
             }
@@ -192,17 +199,29 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn check_text(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: What<'_>) {
-        let of_its_own = |schema: &&'a Value| {
-            let definitions = self.definitions?.as_object()?;
-            let (name, _) = definitions.iter().find(|(_, known)| std::ptr::eq(*known, *schema))?;
-            refusal(name, text)
-        };
-        // Here, so that one that is wrong hides no other.
-        if let [schema] = schemas
-            && let Some(why) = of_its_own(schema)
-        {
+    /// The name that a type has in schemas, of its schema there.
+    fn name_of(&self, schema: &'a Value) -> Option<&'a str> {
+        let definitions = self.definitions?.as_object()?;
+        let (name, _) = definitions.iter().find(|(_, known)| std::ptr::eq(*known, schema))?;
+        Some(name)
+    }
+
+    /// Holds a text against the form that a type has of its own: here, so that
+    /// one that is wrong hides no other.
+    fn check_form(&mut self, node: &Node, text: &str, name: &str) -> bool {
+        let refused = refusal(name, text);
+        let fits = refused.is_none();
+        if let Some(why) = refused {
             self.report(FaultKind::InvalidValue, node.place, why, None);
+        }
+        fits
+    }
+
+    fn check_text(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: What<'_>) {
+        if let [schema] = schemas
+            && let Some(name) = self.name_of(schema)
+            && !self.check_form(node, text, name)
+        {
             return;
         }
         let mut allowed = Vec::new();
@@ -253,8 +272,9 @@ fn types_of(schema: &Value) -> Vec<&str> {
     }
 }
 
-/// Whether every string is one that a schema takes: what else it may say of a
-/// string is nothing that [`Walk::check`] looks at.
+/// Whether every string is one that a schema takes, but for the form that its
+/// type has of its own: what else it may say is nothing that [`Walk::check`]
+/// looks at.
 fn takes_any_text(schema: &Value) -> bool {
     let narrows = |key: &&str| schema.get(key).is_some();
     schema.get("type").and_then(Value::as_str) == Some("string")
