@@ -147,6 +147,11 @@ fn a_task_that_is_not_there_is_told_of_with_what_can_be_given() {
     {
         world.run(command).refused(3, "component/no-task", "it has no task.yaml").says("cofferdam task new");
     }
+    let noop = task_file(Task::Test("noop")).display().to_string();
+    for path in ["file.txt", "nowhere"] {
+        let run = world.run(&["task", "run", &noop, "--input", &format!("source={path}")]);
+        run.refused(3, "source/not-a-directory", path).says("--input source=DIRECTORY");
+    }
     let explain = world.run(&["trust", "explain", "file.txt"]);
     explain.refused(2, "usage/invalid", "`file.txt` is a file").says("task publish FILE --sign");
 }

@@ -52,6 +52,11 @@ pub(crate) struct TaskRunArgs {
 pub(crate) fn run(args: &TaskRunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let params = params::parse(&args.params)?;
     let inputs = input_directories(&args.inputs)?;
+    if let Some((name, path)) = inputs.iter().find(|(_, path)| !path.is_dir()) {
+        let message = format!("{} is not a directory, and the input `{name}` is one", path.display());
+        let help = format!("give the directory: --input {name}=DIRECTORY");
+        return Err(Failure::invalid("source/not-a-directory", message, help));
+    }
     if let Some(output) = &args.output {
         export::make_new(output)?;
     }
