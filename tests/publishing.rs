@@ -2,10 +2,11 @@
 //! taken, keys that are none, what nobody else has; and what is no longer used.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::harness::{Task, TestRegistry, World, task_file};
+use crate::harness::{Received, Task, TestRegistry, World, reply, task_file};
 
 fn noop() -> String {
     task_file(Task::Test("noop")).display().to_string()
@@ -68,6 +69,43 @@ fn a_version_that_is_taken_is_replaced_only_where_that_is_said() {
         world.run(&["task", "publish", file]).ok();
     }
 }
+
+/// What stands under a version is looked for once more when all is sent: it may
+/// have come meanwhile, and who may write may not be allowed to look.
+#[test]
+fn a_version_that_comes_meanwhile_or_cannot_be_seen_is_not_replaced() {
+    let world = World::with(&[]);
+    world.run(&["key", "generate", "--output", "own.key"]).ok();
+    let is_tag = |received: &Received| received.target.ends_with("/manifests/0.1.0");
+    for (status, code) in [(200, "registry/version-taken"), (403, "registry/unauthorized")] {
+        let registry = TestRegistry::plain();
+        let to = format!("{}/team", registry.host());
+        world.run(&["task", "publish", &noop(), "--to", &to]).ok();
+        let (before, looks) = (registry.manifest("team/noop", "0.1.0"), AtomicUsize::new(0));
+        registry.fails(move |received, out| {
+            if is_tag(received) && received.method != "PUT" {
+                match (status, looks.fetch_add(1, Ordering::SeqCst)) {
+                    (200, 0) => reply(out, 404, &[], b"").map(|()| true),
+                    (200, _) => Ok(false),
+                    (status, _) => reply(out, status, &[], b"").map(|()| true),
+                }
+            } else {
+                Ok(false)
+            }
+        });
+        let file = task_file(Task::Test("echo")).display().to_string();
+        world.write("other/task.yaml", OTHER);
+        world.run(&["task", "build", "other", "--component", &file, "--output", "other.wasm"]).ok();
+        for more in [&[][..], &["--key", "own.key"]] {
+            let publish = [&["task", "publish", "other.wasm", "--to", &to], more].concat();
+            world.run(&publish).refused(3, code, "0.1.0");
+            assert_eq!(registry.manifest("team/noop", "0.1.0"), before, "{code}");
+        }
+    }
+}
+
+const OTHER: &str = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: noop, version: 0.1.0 }\nspec:\n  \
+                     params: [{ name: text }]\n";
 
 /// The task at a place that `--to` names.
 fn name(to: &str) -> String {

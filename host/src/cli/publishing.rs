@@ -213,7 +213,9 @@ pub(crate) fn publish(
             // To sign takes as long as a person takes. Now the repository is there, and
             // who cannot look at its tags cannot know what to leave as it is.
             if edition.replacing != Replacing::Allowed {
-                edition.check(&tagged, known(remote.resolve(&tagged).await)?, digest)?;
+                let found = known(remote.resolve(&tagged).await);
+                let found = found.map_err(|error| unseen(&tagged, error))?;
+                edition.check(&tagged, found, digest)?;
             }
             remote.tag(&layout, digest, &reference.name, &tags).await?;
             Ok::<_, Failure>((signed, attached))
@@ -234,4 +236,13 @@ fn known(found: Result<Digest, RemoteError>) -> Result<Option<Digest>, RemoteErr
         Err(RemoteError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// It cannot be told whether something else is there.
+fn unseen(tagged: &Reference, error: RemoteError) -> Failure {
+    if !matches!(error, RemoteError::Unauthorized { .. }) {
+        return error.into();
+    }
+    let message = format!("whether {tagged} is there already cannot be seen: {error}");
+    Failure::invalid("registry/unauthorized", message, "use a login that may read there, too")
 }
