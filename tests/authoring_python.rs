@@ -1,6 +1,8 @@
 //! Tasks in Python: the whole way, and what Python's own library can do in one.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 
 use crate::authoring_new::{Author, install, publish_and_use};
 use crate::harness::repository;
@@ -65,6 +67,61 @@ fn python_opens_what_the_task_was_given_and_nothing_else() {
     let tested = author.run(&["task", "test", "count-lines"]).ok();
     assert!(tested.out.ends_with("count-lines: 8 cases, 8 passed, 0 failed\n"), "{tested:?}");
 }
+
+#[test]
+fn pythons_own_sockets_reach_what_is_granted() {
+    let author = Author::begin("python");
+    if !install(&author, "python", "python", ".venv") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let peer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut said = [0; 4];
+        stream.read_exact(&mut said).unwrap();
+        stream.write_all(b"PONG").unwrap();
+        said
+    });
+    let rule = format!("tcp: [{{ host: localhost, port: {port}, addresses: [127.0.0.1, \"::1\"] }}]");
+    fs::remove_dir_all(author.directory().join("tests")).unwrap();
+    author.world.write("count-lines/src/app.py", PING);
+    let manifest = format!(
+        "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: {{ name: count-lines, version: 0.1.0 }}\nspec:\n  \
+         params: [{{ name: port }}]\n  results: [{{ name: said }}]\n  capabilities: {{ {rule} }}\n"
+    );
+    author.world.write("count-lines/task.yaml", manifest);
+    author.run(&["task", "build", "count-lines"]).ok();
+    author.world.run(&["setup", "count-lines.wasm"]).ok();
+    let pipeline = |grants: &str| {
+        author.world.pipeline(&format!(
+            "  - {{ name: a, taskRef: {{ name: count-lines }}, params: [{{ name: port, value: '{port}' }}]{grants} }}"
+        ))
+    };
+    let run = author.world.run(&["run", &pipeline(&format!(", grants: {{ {rule} }}"))]).ok();
+    assert_eq!(&peer.join().unwrap(), b"PING");
+    assert!(run.out.contains(&format!("no: tcp localhost:{port}")), "{run:?}");
+    // Nobody answers any more: the message names the task's own line, the log the rest.
+    let failed = author.world.run(&["run", &pipeline(&format!(", grants: {{ {rule} }}"))]);
+    assert!(failed.out.contains("InputOutput: ConnectionRefusedError"), "{failed:?}");
+    assert!(failed.out.contains("(app.py:8)"), "{failed:?}");
+}
+
+const PING: &str = "\
+import socket
+
+from cofferdam_task import task
+
+
+def run(params, inputs, outputs):
+    # Through the name, which the host looks up.
+    with socket.create_connection((\"localhost\", int(params[\"port\"]))) as peer:
+        peer.sendall(b\"PING\")
+        return {\"said\": peer.recv(16).decode()}
+
+
+WitWorld = task(run)
+";
 
 const MANIFEST: &str = "\
 apiVersion: cofferdam.dev/v1

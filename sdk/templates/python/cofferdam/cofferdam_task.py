@@ -2,6 +2,9 @@
 inputs and outputs as paths, failures with a reason.
 """
 
+# Names of hosts are written in it, and a running task finds no module any more.
+import encodings.idna  # noqa: F401
+import os
 import pathlib
 import sys
 import tempfile
@@ -63,17 +66,25 @@ def task(run):
             except Failure as failure:
                 results = _bindings(failure.results)
                 raise Err(types.Failure(failure.reason, failure.message, failure.remedy, results))
-            except OSError as failure:
-                # The path is in it; where it was raised, in the log.
-                debug(traceback.format_exc())
-                raise Err(types.Failure("InputOutput", str(failure), None, []))
-            except (Exception, SystemExit):
-                raise Err(types.Failure("Exception", traceback.format_exc(), None, []))
+            except (Exception, SystemExit) as failure:
+                for line in traceback.format_exc().splitlines():
+                    debug(line)
+                # The path is in one of the file system.
+                reason = "InputOutput" if isinstance(failure, OSError) else "Exception"
+                raise Err(types.Failure(reason, _told(failure), None, []))
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
 
     return WitWorld
+
+
+def _told(failure):
+    """What was raised, and by which line of the task itself."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith("/python/")][-1]
+    said = "".join(traceback.format_exception_only(failure)).strip()
+    return f"{said} ({os.path.basename(own.filename)}:{own.lineno})"
 
 
 def _paths(mounts):
