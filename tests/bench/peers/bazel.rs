@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::{Files, Graph, Peer};
 
-/// Its server is up before anything is timed, though it may have built nothing
-/// yet, so a longer day would show it faster. A rule of its own runs `touch`
-/// without a shell, which is the least that an action can do.
+/// Its server is up and has built everything once before anything is timed. A
+/// rule of its own runs `touch` without a shell, which is the least that an action
+/// can do.
 pub(in super::super) const BAZEL: Peer = Peer {
     name: "bazel linux-sandbox",
     programs: &["bazel"],
@@ -14,6 +14,7 @@ pub(in super::super) const BAZEL: Peer = Peer {
     files,
     prepare: &["bazel", ROOT, RC[0], RC[1], IDLE, "clean"],
     uncached: BUILD,
+    warms_up: true,
     cached: Some(BUILD),
     stop: &["bazel", ROOT, RC[0], RC[1], IDLE, "clean", "--expunge"],
     wanted: Some("0.01"),

@@ -57,6 +57,9 @@ pub(super) struct Peer {
     /// Goes before each timed command, outside its time.
     prepare: &'static [&'static str],
     uncached: &'static [&'static str],
+    /// Whether it is let do everything once before it is timed: its server becomes
+    /// faster with what it does.
+    pub(super) warms_up: bool,
     /// The same tasks again when nothing changed, if the tool knows of that.
     cached: Option<&'static [&'static str]>,
     /// Ends what the tool leaves running.
@@ -78,6 +81,7 @@ impl Peer {
         modules: false,
         prepare: &[],
         uncached: &[],
+        warms_up: false,
         cached: None,
         stop: &[],
         remembers: false,
