@@ -1,5 +1,7 @@
 //! Runs that are stopped: with Ctrl-C, with `kill -9`, by another run beside them.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -157,4 +159,25 @@ fn runs_at_once_share_one_home() {
         world.run(&["verify", &name(&run)]).ok();
     }
     assert_eq!(world.runs().len(), 4);
+}
+
+#[test]
+fn a_build_that_is_stopped_leaves_nothing_behind() {
+    let world = World::empty();
+    world.run(&["task", "new", "count-lines", "--lang", "python"]).ok();
+    let compiler = world.write(
+        "count-lines/.venv/bin/componentize-py",
+        "#!/bin/sh\ntouch \"$TMPDIR/own\" ../begun\nexec sleep 20\n",
+    );
+    fs::set_permissions(compiler, Permissions::from_mode(0o755)).unwrap();
+    let temporary = world.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let mut command = world.command(&["task", "build", "count-lines"]);
+    let command = command.env("TMPDIR", &temporary).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = Running::new(command.spawn().unwrap());
+    wait_for("the compiler to begin", || world.project().join("begun").exists().then_some(()));
+    signal(running.child(), Signal::INT);
+    assert_eq!(running.output().status.code(), Some(130));
+    let left: Vec<_> = fs::read_dir(&temporary).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -99,6 +99,31 @@ fn a_task_is_published_to_a_registry_with_a_login_and_run_from_there() {
     publisher.run(&publish).refused(3, "registry/unauthorized", &host);
 }
 
+/// The pins that a run adds are told, and do not make its own source another than
+/// the commit that was checked out.
+#[test]
+fn pins_that_are_new_are_told_and_change_nothing_of_the_source() {
+    let registry = TestRegistry::plain();
+    let host = registry.host();
+    let (publisher, user) = (publisher(&host), World::with(&[Task::Test("reader")]));
+    trusts(&user, &publisher, &host);
+    let pipeline = user.pipeline(&format!(
+        "- name: noop\n  taskRef: {{ bundle: \"{host}/team/noop:0.1.0\" }}\n- name: look\n  taskRef: {{ name: reader }}\n  \
+         inputs: [{{ name: source, from: $(source) }}, {{ name: other, from: $(source) }}]\n"
+    ));
+    user.commit("first");
+    let run = || -> (Value, String) {
+        let ran = user.run(&["run", "--quiet", "--format", "json", &pipeline]).ok();
+        (serde_json::from_str(&ran.out).unwrap(), ran.err)
+    };
+    let (first, told) = run();
+    assert_eq!(first["source"]["dirty"], false, "{first:#}");
+    assert!(told.contains("pinned what tags stand for in .cofferdam/lock.yaml"), "{told}");
+    let (second, told) = run();
+    assert_eq!(second["source"]["dirty"], true, "it is not committed: {second:#}");
+    assert!(!told.contains("pinned"), "{told}");
+}
+
 #[test]
 fn a_certificate_that_nobody_vouches_for_ends_it() {
     let authority = Authority::new();

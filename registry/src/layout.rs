@@ -61,7 +61,10 @@ pub enum LayoutError {
     #[error("{} holds other bytes than its name says: expected {expected}, found {found}", path.display())]
     #[diagnostic(
         code("registry/digest-mismatch"),
-        help("the layout was changed after publishing; publish the task again")
+        help(
+            "the layout was changed after it was written: a copy in `.cofferdam/vendor` is made anew with \
+             `cofferdam vendor --prune` once that directory is removed; your own task is published again"
+        )
     )]
     DigestMismatch {
         /// The blob.

@@ -10,6 +10,7 @@ use cofferdam_inventory::LockKind;
 use cofferdam_registry::{Digest, MAX_COMPONENT};
 
 use super::failure::Failure;
+use super::scratch::Scratch;
 use super::task_evidence::ToolRun;
 use super::toolchain::{PIP, Toolchain};
 use crate::component::from_c::{self, FromCError};
@@ -60,8 +61,7 @@ pub(crate) fn component(directory: &Path) -> Result<(Vec<u8>, ToolRun), Failure>
     let run = tool_run(&directory, read, &files);
     let mut args: Vec<OsString> = ARGUMENTS.iter().map(|arg| (*arg).into()).collect();
     args.extend(flags.into_iter().chain(files));
-    let temporary = std::env::temp_dir();
-    let output = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
+    let output = Scratch::new()?;
     let module = output.path().join("module.wasm");
     args.extend([OsString::from("-o"), module.clone().into()]);
     let unset: Vec<(&str, Option<&OsStr>)> = UNSET.iter().map(|name| (*name, None)).collect();

@@ -117,11 +117,12 @@ impl Dev<'_> {
         watch: &mut Watch,
     ) -> Result<(), Failure> {
         let args = &self.args.run;
-        let (plan, draft) = plan::build(&args.pipeline, self.home)?;
+        let (plan, draft, pins) = plan::build(&args.pipeline, self.home)?;
         for directory in component_directories(&plan, &args.pipeline.file) {
             watch.add(&directory, false)?;
         }
         let given = run::acquire(args, &plan, &self.store)?;
+        pins.save(self.printer)?;
         let made = Made {
             files: plan
                 .files

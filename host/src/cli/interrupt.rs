@@ -2,15 +2,31 @@
 //! lets its `finally` run, the second cancels that, too, the third ends the
 //! process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit;
 use crate::report::Remarks;
 use crate::sandbox::CancelToken;
 
+/// Whether something is brought to an end when the process is told to stop.
+static AWAITED: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody brings something to an end when the process is told to stop,
+/// and the process has to wait for that.
+pub(crate) fn is_awaited() -> bool {
+    AWAITED.load(Ordering::Relaxed)
+}
+
 /// Does something each time the process is told to stop, but for the third,
 /// which ends it; for as long as it lives.
-pub(crate) fn on_signal(mut each: impl FnMut(u32) + Send + 'static) -> std::io::Result<()> {
+pub(crate) fn on_signal(each: impl FnMut(u32) + Send + 'static) -> std::io::Result<()> {
+    listen(each).inspect(|()| AWAITED.store(true, Ordering::Relaxed))
+}
+
+/// The same for what nobody has to wait for.
+pub(crate) fn listen(mut each: impl FnMut(u32) + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hangup) = {
         // Registered here, so that no signal after this call is missed.

@@ -47,6 +47,7 @@ mod run;
 mod run_directory;
 mod runs;
 mod schema;
+mod scratch;
 mod script_build;
 mod secret;
 mod secret_input;

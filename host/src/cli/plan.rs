@@ -12,15 +12,16 @@ use super::printer::Printer;
 use super::{exit, origin, params, registries};
 use crate::model::{CapabilityKind, MAX_PIPELINE, Override, Overrides};
 use crate::plan::{
-    Draft, Pinning, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver, RegistryResolver,
-    ResolveError, TaskWork,
+    Draft, Lock, Pinning, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver,
+    RegistryResolver, ResolveError, TaskWork,
 };
 use crate::report::{PlanView, plan_text};
 use crate::secret::Listed;
 use crate::store::Store;
 
 pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let (plan, _) = build(&args.pipeline, home)?;
+    let (plan, _, pins) = build(&args.pipeline, home)?;
+    pins.save(printer)?;
     let view = PlanView::new(&plan, &secrets(&plan, home)?);
     printer.result(&view, |palette| plan_text(&view, jiff::Timestamp::now(), palette));
     Ok(exit::OK)
@@ -86,8 +87,26 @@ fn without_params_by(
     Ok((plan, resolver))
 }
 
+/// Pins that were added to a repository's, and are not yet written.
+#[must_use]
+pub(crate) struct NewPins(Option<Lock>);
+
+impl NewPins {
+    /// Writes them, once the source is read as it was, and says so.
+    pub(crate) fn save(self, printer: &Printer) -> Result<(), Failure> {
+        let Some(mut lock) = self.0 else { return Ok(()) };
+        lock.save()?;
+        if let Some(file) = lock.file() {
+            let here = std::env::current_dir().unwrap_or_default();
+            let file = file.strip_prefix(&here).unwrap_or(file).display();
+            printer.note(&format!("pinned what tags stand for in {file}: keep it under version control"));
+        }
+        Ok(())
+    }
+}
+
 /// Plans a pipeline, and notes from what, so that it can be planned again.
-pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft), Failure> {
+pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft, NewPins), Failure> {
     let given = params::parse(&args.params)?;
     let (text, base) = read(&args.file)?;
     let ceiling = home.configuration()?.ceiling();
@@ -104,18 +123,21 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft), F
         params_required: true,
     };
     let plan = Plan::build(&request, &resolver)?;
-    resolver.registries().save_pins()?;
+    let pins = NewPins(resolver.registries().new_pins());
     for word in args.deny.iter().chain(&args.allow) {
         // A word for no task would protect nothing.
         let leaves = plan.flow.leaves();
         if !leaves.iter().any(|(_, task, _)| word.names_task(&task.name)) {
             let names: Vec<&str> = leaves.iter().map(|(_, task, _)| &*task.name).collect();
-            let help = format!("the pipeline has: {}", names.join(", "));
+            let help = format!(
+                "the pipeline has: {}; one of a pipeline in it has its own name here, without that pipeline's",
+                names.join(", ")
+            );
             return Err(Failure::usage(format!("`{word}` names no task of the pipeline"), help));
         }
     }
     each_allows_something(&args.allow, &plan)?;
-    Ok((plan, resolver.into_draft(&request, args.require_trusted)))
+    Ok((plan, resolver.into_draft(&request, args.require_trusted), pins))
 }
 
 /// Plans what a run was planned from, under the trust rules of now.

@@ -161,10 +161,12 @@ impl Printer {
         unwritten.map_or(Ok(()), |error| Err(Failure::io("write", Path::new("standard output"), &error)))
     }
 
-    /// Prints a remark to standard error.
-    #[expect(clippy::unused_self, reason = "all output goes through the printer")]
+    /// Prints a remark to standard error; not where JSON Lines go, whose readers
+    /// read nothing else.
     pub(crate) fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        if self.log != LogFormat::Json {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
     }
 
     /// Shows a run while it happens; `token` is one that nobody can guess. The

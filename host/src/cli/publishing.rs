@@ -7,6 +7,7 @@ use cofferdam_registry::{Digest, Layout, Location, Reference, Remote, RemoteErro
 use super::failure::Failure;
 use super::home::Home;
 use super::registries;
+use super::scratch::Scratch;
 use super::signers::{Attached, Claim, Signed, Signers};
 
 /// Where something is published: a registry, and what goes before its own name
@@ -170,8 +171,7 @@ pub(crate) fn publish(
     make: impl Fn(&Layout) -> Result<Digest, Failure>,
 ) -> Result<Placed, Failure> {
     // It is made whole here before anything is sent, or stands under its version.
-    let staging =
-        tempfile::tempdir().map_err(|error| Failure::io("create", &std::env::temp_dir(), &error))?;
+    let staging = Scratch::new()?;
     let layout = match &place.location {
         Location::Embedded => Layout::open_or_create(&home.registry())?,
         Location::Layout(root) => Layout::open_or_create(root)?,

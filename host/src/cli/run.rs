@@ -21,9 +21,14 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     let wanted = Wanted { outputs: args.outputs.as_ref(), attestations: args.attestations.as_ref() };
     wanted.make()?;
     let opening = Opening::begin(home, args.jobs, cache_wish(args), None)?;
-    let (plan, draft) = plan::build(&args.pipeline, home)?;
+    let (plan, draft, pins) = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
-    let acquire = |plan: &Plan| acquire(args, plan, &store);
+    let acquire = |plan: &Plan| {
+        let given = acquire(args, plan, &store)?;
+        // Now: they change nothing of the source that is built.
+        pins.save(printer)?;
+        Ok(given)
+    };
     let ran = once(args, (plan, draft), acquire, (opening, None), (home, &store, printer))?;
     tell(ran, wanted, home, &store, printer)
 }

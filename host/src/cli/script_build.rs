@@ -10,6 +10,7 @@ use cofferdam_manifest::Capabilities;
 use cofferdam_registry::MAX_COMPONENT;
 
 use super::failure::Failure;
+use super::scratch::Scratch;
 use super::task_evidence::ToolRun;
 use super::toolchain::{NPM, PIP, Toolchain};
 use crate::capability::Import;
@@ -43,8 +44,7 @@ impl Script {
         directory: &Path,
         asked: &Capabilities,
     ) -> Result<(Vec<u8>, ToolRun), Failure> {
-        let temporary = std::env::temp_dir();
-        let output = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
+        let output = Scratch::new()?;
         let path = output.path().join("task.wasm");
         let directory = directory.canonicalize().map_err(|error| Failure::unreadable(directory, &error))?;
         let install = if self == Self::JavaScript { NPM } else { PIP };
@@ -53,9 +53,11 @@ impl Script {
         args.push(path.clone().into());
         let own = directory.join(".venv");
         // Otherwise it takes in the packages of whichever Python is first on the path.
-        let environment = [("VIRTUAL_ENV", Some(own.as_os_str()))];
-        let environment: &[_] = if self == Self::Python { &environment } else { &[] };
-        compiler.make(&path, &args, environment)?;
+        let virtual_env = (self == Self::Python).then_some(("VIRTUAL_ENV", Some(own.as_os_str())));
+        // What it leaves behind when it is stopped goes with the rest.
+        let temporary = ("TMPDIR", Some(output.path().as_os_str()));
+        let environment: Vec<_> = [temporary].into_iter().chain(virtual_env).collect();
+        compiler.make(&path, &args, &environment)?;
         let code = super::read_file(&path, MAX_COMPONENT)?;
         // CPython imports raw sockets, whatever is done with it.
         let needs_none = self == Self::Python && asked.tcp.is_empty();

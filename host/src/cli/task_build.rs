@@ -6,11 +6,11 @@ use clap::Args;
 use cofferdam_manifest::Manifest;
 use cofferdam_registry::{Digest, MAX_COMPONENT};
 use serde::Serialize;
-use tempfile::TempDir;
 
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
+use super::scratch::Scratch;
 use super::script_build::Script;
 use super::task_evidence::{Before, Evidence, ToolRun};
 use super::{c_build, cargo_build, exit};
@@ -86,7 +86,7 @@ pub(crate) enum TaskFile {
     /// In a directory of its own, under the name of the task.
     Built {
         path: PathBuf,
-        _directory: TempDir,
+        _directory: Scratch,
     },
 }
 
@@ -120,8 +120,7 @@ pub(crate) fn with_evidence(
 }
 
 fn in_a_file(task: &Component, manifest: &Manifest) -> Result<TaskFile, Failure> {
-    let temporary = std::env::temp_dir();
-    let directory = tempfile::tempdir().map_err(|error| Failure::io("create", &temporary, &error))?;
+    let directory = Scratch::new()?;
     let path = directory.path().join(format!("{}.wasm", manifest.metadata.name));
     super::write_file(&path, &task.bytes)?;
     Ok(TaskFile::Built { path, _directory: directory })

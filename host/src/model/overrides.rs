@@ -68,6 +68,9 @@ pub enum InvalidOverride {
     /// Not a host.
     #[error(transparent)]
     Host(#[from] InvalidHost),
+    /// A task as runs show one of a pipeline that is nested in another.
+    #[error("a task of a nested pipeline is named without that pipeline, which means each of that name")]
+    Nested,
     /// Not a task's name.
     #[error(transparent)]
     Task(#[from] InvalidName),
@@ -125,6 +128,8 @@ impl FromStr for Override {
 
     fn from_str(text: &str) -> Result<Self, InvalidOverride> {
         let (task, rest) = match text.split_once('=') {
+            // To take its last part would allow more than was said.
+            Some((task, _)) if task.contains('/') => return Err(InvalidOverride::Nested),
             Some((task, rest)) => (Some(Name::try_from(task.to_owned())?), rest),
             None => (None, text),
         };

@@ -173,6 +173,12 @@ impl Lock {
         }
     }
 
+    /// Where they are kept.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Whether there is something to write.
     #[must_use]
     pub fn is_changed(&self) -> bool {

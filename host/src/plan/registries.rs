@@ -118,10 +118,15 @@ impl Registries {
     /// # Errors
     /// [`LockError`].
     pub fn save_pins(&self) -> Result<(), LockError> {
-        if self.pinning == Pinning::Locked {
-            return Ok(());
-        }
-        self.lock.borrow_mut().save()
+        self.new_pins().map_or(Ok(()), |mut pins| pins.save())
+    }
+
+    /// The pins, where some were added that are to be written. There are none any
+    /// more after that.
+    #[must_use]
+    pub fn new_pins(&self) -> Option<Lock> {
+        let changed = self.pinning != Pinning::Locked && self.lock.borrow().is_changed();
+        changed.then(|| self.lock.take())
     }
 
     /// Where the pins are kept.
