@@ -77,6 +77,9 @@ fn what_changed_from_one_run_to_the_next_is_told_whole() {
     world.run(&["diff", &name(&first)]).refused(3, "journal/no-other-run", "no other run");
     let (_, again) = world.run_json(&[&pipeline]);
     let difference = json_of(&world, &["diff", &name(&first)], 0);
+    // To the newest run, from whichever name it is asked.
+    let newest = json_of(&world, &["diff", &name(&again)], 0);
+    assert_eq!((&newest["old"], &newest["new"]), (&difference["old"], &difference["new"]));
     assert_eq!(
         (&difference["new"], &difference["sameOutcome"]),
         (&again["run"], &true.into()),

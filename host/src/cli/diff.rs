@@ -19,13 +19,15 @@ const PATHS: usize = 50;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam diff build-k7dm2vqx4h build-9qzkf3m2rb\n  \
     cofferdam diff build-k7dm2vqx4h            to the newest run of the same pipeline\n  \
+    cofferdam diff build                       to the newest run of build, from the one before\n  \
     cofferdam diff k7dm2vqx4h --format json\n\n\
     Exit status: 0 the same outcome, outputs and results, 1 others.")]
 pub(crate) struct DiffArgs {
     /// The first run.
     #[arg(value_name = "RUN", add = ArgValueCompleter::new(candidates::runs))]
     pub(crate) old: String,
-    /// The second; left out, the newest of the same pipeline.
+    /// The second; left out, the newest of the same pipeline, or for that one the
+    /// run before.
     #[arg(value_name = "RUN", add = ArgValueCompleter::new(candidates::runs))]
     pub(crate) new: Option<String>,
 }
@@ -39,6 +41,9 @@ pub(crate) fn run(args: &DiffArgs, home: &Home, printer: &Printer) -> Result<u8,
         None => newest(&journal, &old)?,
     };
     let new = show::record(&journal, &new)?;
+    // Of the newest run the other one is older: it is what that one changed from.
+    let is_newest = args.new.is_none() && new.started < old.started;
+    let (old, new) = if is_newest { (new, old) } else { (old, new) };
     let mut difference = RunDifference::new(&old, &new);
     for file in &mut difference.files {
         let text = |record: &RunRecord| text(&store, *record.start.files.get(&file.file)?);

@@ -95,7 +95,7 @@ pub enum ResolveError {
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// Its tag is not pinned, and may not be asked for.
-    #[error("`{name}` is not pinned in lock.yaml, and --locked lets no registry be asked")]
+    #[error("`{name}` is not pinned in lock.yaml, and --locked lets no registry be asked what it stands for")]
     NotLocked {
         /// The reference.
         name: String,

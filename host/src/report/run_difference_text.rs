@@ -45,7 +45,7 @@ pub fn run_difference_text(difference: &RunDifference, palette: &Palette) -> Str
         }
     }
     let same = difference.same_tasks;
-    let count = format!("{same} task{} as before", if same == 1 { "" } else { "s" });
+    let count = format!("nothing differs in {same} task{}", if same == 1 { "" } else { "s" });
     let (style, verdict) = if difference.same_outcome {
         (&palette.good, "same outcome, same outputs")
     } else {
