@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use crate::authoring_new::{Author, install, publish_and_use};
+use crate::authoring_new::{Author, equipped, install, publish_and_use};
 use crate::harness::repository;
 
 /// A new task in C beside its compiler; none where that is not installed.
@@ -15,12 +15,8 @@ pub(crate) fn author() -> Option<Author> {
 
 #[test]
 fn a_new_task_in_c_goes_the_whole_way() {
-    let author = Author::begin("c");
-    let missing = author.run(&["task", "build", "count-lines"]);
-    missing.refused(3, "component/no-toolchain", "python-zig").says("pip install -r requirements.txt");
-    if !install(&author, "c", "python", ".venv") {
-        return;
-    }
+    let compiler = ("python-zig", "pip install -r requirements.txt");
+    let Some(author) = equipped("c", ("c", "python", ".venv"), compiler) else { return };
     author.world.write("count-lines/tests/more.yaml", MORE);
     let tested = author.run(&["task", "test", "count-lines"]).ok().says("running ");
     assert!(!tested.err.contains("warning"), "{tested:?}");

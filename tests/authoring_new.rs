@@ -114,15 +114,26 @@ pub(crate) fn install(author: &Author, language: &str, from: &str, to: &str) -> 
     true
 }
 
+/// A new task in a language whose compiler, `program`, is installed beside it, once
+/// it was told how; none where `tests/install-tools` has not installed it.
+pub(crate) fn equipped(
+    language: &str,
+    (tools, from, to): (&str, &str, &str),
+    (program, remedy): (&str, &str),
+) -> Option<Author> {
+    let author = Author::begin(language);
+    let missing = author.run(&["task", "build", "count-lines"]);
+    missing.refused(3, "component/no-toolchain", program).says(remedy);
+    install(&author, tools, from, to).then_some(author)
+}
+
 #[test]
 fn a_new_task_in_javascript_goes_the_whole_way() {
-    let author = Author::begin("js");
-    let missing = author.run(&["task", "build", "count-lines"]);
-    missing.refused(3, "component/no-toolchain", "componentize-qjs").says("npm install");
-    if !install(&author, "javascript", "node_modules", "node_modules") {
+    let compiler = ("componentize-qjs", "npm install");
+    let Some(author) = equipped("js", ("javascript", "node_modules", "node_modules"), compiler) else {
         return;
-    }
-    author.world.write("count-lines/tests/more.yaml", MORE_JAVASCRIPT);
+    };
+    author.world.write("count-lines/tests/more.yaml", MORE);
     let tested = author.run(&["task", "test", "count-lines"]).ok().says("running ");
     assert!(tested.out.ends_with("count-lines: 4 cases, 4 passed, 0 failed\n"), "{tested:?}");
     let inputs = "[{ name: source, from: $(source) }]";
@@ -136,8 +147,8 @@ fn a_new_task_in_javascript_goes_the_whole_way() {
         .says("task.js");
 }
 
-/// What the files of a task in JavaScript can hold.
-const MORE_JAVASCRIPT: &str = "\
+/// What the files of a task in a language with texts of its own can hold.
+pub(crate) const MORE: &str = "\
 apiVersion: cofferdam.dev/v1
 kind: TaskTest
 cases:

@@ -4,17 +4,19 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use crate::authoring_new::{Author, install, publish_and_use};
+use crate::authoring_new::{Author, MORE, equipped, install, publish_and_use};
 use crate::harness::repository;
+
+/// A new task in Python beside its compiler; none where that is not installed.
+fn author() -> Option<Author> {
+    let author = Author::begin("python");
+    install(&author, "python", "python", ".venv").then_some(author)
+}
 
 #[test]
 fn a_new_task_in_python_goes_the_whole_way() {
-    let author = Author::begin("python");
-    let missing = author.run(&["task", "build", "count-lines"]);
-    missing.refused(3, "component/no-toolchain", "componentize-py").says("pip install -r requirements.txt");
-    if !install(&author, "python", "python", ".venv") {
-        return;
-    }
+    let compiler = ("componentize-py", "pip install -r requirements.txt");
+    let Some(author) = equipped("python", ("python", "python", ".venv"), compiler) else { return };
     author.world.write("count-lines/tests/more.yaml", MORE);
     // Built once: it takes a while to prepare one for the sandbox.
     author.run(&["task", "build", "count-lines"]).ok().says("running ");
@@ -38,26 +40,9 @@ fn a_new_task_in_python_goes_the_whole_way() {
     author.run(&["task", "build", "count-lines"]).refused(3, "component/not-built", "ended with");
 }
 
-/// What the files of a task in Python can hold.
-const MORE: &str = "\
-apiVersion: cofferdam.dev/v1
-kind: TaskTest
-cases:
-  - name: text of any kind is read and written as it is
-    params: { word: 'é€😀' }
-    inputs: { source: { ü/ß.txt: 'né€😀', empty: '' } }
-    expect: { results: { lines: '1' }, outputs: { report: { lines.txt: \"ü/ß.txt:1: né€😀\\n\" } } }
-  - name: an input may be empty
-    inputs: { source: {} }
-    expect: { results: { lines: '0' }, outputs: { report: { lines.txt: '' } } }
-";
-
 #[test]
 fn python_opens_what_the_task_was_given_and_nothing_else() {
-    let author = Author::begin("python");
-    if !install(&author, "python", "python", ".venv") {
-        return;
-    }
+    let Some(author) = author() else { return };
     // What the book shows, with more of what a task may try.
     let book = fs::read_to_string(repository().join("docs/authoring.md")).unwrap();
     let (_, shown) = book.split_once("```python\n").unwrap();
@@ -70,10 +55,7 @@ fn python_opens_what_the_task_was_given_and_nothing_else() {
 
 #[test]
 fn pythons_own_sockets_reach_what_is_granted() {
-    let author = Author::begin("python");
-    if !install(&author, "python", "python", ".venv") {
-        return;
-    }
+    let Some(author) = author() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let peer = std::thread::spawn(move || {

@@ -78,14 +78,18 @@ pub(crate) fn config(layer: Digest, imports: &[String], exports: &[String], task
 /// The annotations of a task's artifact: image-spec, "Pre-Defined Annotation
 /// Keys".
 pub(crate) fn annotations(task: &TaskArtifact<'_>) -> BTreeMap<String, String> {
-    let all = [
+    said([
         (TITLE, task.name),
         (VERSION, task.version),
         (DESCRIPTION, task.description),
         (SOURCE, task.source),
         (REVISION, task.revision),
         (LICENSES, task.licenses),
-    ];
+    ])
+}
+
+/// Annotations, those without a text left out.
+pub(crate) fn said<const N: usize>(all: [(&str, &str); N]) -> BTreeMap<String, String> {
     let said = all.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(key, text)| (key.to_owned(), text.to_owned())).collect()
 }

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 
-use crate::contract::{DESCRIPTION, TITLE, VERSION};
+use crate::contract::{DESCRIPTION, TITLE, VERSION, said};
 use crate::digest::Digest;
 use crate::document::{Descriptor, MANIFEST_TYPE, Manifest};
 use crate::layout::{Layout, LayoutError, MAX_DOCUMENT, encode};
@@ -87,9 +87,6 @@ impl Layout {
             "os": "",
             "rootfs": { "type": "layers", "diff_ids": [archive.plain] },
         });
-        let annotations =
-            [(TITLE, pipeline.name), (VERSION, pipeline.version), (DESCRIPTION, pipeline.description)];
-        let annotations = annotations.into_iter().filter(|(_, text)| !text.is_empty());
         let manifest = Manifest {
             schema_version: 2,
             media_type: Some(MANIFEST_TYPE.to_owned()),
@@ -97,7 +94,11 @@ impl Layout {
             config: self.put(CONFIG_TYPE, &encode(&config))?,
             layers: vec![layer],
             subject: None,
-            annotations: annotations.map(|(key, text)| (key.to_owned(), text.to_owned())).collect(),
+            annotations: said([
+                (TITLE, pipeline.name),
+                (VERSION, pipeline.version),
+                (DESCRIPTION, pipeline.description),
+            ]),
         };
         let names = [format!("{}:{}", pipeline.name, pipeline.version), format!("{}:latest", pipeline.name)];
         self.push(&manifest, &names)

@@ -3,8 +3,6 @@
 //! layout"), whose one layer is the package in its binary form, under a tag that
 //! is its version. The repository ends in the package's namespace and name.
 
-use std::collections::BTreeMap;
-
 use crate::artifact::{COMPONENT_TYPE, CONFIG_TYPE};
 use crate::contract::{self, DESCRIPTION, LICENSES, SOURCE, TITLE, VERSION};
 use crate::digest::Digest;
@@ -42,15 +40,6 @@ impl Layout {
         // What clients call the file that they write.
         let file = wit.name.rsplit('/').next().unwrap_or_default();
         layer.annotations.insert(TITLE.to_owned(), format!("{file}.wasm"));
-        let said = [
-            (VERSION, wit.version),
-            (DESCRIPTION, wit.description),
-            (SOURCE, wit.source),
-            (LICENSES, wit.licenses),
-        ];
-        let said = said.into_iter().filter(|(_, text)| !text.is_empty());
-        let annotations: BTreeMap<String, String> =
-            said.map(|(key, text)| (key.to_owned(), text.to_owned())).collect();
         let manifest = Manifest {
             schema_version: 2,
             media_type: Some(MANIFEST_TYPE.to_owned()),
@@ -58,7 +47,12 @@ impl Layout {
             config,
             layers: vec![layer],
             subject: None,
-            annotations,
+            annotations: contract::said([
+                (VERSION, wit.version),
+                (DESCRIPTION, wit.description),
+                (SOURCE, wit.source),
+                (LICENSES, wit.licenses),
+            ]),
         };
         self.push(&manifest, &[format!("{}:{}", wit.name, wit.version)])
     }
