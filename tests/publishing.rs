@@ -179,6 +179,14 @@ fn what_no_pipeline_names_any_more_is_neither_pinned_nor_kept() {
     assert!(pruned.out.contains(&format!("no pipeline here names it: {to}/echo:0.1.0\n")), "{pruned:?}");
     assert!(lock().contains("team/noop") && !lock().contains("team/echo"));
     assert!(vendored().contains("noop") && !vendored().contains("echo"), "{}", vendored());
+    // What is pinned in the same breath is named.
+    let before = lock();
+    fs::remove_file(world.project().join(".cofferdam/lock.yaml")).unwrap();
+    for more in [&[][..], &["--update"]] {
+        let again = world.run(&[&["lock", "--prune"], more].concat()).ok();
+        assert!(!again.out.contains("removed"), "{again:?}");
+        assert_eq!(lock(), before);
+    }
     // What is left is enough.
     drop(registry);
     world.run(&["plan", "--locked", ".cofferdam/one.yaml"]).ok();

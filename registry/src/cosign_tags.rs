@@ -109,7 +109,7 @@ impl Layout {
         let listing = self.listing()?;
         let (mut found, mut seen, mut bytes) = (Tagged::default(), HashSet::new(), 0_u64);
         for entry in tags(subject).iter().flat_map(|tag| listing.tagged(tag)) {
-            if !seen.insert(entry.digest) {
+            if !seen.insert((entry.digest, entry.size)) {
                 continue;
             }
             bytes = bytes.saturating_add(entry.size);

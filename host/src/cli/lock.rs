@@ -108,9 +108,10 @@ pub(crate) fn lock(args: &LockArgs, home: &Home, printer: &Printer) -> Result<u8
             }
         }
         view.skipped.extend(resolver.registries().in_layouts());
-        resolver.registries().save_pins()?;
         let (_, names) = used.entry(repository_directory(&base)).or_insert((base, BTreeSet::new()));
+        // Before they are written, after which there are none.
         names.extend(resolver.registries().used_pins());
+        resolver.registries().save_pins()?;
     }
     for (base, names) in used.values().filter(|_| args.prune) {
         let mut lock = Lock::load(base)?;

@@ -15,7 +15,7 @@ use crate::plan::{
     Draft, Lock, Pinning, Plan, PlanRecord, PlanRequest, RecordedResolver, RecordingResolver,
     RegistryResolver, ResolveError, TaskWork,
 };
-use crate::report::{PlanView, plan_text};
+use crate::report::{PlanView, plan_text, visible};
 use crate::secret::Listed;
 use crate::store::Store;
 
@@ -98,7 +98,8 @@ impl NewPins {
         lock.save()?;
         if let Some(file) = lock.file() {
             let here = std::env::current_dir().unwrap_or_default();
-            let file = file.strip_prefix(&here).unwrap_or(file).display();
+            let file = file.strip_prefix(&here).unwrap_or(file).display().to_string();
+            let file = visible(&file);
             printer.note(&format!("pinned what tags stand for in {file}: keep it under version control"));
         }
         Ok(())
