@@ -41,6 +41,7 @@ mod hostile_speech;
 mod import;
 mod interruption;
 mod keys;
+mod known_run;
 mod language;
 mod language_errors;
 mod language_nested;

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::attestation::may_be_signature;
 use crate::digest::Digest;
 use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, REF_NAME};
-use crate::plain_file::{is_unsuitable, read_plain};
+use crate::plain_file::{is_unsuitable, read_blob, read_plain};
 
 pub(crate) use incoming::Incoming;
 pub(crate) use listing::Listing;
@@ -256,7 +256,7 @@ impl Layout {
         if descriptor.size > max {
             return Err(corrupt(format!("{} bytes are not read, only {max}", descriptor.size)));
         }
-        let bytes = read_plain(&path, descriptor.size).map_err(unreadable(&path))?;
+        let bytes = read_blob(&path, descriptor.size).map_err(unreadable(&path))?;
         if bytes.len() as u64 != descriptor.size {
             return Err(corrupt(format!("it has {} bytes and should have {}", bytes.len(), descriptor.size)));
         }

@@ -27,6 +27,7 @@ mod pkcs11_uri;
 mod plain_file;
 mod reference;
 mod remote;
+mod sight;
 mod signing;
 mod statement;
 mod tls_roots;
@@ -55,9 +56,10 @@ pub use layout::{Layout, LayoutError};
 pub use pattern::meant_pattern;
 pub use pipeline_bundle::{BundleHead, PipelineArtifact, PulledPipeline};
 pub use pkcs11_uri::{PKCS11_SCHEME, Pkcs11Uri};
-pub use plain_file::{open_named, read_named, read_plain};
+pub use plain_file::{canonical, is_there, open_named, read_named, read_plain};
 pub use reference::{EMBEDDED_HOST, InvalidReference, Location, Reference};
 pub use remote::{FindLogin, Login, Moved, Progress, Remote, RemoteError, RemoteSettings};
+pub use sight::{Sight, observed};
 pub use signing::{
     DeviceLogin, IdentityToken, SIGNING_CONFIG, SigningError, SigningServices, statement_subject,
 };

@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+
+use crate::sight;
 
 const NOT_PLAIN: &str = "it is not a plain file";
 
@@ -16,6 +18,16 @@ const NOT_PLAIN: &str = "it is not a plain file";
 /// What the system says; [`ErrorKind::InvalidInput`] for anything but a plain
 /// file and [`ErrorKind::FileTooLarge`] for a larger one.
 pub fn read_plain(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let content = read_blob(path, max);
+    sight::read(path, false, &content);
+    content
+}
+
+/// Reads a plain file of which a digest says what it holds.
+///
+/// # Errors
+/// As [`read_plain`].
+pub(crate) fn read_blob(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read(&open_file(path, OFlags::NOFOLLOW)?, max)
 }
 
@@ -24,7 +36,30 @@ pub fn read_plain(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read_plain`].
 pub fn read_named(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    read(&open_named(path)?, max)
+    let content = open_named(path).and_then(|file| read(&file, max));
+    sight::read(path, true, &content);
+    content
+}
+
+/// Whether there is anything, if only a link to nothing. What cannot be looked at
+/// is there: whoever reads it says why.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    let there = !path
+        .symlink_metadata()
+        .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory));
+    sight::looked(path, there);
+    there
+}
+
+/// The path without links that leads to the same.
+///
+/// # Errors
+/// What the system says.
+pub fn canonical(path: &Path) -> io::Result<PathBuf> {
+    let found = path.canonicalize();
+    sight::led(path, &found);
+    found
 }
 
 /// Whether a file could be had, but is not of the kind or size that is read.

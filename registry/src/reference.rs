@@ -8,6 +8,7 @@ use cofferdam_manifest::Host;
 
 use crate::digest::Digest;
 use crate::layout::{LayoutError, absent};
+use crate::plain_file::canonical;
 
 /// The host part that stands for the layout Cofferdam itself publishes to.
 pub const EMBEDDED_HOST: &str = "cofferdam.local";
@@ -145,10 +146,10 @@ impl Reference {
     /// [`LayoutError`] where the path leads to no layout.
     pub fn canonical(&self, embedded: &Path) -> Result<Self, LayoutError> {
         let Location::Layout(path) = &self.location else { return Ok(self.clone()) };
-        let found = path.canonicalize().and_then(|found| Ok((found.metadata()?, found)));
+        let found = canonical(path).and_then(|found| Ok((found.metadata()?, found)));
         let (metadata, found) = found.map_err(absent(path, path))?;
         let is = |other: std::fs::Metadata| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino());
-        if embedded.metadata().is_ok_and(is) {
+        if canonical(embedded).and_then(|path| path.metadata()).is_ok_and(is) {
             return Ok(Self { location: Location::Embedded, ..self.clone() });
         }
         // With a colon in it, the path of one registry and a name could be read

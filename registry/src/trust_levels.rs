@@ -65,6 +65,12 @@ impl TrustLevels {
         self.levels.iter().flat_map(|(level, trust)| trust.rules(*level)).collect()
     }
 
+    /// The moments at which some rule begins or ceases to count, in no order:
+    /// between two of them, every decision stays as it is.
+    pub fn turns(&self) -> impl Iterator<Item = Timestamp> {
+        self.rules().into_iter().flat_map(|rule| rule.effective_on.into_iter().chain(rule.expires_on))
+    }
+
     /// Decides on a task, and tells what came of every rule.
     #[must_use]
     pub fn explain(&self, candidate: &Candidate<'_>, now: Timestamp) -> Explanation {

@@ -12,6 +12,7 @@ use super::execute::open_sandbox;
 use super::failure::Failure;
 use super::home::Home;
 use super::opening::Opening;
+use super::plan::Planned;
 use super::printer::Printer;
 use super::watch::{Next, Watch};
 use super::{exit, plan, run, source};
@@ -117,11 +118,11 @@ impl Dev<'_> {
         watch: &mut Watch,
     ) -> Result<(), Failure> {
         let args = &self.args.run;
-        let (plan, draft, pins) = plan::build(&args.pipeline, self.home)?;
+        let Planned { plan, draft, pins, .. } = plan::build(&args.pipeline, self.home)?;
         for directory in component_directories(&plan, &args.pipeline.file) {
             watch.add(&directory, false)?;
         }
-        let given = run::acquire(args, &plan, &self.store)?;
+        let given = run::acquire(args, (plan.uses_source, plan.file_digest), &self.store)?;
         pins.save(self.printer)?;
         let made = Made {
             files: plan

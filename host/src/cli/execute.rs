@@ -29,7 +29,7 @@ use crate::sandbox::{CancelToken, Sandbox};
 use crate::store::{Store, Tree};
 
 /// A larger Statement, and a larger bundle, is kept in a file until it is stored.
-const MAX_IN_MEMORY: usize = 4 << 20;
+pub(crate) const MAX_IN_MEMORY: usize = 4 << 20;
 /// Those of a run of more tasks will be larger, and begin as files.
 const MANY: usize = 1_500;
 
@@ -224,11 +224,13 @@ fn keep_files(plan: &Plan, store: &Store) -> Result<BTreeMap<String, Digest>, Fa
     plan.files.iter().map(|file| Ok((file.name.clone(), store.put(file.text.as_bytes())?))).collect()
 }
 
-fn no_events() -> Failure {
+/// A recorder that has recorded nothing.
+pub(crate) fn no_events() -> Failure {
     Failure::invalid("bug/no-events", "the run has no events", "report this as a bug")
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
     let filled = getrandom::fill(&mut bytes);
     filled.map_err(|error| Failure::invalid("bug/no-randomness", error.to_string(), "check /dev/urandom"))?;

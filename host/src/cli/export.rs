@@ -51,7 +51,8 @@ fn no_name(task: &str) -> Failure {
 /// Writes each bundle to a file of its own: `task-NAME.sigstore.json`, with dots
 /// for the slashes in a name, and `run.sigstore.json` for the run itself;
 /// `rebuild.sigstore.json` for how it compares with the run it repeats. Of a
-/// task that did not run, the one about the TaskRun whose outcome it has.
+/// task that did not run, the one about the TaskRun whose outcome it has; of a run
+/// that is known as a whole, that of the other one as `reused-run.sigstore.json`.
 /// Gives their number.
 pub(crate) fn attestations(
     journal: &Journal,
@@ -76,6 +77,9 @@ pub(crate) fn attestations(
         if let Some(reuse) = record.end.as_ref().and_then(|(_, end)| end.reused.as_ref()) {
             write(&file_name(task)?, journal.bundle(&reuse.run, Some(&reuse.task), PREDICATE_TYPE)?)?;
         }
+    }
+    if let Some((_, reuse)) = &record.reused {
+        write("reused-run.sigstore.json", journal.bundle(&reuse.run, None, PREDICATE_TYPE)?)?;
     }
     Ok(count)
 }

@@ -21,8 +21,9 @@ use crate::model::RunId;
 use crate::report::{Palette, bytes};
 use crate::store::{Store, Swept, age, remove_tree};
 
-/// Compiled code that was not used for so long goes: it can be compiled again.
-const CODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// What was not used for so long goes: compiled code, and what is known of runs as
+/// a whole, can be made again.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam gc --dry-run\n  cofferdam gc\n  \
@@ -60,6 +61,9 @@ struct Removed {
     object_bytes: u64,
     compiled: u64,
     compiled_bytes: u64,
+    /// What was known of runs as a whole.
+    known_runs: u64,
+    known_run_bytes: u64,
     work_directories: u64,
     /// What the journal gave back to the system.
     journal_bytes: u64,
@@ -118,7 +122,8 @@ pub(crate) fn run(args: &GcArgs, home: &Home, printer: &Printer) -> Result<u8, F
     store.reach(&settled.trees, &mut reached)?;
     Swept { objects: removed.objects, bytes: removed.object_bytes } =
         store.sweep(&reached, grace, args.dry_run)?;
-    (removed.compiled, removed.compiled_bytes) = sweep_code(&home.compiled(), args.dry_run)?;
+    (removed.compiled, removed.compiled_bytes) = sweep_unused(&home.compiled(), args.dry_run)?;
+    (removed.known_runs, removed.known_run_bytes) = sweep_unused(&home.known_runs(), args.dry_run)?;
     if !args.dry_run && !busy {
         removed.journal_bytes = compact(&journal)?;
     }
@@ -175,6 +180,7 @@ fn named_run(fact: &Fact) -> Option<RunId> {
             Origin::Resume(run) | Origin::Rebuild(run) => run.clone(),
         }),
         Fact::TaskFinished(end) => end.reused.as_ref().map(|reused| reused.run.clone()),
+        Fact::RunReused(reuse) => Some(reuse.run.clone()),
         Fact::SourceAcquired(_)
         | Fact::TaskStarted(_)
         | Fact::TaskLogged { .. }
@@ -215,8 +221,8 @@ impl Settled {
     }
 }
 
-/// Removes compiled code that was not used for long.
-fn sweep_code(directory: &Path, dry: bool) -> Result<(u64, u64), Failure> {
+/// Removes what a cache has in files and was not made or used for long.
+fn sweep_unused(directory: &Path, dry: bool) -> Result<(u64, u64), Failure> {
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
         entries => entries.map_err(|error| Failure::io("list", directory, &error))?,
@@ -225,7 +231,7 @@ fn sweep_code(directory: &Path, dry: bool) -> Result<(u64, u64), Failure> {
     for entry in entries {
         let path = entry.map_err(|error| Failure::io("list", directory, &error))?.path();
         let Ok(metadata) = path.symlink_metadata() else { continue };
-        if metadata.is_file() && age(&metadata) >= CODE {
+        if metadata.is_file() && age(&metadata) >= UNUSED {
             if !dry {
                 std::fs::remove_file(&path).map_err(|error| Failure::io("remove", &path, &error))?;
             }
@@ -265,6 +271,7 @@ fn words(removed: &Removed, palette: &Palette) -> String {
     for (count, what, size) in [
         (removed.objects, "objects of the store", removed.object_bytes),
         (removed.compiled, "files of compiled code", removed.compiled_bytes),
+        (removed.known_runs, "files of known runs", removed.known_run_bytes),
     ] {
         text += &format!("{verb} {count} {what}, {}\n", bytes(size));
     }

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
 use super::{candidates, exit, plan, show};
+use crate::event::RunRecord;
 use crate::report::{Graph, RunGraph, dot, mermaid, svg};
 
 #[derive(Debug, Args)]
@@ -72,7 +73,15 @@ pub(crate) fn run(args: &GraphArgs, home: &Home, printer: &Printer) -> Result<u8
 fn of_run(name: Option<&str>, home: &Home) -> Result<Graph, Failure> {
     let journal = home.journal()?;
     let run = show::find(&journal, name)?;
-    let mut gathered = RunGraph::default();
-    journal.replay(&run, |event| gathered.extend(&event))?;
-    gathered.graph(home.is_alive(run.as_str())).ok_or_else(|| show::no_start(&run))
+    let (mut record, mut gathered) = (None, RunGraph::default());
+    journal.replay(&run, |event| {
+        RunRecord::extend(&mut record, &event);
+        gathered.extend(&event);
+    })?;
+    let mut record = record.ok_or_else(|| show::no_start(&run))?;
+    if let Some((_, reuse)) = &record.reused {
+        journal.replay(&reuse.run, |event| gathered.extend(&event))?;
+    }
+    journal.expand(&mut record)?;
+    Ok(gathered.graph(&record, home.is_alive(run.as_str())))
 }

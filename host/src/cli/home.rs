@@ -134,6 +134,11 @@ impl Home {
         self.cache.join("taskruns.db")
     }
 
+    /// What is known of runs as a whole.
+    pub(crate) fn known_runs(&self) -> PathBuf {
+        self.cache.join("known-runs")
+    }
+
     /// The key that guards compiled code and the outcomes of tasks.
     pub(crate) fn cache_key(&self) -> PathBuf {
         self.config.join("keys/cache.key")

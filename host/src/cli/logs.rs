@@ -11,6 +11,7 @@ use super::home::Home;
 use super::printer::Printer;
 use super::{exit, show};
 use crate::event::{Cursor, Event, Fact, LogLevel};
+use crate::model::RunId;
 use crate::report::{Heading, LogLine};
 
 /// How often a run that is under way is looked at.
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &LogsArgs, home: &Home, printer: &Printer) -> Result<u8,
         printer,
         since: args.since.map(|since| since.moment(Timestamp::now())),
         tasks: BTreeSet::new(),
+        reused: None,
         sealed: false,
     };
     let mut cursor = Cursor::start(&run);
@@ -31,6 +33,10 @@ pub(crate) fn run(args: &LogsArgs, home: &Home, printer: &Printer) -> Result<u8,
         // First this: all that a process has written that is gone is read after.
         let alive = home.is_alive(run.as_str());
         journal.read_on(&run, &mut cursor, |event| reader.read(&event))?;
+        if let Some(reuse) = reader.reused.take() {
+            // It has the tasks of that run, which are named there; they logged nothing.
+            journal.replay(&reuse, |event| reader.learn(&event.fact))?;
+        }
         reader.insist_on_task(run.as_str())?;
         if !args.follow || reader.sealed || !alive || printer.is_closed() {
             return Ok(exit::OK);
@@ -45,24 +51,34 @@ struct Reader<'a> {
     since: Option<Timestamp>,
     /// Every task that the run listed, and those that it did not.
     tasks: BTreeSet<String>,
+    /// The run whose outcomes it has, until its tasks were looked for.
+    reused: Option<RunId>,
     sealed: bool,
 }
 
 impl Reader<'_> {
     fn read(&mut self, event: &Event) {
-        if let Fact::RunStarted(start) = &event.fact {
-            self.tasks.extend(start.tasks.iter().cloned());
-        } else if let Fact::TaskStarted(start) = &event.fact {
-            self.tasks.insert(start.task.clone());
-        } else if let Fact::TaskExpanded { runs, .. } = &event.fact {
-            self.tasks.extend(runs.iter().cloned());
-        } else if let Fact::PipelineStarted(start) = &event.fact {
-            self.tasks.extend(start.tasks.iter().cloned());
+        self.learn(&event.fact);
+        if let Fact::RunReused(reuse) = &event.fact {
+            self.reused = Some(reuse.run.clone());
         } else if let Fact::TaskLogged { task, level, message, fields } = &event.fact {
             let (run, seq, at) = (event.run.as_str(), event.seq, event.at);
             self.print(&LogLine { run, seq, at, task, level: *level, message, fields });
         }
         self.sealed = event.fact == Fact::RunSealed;
+    }
+
+    /// Learns which tasks there are.
+    fn learn(&mut self, fact: &Fact) {
+        if let Fact::RunStarted(start) = fact {
+            self.tasks.extend(start.tasks.iter().cloned());
+        } else if let Fact::TaskStarted(start) = fact {
+            self.tasks.insert(start.task.clone());
+        } else if let Fact::TaskExpanded { runs, .. } = fact {
+            self.tasks.extend(runs.iter().cloned());
+        } else if let Fact::PipelineStarted(start) = fact {
+            self.tasks.extend(start.tasks.iter().cloned());
+        }
     }
 
     fn print(&self, line: &LogLine<'_>) {

@@ -22,6 +22,7 @@ mod import;
 mod interrupt;
 mod key;
 mod key_password;
+mod known_run;
 mod lint;
 mod lint_files;
 mod lock;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::{Capabilities, nearest};
+use cofferdam_registry::{Sight, observed};
+use jiff::Timestamp;
 
 use super::commands::{PipelineArgs, PlanArgs};
 use super::failure::Failure;
@@ -20,10 +22,10 @@ use crate::secret::Listed;
 use crate::store::Store;
 
 pub(crate) fn run(args: &PlanArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
-    let (plan, _, pins) = build(&args.pipeline, home)?;
+    let Planned { plan, pins, .. } = build(&args.pipeline, home)?;
     pins.save(printer)?;
     let view = PlanView::new(&plan, &secrets(&plan, home)?);
-    printer.result(&view, |palette| plan_text(&view, jiff::Timestamp::now(), palette));
+    printer.result(&view, |palette| plan_text(&view, Timestamp::now(), palette));
     Ok(exit::OK)
 }
 
@@ -106,8 +108,35 @@ impl NewPins {
     }
 }
 
+/// A plan, and what it was made from.
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    /// For whoever plans it again.
+    pub(crate) draft: Draft,
+    pub(crate) pins: NewPins,
+    /// For whoever would know whether it would be the same now.
+    pub(crate) grounds: Grounds,
+}
+
+/// All that a plan depends on beside what was asked for.
+pub(crate) struct Grounds {
+    /// What was looked at.
+    pub(crate) sights: Vec<Sight>,
+    /// Since and until when the trust rules decide so.
+    pub(crate) steady: (Option<Timestamp>, Option<Timestamp>),
+    /// Whether a registry was asked, which may answer otherwise.
+    pub(crate) asked: bool,
+}
+
 /// Plans a pipeline, and notes from what, so that it can be planned again.
-pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft, NewPins), Failure> {
+pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<Planned, Failure> {
+    let (planned, sights) = observed(|| look_and_build(args, home));
+    let mut planned = planned?;
+    planned.grounds.sights = sights;
+    Ok(planned)
+}
+
+fn look_and_build(args: &PipelineArgs, home: &Home) -> Result<Planned, Failure> {
     let given = params::parse(&args.params)?;
     let (text, base) = read(&args.file)?;
     let ceiling = home.configuration()?.ceiling();
@@ -125,8 +154,16 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft, Ne
     };
     let plan = Plan::build(&request, &resolver)?;
     let pins = NewPins(resolver.registries().new_pins());
+    each_names_a_task(args, &plan)?;
+    each_allows_something(&args.allow, &plan)?;
+    let (steady, asked) = (resolver.steady(), resolver.registries().went_out());
+    let grounds = Grounds { sights: Vec::new(), steady, asked };
+    Ok(Planned { plan, draft: resolver.into_draft(&request, args.require_trusted), pins, grounds })
+}
+
+/// Refuses a word for no task: it would protect nothing.
+fn each_names_a_task(args: &PipelineArgs, plan: &Plan) -> Result<(), Failure> {
     for word in args.deny.iter().chain(&args.allow) {
-        // A word for no task would protect nothing.
         let leaves = plan.flow.leaves();
         if !leaves.iter().any(|(_, task, _)| word.names_task(&task.name)) {
             let names: Vec<&str> = leaves.iter().map(|(_, task, _)| &*task.name).collect();
@@ -137,8 +174,7 @@ pub(crate) fn build(args: &PipelineArgs, home: &Home) -> Result<(Plan, Draft, Ne
             return Err(Failure::usage(format!("`{word}` names no task of the pipeline"), help));
         }
     }
-    each_allows_something(&args.allow, &plan)?;
-    Ok((plan, resolver.into_draft(&request, args.require_trusted), pins))
+    Ok(())
 }
 
 /// Plans what a run was planned from, under the trust rules of now.
@@ -205,7 +241,8 @@ fn askable(asked: &Capabilities) -> Vec<String> {
     real.chain(network).chain(tcp).collect()
 }
 
-fn overrides(args: &PipelineArgs) -> Result<Overrides, Failure> {
+/// What a command line says about grants.
+pub(crate) fn overrides(args: &PipelineArgs) -> Result<Overrides, Failure> {
     let untrusted_source = if args.untrusted_source {
         Some("the change is somebody else's (--untrusted-source)".to_owned())
     } else {

@@ -106,6 +106,11 @@ impl Printer {
         Surroundings { program: &self.program, history }
     }
 
+    /// Whether results are printed as JSON, which tells everything.
+    pub(crate) fn prints_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Prints a result: as JSON, or as the text that `words` makes of it.
     pub(crate) fn result(&self, value: &impl Serialize, words: impl FnOnce(&Palette) -> String) {
         match self.format {

@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use cofferdam_registry::Digest;
+
 use super::commands::RunArgs;
 use super::execute::{CacheWish, Given, Order, Ran, execute};
 use super::failure::Failure;
 use super::home::Home;
-use super::opening::Opening;
+use super::known_run::Recalled;
+use super::opening::{History, Opening};
+use super::plan::Planned;
 use super::printer::Printer;
-use super::{exit, export, plan, source};
+use super::{exit, export, known_run, plan, source};
 use crate::model::Status;
 use crate::plan::{Draft, Plan};
 use crate::report::{Detail, RunView, run_text};
@@ -20,16 +24,30 @@ use crate::store::Store;
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let wanted = Wanted { outputs: args.outputs.as_ref(), attestations: args.attestations.as_ref() };
     wanted.make()?;
-    let opening = Opening::begin(home, args.jobs, cache_wish(args), None)?;
-    let (plan, draft, pins) = plan::build(&args.pipeline, home)?;
     let store = home.store()?;
+    let history = History::begin(home)?;
+    let mut taken = None;
+    let history = match known_run::recall(args, (home, &store, printer), history, &mut taken)? {
+        Recalled::Ran(ran) => return tell(*ran, wanted, home, &store, printer),
+        Recalled::Unknown(history) => history,
+    };
+    let opening = Opening::beside(history, home, (args.jobs, cache_wish(args), None))?;
+    let Planned { plan, draft, pins, grounds } = plan::build(&args.pipeline, home)?;
+    let uses_source = plan.uses_source;
     let acquire = |plan: &Plan| {
-        let given = acquire(args, plan, &store)?;
+        let asked = (plan.uses_source, plan.file_digest);
+        let given = match taken.take().filter(|(before, _)| *before == asked) {
+            Some((_, given)) => given,
+            None => acquire(args, asked, &store)?,
+        };
         // Now: they change nothing of the source that is built.
         pins.save(printer)?;
         Ok(given)
     };
     let ran = once(args, (plan, draft), acquire, (opening, None), (home, &store, printer))?;
+    if !args.no_cache {
+        known_run::keep(args, home, &ran.record, (uses_source, grounds));
+    }
     tell(ran, wanted, home, &store, printer)
 }
 
@@ -94,18 +112,25 @@ pub(crate) fn tell(
     })
 }
 
-/// Takes the source into the store, if the plan reads it.
-pub(crate) fn acquire(args: &RunArgs, plan: &Plan, store: &Store) -> Result<Given, Failure> {
+/// Whether a pipeline reads the source, and the digest of its file.
+pub(crate) type Reading = (bool, Digest);
+
+/// Takes the source into the store, if the pipeline reads it.
+pub(crate) fn acquire(
+    args: &RunArgs,
+    (uses_source, file_digest): Reading,
+    store: &Store,
+) -> Result<Given, Failure> {
     let root = match source::root(args.source.as_deref(), &args.pipeline.file) {
         // Only a source that is read must be known.
-        Err(_) if !plan.uses_source => PathBuf::from("."),
+        Err(_) if !uses_source => PathBuf::from("."),
         root => root?,
     };
-    let checkout = plan.uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
+    let checkout = uses_source.then(|| Checkout::discover(&root, !args.no_git)).transpose()?;
     let file = source::recorded_name(&args.pipeline.file, &root);
     let epoch = source::epoch(checkout.as_ref().and_then(Checkout::commit_time))?;
     let source = checkout.map(|checkout| checkout.acquire(store)).transpose()?;
     let found = source.as_ref().map(|source| store.find(source.tree.digest, Path::new(&file))).transpose()?;
-    let file_in_source = found.flatten() == Some(plan.file_digest);
+    let file_in_source = found.flatten() == Some(file_digest);
     Ok(Given { file, file_in_source, epoch, source, inputs: BTreeMap::new() })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cofferdam_registry::{Trust, TrustError, TrustLevel, TrustLevels, read_named, read_plain};
+use cofferdam_registry::{Trust, TrustError, TrustLevel, TrustLevels, is_there, read_named, read_plain};
 
 use super::failure::Failure;
 use super::home::Home;
@@ -51,13 +51,6 @@ impl Home {
     pub(crate) fn parse_trust(&self, text: &str) -> Result<Trust, Failure> {
         parse(&self.trust_file(), text)
     }
-}
-
-/// Whether there is anything: what cannot be looked at is read, and said.
-fn is_there(file: &Path) -> bool {
-    !file.symlink_metadata().is_err_and(|error| {
-        matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
-    })
 }
 
 fn text(file: &Path) -> Result<String, Failure> {

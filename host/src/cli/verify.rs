@@ -10,7 +10,7 @@ use super::commands::VerifyArgs;
 use super::failure::Failure;
 use super::home::Home;
 use super::printer::Printer;
-use super::{exit, show};
+use super::{exit, known_run, show};
 use crate::provenance::{Report, verify_bundle, verify_run};
 use crate::report::{Palette, visible};
 
@@ -40,6 +40,10 @@ pub(crate) fn run(args: &VerifyArgs, home: &Home, printer: &Printer) -> Result<u
             report
         }
     };
+    if verified.is_some() && !report.holds() {
+        // It may be one that others would take their outcomes from.
+        known_run::forget(home);
+    }
     let verdict = json!({ "run": verified, "holds": report.holds(), "checks": report.checks });
     // Whoever named none, or only a part, must see which it was.
     let of = verified.map(|run| format!(" of {run}")).unwrap_or_default();

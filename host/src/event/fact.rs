@@ -11,6 +11,7 @@ use cofferdam_registry::{Digest, TrustDecision};
 use serde::{Deserialize, Serialize};
 
 use super::contact::{Connection, Denial, Exchange};
+use super::run_reuse::RunReuse;
 use crate::model::{EffectiveLimits, Overrides, RunId, RunReason, Shared, SkipReason, TaskRunReason};
 use crate::store::Tree;
 
@@ -70,6 +71,9 @@ pub enum Fact {
         /// Why not.
         reason: SkipReason,
     },
+    /// Every task has the outcome that it had in another run; none is told of by
+    /// itself.
+    RunReused(Box<RunReuse>),
     /// Every task has ended or was skipped.
     RunFinished {
         /// Why it ended.

@@ -167,7 +167,19 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`].
     pub fn writer(&self) -> Result<JournalWriter, JournalError> {
-        JournalWriter::start(&self.path)
+        // SQLite's own files stand beside what a link leads to.
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let connection = connect(&path)?;
+        JournalWriter::start(path, connection)
+    }
+
+    /// The same for whoever has read all that is to be read.
+    ///
+    /// # Errors
+    /// As [`Journal::writer`].
+    pub fn into_writer(self) -> Result<JournalWriter, JournalError> {
+        let path = self.path.canonicalize().unwrap_or(self.path);
+        JournalWriter::start(path, self.connection)
     }
 
     /// The newest runs, newest first: name and number of the last event.
@@ -228,14 +240,15 @@ impl Journal {
         Ok(cursor.count())
     }
 
-    /// A run as its events tell it; nothing, where they do not begin with its
-    /// start.
+    /// A run as its events tell it, with the tasks of the run whose outcomes it
+    /// has; nothing, where they do not begin with its start.
     ///
     /// # Errors
-    /// As [`Journal::replay`].
+    /// As [`Journal::replay`] and [`Journal::expand`].
     pub fn record(&self, run: &RunId) -> Result<Option<RunRecord>, JournalError> {
         let mut record = None;
         self.replay(run, |event| RunRecord::extend(&mut record, &event))?;
+        record.as_mut().map_or(Ok(()), |record| self.expand(record))?;
         Ok(record)
     }
 

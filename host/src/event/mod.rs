@@ -8,6 +8,7 @@ mod query;
 mod record;
 mod recorder;
 mod remove;
+mod run_reuse;
 mod writer;
 
 use cofferdam_registry::{Digest, Hasher};
@@ -29,6 +30,7 @@ pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 pub use remove::JournalSize;
+pub use run_reuse::RunReuse;
 pub use writer::{Bundle, JournalWriter, StoredAttestation};
 
 /// A [`Fact`] with its place in the run. Only the recorder makes one.

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use cofferdam_manifest::Value;
-use cofferdam_registry::Digest;
+use cofferdam_registry::{Digest, TrustDecision};
 use jiff::Timestamp;
 
 use super::contact::{Connection, Contacts, Denial, Exchange};
+use super::run_reuse::RunReuse;
 use super::{Event, Fact, NestedEnd, NestedStart, RunStart, Source, TaskEnd, TaskStart};
 use crate::model::{RunId, RunReason, Shared, SkipReason, Status};
 
@@ -75,6 +76,9 @@ pub struct RunRecord {
     pub order: Vec<String>,
     /// The pipelines nested in it, by the name of the task they run as.
     pub nested: BTreeMap<String, NestedRecord>,
+    /// The run whose outcomes it has, and when that was found. Its own events tell
+    /// of no task then.
+    pub reused: Option<(Timestamp, RunReuse)>,
     /// Its results.
     pub results: BTreeMap<String, Value>,
     /// When `finally` began, by the pipeline it belongs to; empty for the run's.
@@ -123,6 +127,7 @@ impl RunRecord {
             source: None,
             order: start.tasks.clone(),
             nested: BTreeMap::new(),
+            reused: None,
             results: BTreeMap::new(),
             finally: BTreeMap::new(),
             latest: first.at,
@@ -179,6 +184,13 @@ impl RunRecord {
             Fact::TaskSkipped { task, reason } => {
                 self.tasks.entry(task.clone()).or_default().skipped = Some(*reason);
             }
+            Fact::RunReused(reuse) => {
+                self.reused = Some((event.at, RunReuse::clone(reuse)));
+                // The other run tells of them, and this one has none.
+                if self.tasks.values().all(|task| *task == TaskRecord::default()) {
+                    (self.tasks, self.order) = (BTreeMap::new(), Vec::new());
+                }
+            }
             Fact::RunFinished { reason, message, hermetic: _, results } => {
                 self.results.clone_from(results);
                 self.finished = Some((event.at, *reason, message.clone()));
@@ -231,6 +243,16 @@ impl TaskRecord {
     #[must_use]
     pub fn hermetic(&self) -> bool {
         self.start.as_ref().is_some_and(|(_, start)| start.grants.hermetic())
+    }
+}
+
+impl TaskStart {
+    /// Whether the task is trusted, and so is the pipeline that decided what it
+    /// was given.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        let trusted = matches!(self.identity.trust, TrustDecision::Trusted { .. });
+        trusted && self.doubts.as_ref().is_none_or(|doubts| doubts.untrusted_pipeline.is_none())
     }
 }
 

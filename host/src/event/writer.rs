@@ -18,7 +18,7 @@ use rusqlite::{Connection, params};
 use tempfile::SpooledTempFile;
 
 use super::Event;
-use super::journal::{BUSY, JournalError, connect, failed};
+use super::journal::{BUSY, JournalError, failed};
 use crate::model::RunId;
 
 /// Events and bundles that wait to be written; who makes more waits with them,
@@ -33,8 +33,9 @@ const GATHER: Duration = Duration::from_millis(4);
 const IDLE: Duration = Duration::from_millis(100);
 /// A longer log, in bytes, is moved by whoever begins to write, beside what else
 /// begins a run, and by an idle writer. A shorter one is left: to move it would
-/// cost a run of one task more than all else that it writes.
-const LONG_LOG: u64 = 256 << 10;
+/// cost a run of one task more than all else that it writes, and whoever opens
+/// the journal reads a log of this length in less time than that takes.
+const LONG_LOG: u64 = 1 << 20;
 /// A longer one, in bytes, is not left to others, who would read all of it when
 /// they open the journal.
 const MAX_LEFT: u64 = 8 << 20;
@@ -80,29 +81,27 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Starts the thread.
-    pub(super) fn start(path: &Path) -> Result<Self, JournalError> {
-        // SQLite's own files stand beside what a link leads to.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let connection = connect(path)?;
+    /// Starts the thread, which writes over a connection of its own; `path` is
+    /// without links.
+    pub(super) fn start(path: PathBuf, connection: Connection) -> Result<Self, JournalError> {
         let page: rusqlite::Result<u64> = connection.query_row("PRAGMA page_size", [], |row| row.get(0));
-        let pages = MAX_LOG / page.map_err(failed("open", path))?.max(1);
+        let pages = MAX_LOG / page.map_err(failed("open", &path))?.max(1);
         let settings = [("synchronous", "NORMAL".to_owned()), ("wal_autocheckpoint", pages.to_string())];
         for (name, value) in settings {
-            connection.pragma_update(None, name, value).map_err(failed("open", path))?;
+            connection.pragma_update(None, name, value).map_err(failed("open", &path))?;
         }
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let failure = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&failure);
-        let place = path.to_owned();
+        let place = path.clone();
         let work = move || write_all(&place, connection, &receiver, &shared);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(work);
         let thread = thread.map_err(|error| JournalError::Io {
             action: "start writing",
-            path: path.to_owned(),
+            path: path.clone(),
             why: error.to_string(),
         })?;
-        Ok(Self { sender: Some(sender), thread: Some(thread), failure, path: path.to_owned() })
+        Ok(Self { sender: Some(sender), thread: Some(thread), failure, path })
     }
 
     fn send(&self, message: Message) -> Result<(), JournalError> {

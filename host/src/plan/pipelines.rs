@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cofferdam_registry::{
-    Bundles, Candidate, Digest, Layout, PulledPipeline, Reference, TrustDecision, read_plain,
+    Bundles, Candidate, Digest, Layout, PulledPipeline, Reference, TrustDecision, canonical, read_plain,
 };
 
 use super::registry::{RegistryResolver, as_written};
@@ -139,11 +139,11 @@ impl RegistryResolver {
 /// is wrong with a file is shown, and a pipeline may be somebody else's.
 fn pipeline_file(written: &str, base: &Path) -> Result<PipelineText, ResolveError> {
     let unreadable = |why: String| ResolveError::PipelineFile { path: written.to_owned(), why };
-    let canonical = |path: &Path| path.canonicalize().map_err(|error| unreadable(error.to_string()));
-    let base = canonical(base)?;
+    let leads_to = |path: &Path| canonical(path).map_err(|error| unreadable(error.to_string()));
+    let base = leads_to(base)?;
     let above = base.ancestors().find(|path| path.file_name() == Some(OsStr::new(".cofferdam")));
     let root = above.unwrap_or(&base);
-    let file = canonical(&base.join(written))?;
+    let file = leads_to(&base.join(written))?;
     if Path::new(written).is_absolute() || !file.starts_with(root) {
         return Err(ResolveError::OutsidePipeline { path: written.to_owned() });
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
@@ -101,6 +102,12 @@ impl RecordingResolver {
     #[must_use]
     pub fn registries(&self) -> &Registries {
         self.inner.registries()
+    }
+
+    /// As [`RegistryResolver::steady`].
+    #[must_use]
+    pub fn steady(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        self.inner.steady()
     }
 
     /// What a plan was made from.

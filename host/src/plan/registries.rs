@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use cofferdam_registry::{
     Attestation, Digest, Layout, LayoutError, Location, Progress, Reference, Remote, RemoteError,
-    RemoteSettings,
+    RemoteSettings, is_there,
 };
 use futures_util::stream::{self, StreamExt};
 use tokio::runtime::Runtime;
@@ -101,6 +101,12 @@ impl Registries {
         &self.embedded
     }
 
+    /// Whether a registry over HTTP was asked for anything.
+    #[must_use]
+    pub fn went_out(&self) -> bool {
+        self.runtime.get().is_some()
+    }
+
     /// The pins, with those that were added.
     #[must_use]
     pub fn pins(&self) -> BTreeMap<String, Pin> {
@@ -156,7 +162,7 @@ impl Registries {
     pub fn find(&self, written: &Reference) -> Result<(Layout, Reference), ResolveError> {
         let reference = written.canonical(&self.embedded)?;
         match &reference.location {
-            Location::Embedded if !self.embedded.exists() => Err(ResolveError::NoTasks),
+            Location::Embedded if !is_there(&self.embedded) => Err(ResolveError::NoTasks),
             Location::Embedded => Ok((self.layout(&self.embedded)?, reference)),
             Location::Layout(path) => {
                 let layout = self.layout(path)?;
@@ -211,7 +217,7 @@ impl Registries {
         };
         if let Some(digest) = digest {
             let pinned = reference.pinned(digest);
-            for root in self.kept().into_iter().filter(|root| root.exists()) {
+            for root in self.kept().into_iter().filter(|root| is_there(root)) {
                 let found = self.layout(&root).and_then(|layout| layout.resolve(&pinned).map(|_| layout));
                 match found {
                     Ok(layout) => return Ok((layout, pinned)),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cofferdam_manifest::Manifest;
 use cofferdam_registry::{
     Bundles, Candidate, Digest, EMBEDDED_HOST, Explanation, Layout, LayoutError, Location, MAX_COMPONENT,
-    Reference, TaskHead, TrustDecision, TrustLevels, read_plain,
+    Reference, TaskHead, TrustDecision, TrustLevels, canonical, read_plain,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -178,11 +178,19 @@ impl RegistryResolver {
         &self.registries
     }
 
+    /// The time around now in which the trust rules decide as they do now: from
+    /// one moment on, until another; nothing where there is no such moment.
+    #[must_use]
+    pub fn steady(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let past = self.trust.turns().filter(|turn| *turn <= self.now).max();
+        (past, self.trust.turns().filter(|turn| *turn > self.now).min())
+    }
+
     /// Reads a task from a file.
     fn read(&self, path: &str, base: &Path) -> Result<ResolvedTask, ResolveError> {
         let unreadable =
             |error: std::io::Error| ResolveError::File { path: path.to_owned(), why: error.to_string() };
-        let file = base.join(path).canonicalize().map_err(unreadable)?;
+        let file = canonical(&base.join(path)).map_err(unreadable)?;
         let bytes = read_plain(&file, MAX_COMPONENT).map_err(unreadable)?;
         self.unsigned(path, &file, bytes)
     }

@@ -15,10 +15,11 @@ use super::slsa::{
 };
 use super::{contacts, tekton};
 use crate::event::{
-    Contacts, Grants, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunStart, Source, StoredResult,
-    TaskEnd, TaskFailure, TaskStart,
+    Contacts, Grants, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunReuse, RunStart, Source,
+    StoredResult, TaskEnd, TaskFailure, TaskStart,
 };
 use crate::model::{EffectiveLimits, Overrides, RunId, Status, TaskRunReason};
+use crate::store::Tree;
 
 /// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
 pub const TASK_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/task-run/v1";
@@ -191,7 +192,10 @@ impl Serialize for RunDependencies<'_> {
                 .chain(reused)
                 .chain(contacts::fetched(task.contacts))
         });
-        serializer.collect_seq(iter::once(pipeline).chain(bundles).chain(source).chain(tasks))
+        // Of a run that is known as a whole, the other one's bundle tells the rest.
+        let reused = record.reused.iter().map(|(_, reuse)| reused_run_dependency(reuse));
+        let tasks = tasks.filter(|_| record.reused.is_none());
+        serializer.collect_seq(iter::once(pipeline).chain(bundles).chain(source).chain(reused).chain(tasks))
     }
 }
 
@@ -201,18 +205,24 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
     let (finished, reason, _) = record.finished.as_ref()?;
     let (events, head) = record.finished_head?;
     let start = &record.start;
-    let tasks: Vec<TaskFacts<'_>> = record.task_facts().collect();
+    let reused = record.reused.as_ref().map(|(_, reuse)| reuse);
+    let tasks: Vec<TaskFacts<'_>> = record.task_facts().filter(|_| reused.is_none()).collect();
     let succeeded = reason.status() == Status::Succeeded;
-    let made = tasks.iter().filter(|_| succeeded).flat_map(|task| output_subjects(task.end));
-    let mut subjects: Vec<Subject> = made.collect();
+    let made = tasks.iter().map(|task| (&task.end.task, &task.end.outputs));
+    let made = made.chain(reused.iter().flat_map(|reuse| &reuse.outputs)).filter(|_| succeeded);
+    let mut subjects: Vec<Subject> =
+        made.flat_map(|(task, outputs)| output_subjects(task, outputs)).collect();
     if subjects.is_empty() {
         // A run without artifacts is about itself, and so is one that did not
         // succeed: whoever looks for the provenance of an artifact must not
         // find a run whose checks failed.
         subjects.push(Subject::new(record.id.to_string(), head));
     }
-    let hermetic = !tasks.is_empty() && tasks.iter().all(|task| task.start.grants.hermetic());
-    let untrusted: Vec<&str> = tasks.iter().filter(|t| !t.trusted()).map(|t| t.start.task.as_str()).collect();
+    let all_hermetic = !tasks.is_empty() && tasks.iter().all(|task| task.start.grants.hermetic());
+    let hermetic = reused.is_some() || all_hermetic;
+    let untrusted = tasks.iter().filter(|task| !task.start.is_trusted()).map(|task| task.start.task.as_str());
+    let untrusted = untrusted.chain(reused.iter().flat_map(|reuse| &reuse.untrusted).map(String::as_str));
+    let untrusted: Vec<&str> = untrusted.collect();
     let doubted =
         start.pipelines.iter().filter(|found| !matches!(found.trust, TrustDecision::Trusted { .. }));
     let doubted: Vec<&str> = doubted.map(|found| found.reference.as_str()).collect();
@@ -252,13 +262,6 @@ pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDepen
     Some(Statement::new(PREDICATE_TYPE, subjects, provenance))
 }
 
-impl TaskFacts<'_> {
-    fn trusted(&self) -> bool {
-        let trusted = matches!(self.start.identity.trust, TrustDecision::Trusted { .. });
-        trusted && self.start.doubts.as_ref().is_none_or(|doubts| doubts.untrusted_pipeline.is_none())
-    }
-}
-
 impl RunRecord {
     /// What every Statement of this run says of it.
     #[must_use]
@@ -290,7 +293,7 @@ fn outcome(end: &TaskEnd) -> TaskOutcome<'_> {
 
 /// A task's outputs; for one without, the record of its outcome.
 pub(super) fn task_subjects(run: &RunId, end: &TaskEnd) -> Vec<Subject> {
-    let subjects: Vec<Subject> = output_subjects(end).collect();
+    let subjects: Vec<Subject> = output_subjects(&end.task, &end.outputs).collect();
     if !subjects.is_empty() {
         return subjects;
     }
@@ -317,8 +320,8 @@ pub(super) fn outcome_digest<V: Serialize>(
     Digest::of(&serde_json::to_vec(&Ended { outcome, results, stored }).unwrap_or_default())
 }
 
-fn output_subjects(end: &TaskEnd) -> impl Iterator<Item = Subject> {
-    end.outputs.iter().map(|(name, tree)| Subject::new(format!("{}/{name}", end.task), tree.digest))
+fn output_subjects(task: &str, outputs: &BTreeMap<String, Tree>) -> impl Iterator<Item = Subject> {
+    outputs.iter().map(move |(name, tree)| Subject::new(format!("{task}/{name}"), tree.digest))
 }
 
 fn task_dependency(name: &str, start: &TaskStart) -> ResourceDescriptor {
@@ -346,6 +349,15 @@ fn reused_dependency(task: &str, reuse: &Reuse) -> ResourceDescriptor {
         .annotation("taskRun", reuse.task.clone())
         .annotation("by", why)
         .annotation("key", reuse.key.to_string())
+}
+
+/// The run whose outcomes were taken, all of them, by the bundle that attests it.
+fn reused_run_dependency(reuse: &RunReuse) -> ResourceDescriptor {
+    ResourceDescriptor::named("reusedPipelineRun")
+        .digest("sha256", reuse.attestation.to_hex())
+        .annotation("pipelineRun", reuse.run.to_string())
+        .annotation("taskRuns", reuse.task_runs)
+        .annotation("by", "cache")
 }
 
 fn input_dependency(input: &InputArtifact) -> ResourceDescriptor {

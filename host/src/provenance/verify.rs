@@ -10,8 +10,11 @@ use super::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, is_written_as,
     run_statement, task_statement,
 };
-use crate::event::{Event, Fact, Journal, JournalError, Origin, ReusedBy, RunRecord, RunState, StoredResult};
-use crate::model::RunId;
+use crate::event::{
+    Event, Fact, Journal, JournalError, Origin, ReusedBy, RunRecord, RunReuse, RunStart, RunState,
+    StoredResult, TaskRecord,
+};
+use crate::model::{RunId, RunReason, Status, TaskRunReason};
 use crate::store::{Store, StoreError};
 
 /// One thing that was checked.
@@ -109,6 +112,9 @@ pub fn verify_run(
     if let Some(statement) = run_statement(&record) {
         report.add("provenance of the run", signed.check(None, &statement)?);
     }
+    if let Some((_, reuse)) = &record.reused {
+        outcomes_of(journal, store, (&record, reuse), key, &mut report)?;
+    }
     if let Some(finding) = rebuilt(journal, &record, key)? {
         report.add("comparison with the run it repeats", finding);
     }
@@ -128,6 +134,52 @@ pub fn verify_run(
         }
     }
     Ok(report)
+}
+
+/// Checks a run that is known as a whole: that the one whose outcomes it has
+/// offers what was taken, was given the same, and holds itself.
+fn outcomes_of(
+    journal: &Journal,
+    store: &Store,
+    (record, reuse): (&RunRecord, &RunReuse),
+    key: &PublicKey,
+    report: &mut Report,
+) -> Result<(), JournalError> {
+    let run = &reuse.run;
+    let other = match journal.record(run) {
+        Ok(other) => other,
+        Err(error @ (JournalError::Changed { .. } | JournalError::NoSuchRun { .. })) => {
+            report.add(format!("outcomes of {run}"), Err(error.to_string()));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let offered = other.as_ref().and_then(|other| RunReuse::of(other, PREDICATE_TYPE));
+    let (Some(other), Some(offered)) = (other, offered) else {
+        let why = "it does not have each of its outcomes from the cache, so none can be taken from it";
+        report.add(format!("outcomes of {run}"), Err(why.to_owned()));
+        return Ok(());
+    };
+    let given = |record: &RunRecord| {
+        let start = RunStart { uid: String::new(), ..record.start.clone() };
+        let ended = record.finished.as_ref().map(|(_, reason, message)| (*reason, message.clone()));
+        (start, record.source.clone(), ended, record.results.clone())
+    };
+    let tasks = record.tasks.values().any(|task| *task != TaskRecord::default());
+    report.add(
+        format!("outcomes of {run}"),
+        if offered != *reuse {
+            Err("it has others than were taken from it".to_owned())
+        } else if tasks || given(&other) != given(record) {
+            Err("it was given something else, or ended otherwise".to_owned())
+        } else {
+            Ok(format!("{} TaskRuns of a run that was given the same", reuse.task_runs))
+        },
+    );
+    for check in verify_run(journal, store, run, key)?.checks {
+        report.checks.push(Check { subject: format!("{} of {run}", check.subject), ..check });
+    }
+    Ok(())
 }
 
 /// What follows the end of a run. It is signed by nothing, so it can only be
@@ -304,9 +356,14 @@ pub(super) fn outcome(statement: &Statement<Provenance>) -> Result<String, Strin
     let mut byproducts = run_details.byproducts.iter();
     let found = byproducts.find(|b| matches!(b.name.as_str(), "taskRun/outcome" | "pipelineRun/outcome"));
     let outcome = found.and_then(|byproduct| byproduct.decode_json());
-    let reason = outcome.as_ref().and_then(|outcome| outcome.get("reason")?.as_str());
-    if reason != Some("Succeeded") {
-        return Err(format!("it ended with {}", reason.unwrap_or("no outcome")));
+    let reason = outcome.as_ref().and_then(|outcome| outcome.get("reason")).cloned().unwrap_or_default();
+    let status = match build_definition.build_type.as_str() {
+        // With tasks that were skipped it is `Completed`.
+        PIPELINE_RUN_TYPE => serde_json::from_value::<RunReason>(reason.clone()).map(RunReason::status),
+        _ => serde_json::from_value::<TaskRunReason>(reason.clone()).map(TaskRunReason::status),
+    };
+    if !matches!(status, Ok(Status::Succeeded)) {
+        return Err(format!("it ended with {}", reason.as_str().unwrap_or("no outcome")));
     }
     let internal = &build_definition.internal_parameters;
     let verdict = internal.pointer("/trust/verdict").and_then(|verdict| verdict.as_str());

@@ -49,7 +49,7 @@ pub use rebuild::{RebuildView, rebuild_text};
 pub use run::{AttemptView, AttestationView, NestedView, ReadsView, RunView, TaskState, TaskView};
 pub use run_difference::{Changed, FileChange, RunDifference, TaskChange, TreeChange};
 pub use run_difference_text::run_difference_text;
-pub use run_text::{Detail, Surroundings, run_text, task_view_text};
+pub use run_text::{Detail, MANY_TASKS, Surroundings, run_text, task_view_text};
 pub use runs::{RunLine, runs_text};
 pub use story::{GrantUse, Step, Story, TimeSplit};
 pub use task::{AttachedView, TaskDescription, predicate_words, task_text};

@@ -12,8 +12,8 @@ use super::story::Story;
 use crate::engine::CacheFinding;
 use crate::event::{
     AfterFailure, Attempt, Builder, Connection, Denial, Doubts, Exchange, Grants, InputArtifact, InputReads,
-    NestedRecord, Origin, PipelineIdentity, Reuse, RunRecord, RunState, Source, StoredResult, TaskFailure,
-    TaskIdentity, TaskRecord, Usage,
+    NestedRecord, Origin, PipelineIdentity, Reuse, RunRecord, RunReuse, RunState, Source, StoredResult,
+    TaskFailure, TaskIdentity, TaskRecord, Usage,
 };
 use crate::model::{EffectiveLimits, Shared};
 use crate::store::Tree;
@@ -83,6 +83,10 @@ pub struct RunView {
     /// Its results.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, Value>,
+    /// The run whose outcomes it has, all of them. A summary of many tasks has none
+    /// of `tasks` then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reused_run: Option<RunReuse>,
     /// How many tasks the pipeline itself has, combinations and nested
     /// pipelines counted as one each.
     #[serde(skip)]
@@ -270,12 +274,14 @@ impl RunView {
             started: record.started,
             finished: finished.map(|(at, ..)| *at),
             duration_micros: finished.map(|(at, ..)| between(record.started, *at)),
-            hermetic: record.tasks.values().any(|task| task.start.is_some())
-                && record.tasks.values().all(|task| task.start.is_none() || task.hermetic()),
+            hermetic: record.reused.is_some()
+                || record.tasks.values().any(|task| task.start.is_some())
+                    && record.tasks.values().all(|task| task.start.is_none() || task.hermetic()),
             params: record.start.params.clone(),
             source: record.source.clone(),
             builder: record.start.builder.clone(),
             results: record.results.clone(),
+            reused_run: record.reused.as_ref().map(|(_, reuse)| reuse.clone()),
             pipeline_tasks: record.start.tasks.len(),
             tasks,
             pipelines: record
@@ -303,9 +309,19 @@ impl RunView {
         Self { cache, ..self }
     }
 
+    /// How many tasks it has, those of nested pipelines and of a matrix counted
+    /// one by one.
+    #[must_use]
+    pub fn task_count(&self) -> usize {
+        self.reused_run.as_ref().map_or(self.tasks.len(), |reuse| reuse.task_runs + reuse.skipped)
+    }
+
     /// How many of its tasks did not run, because their outcome was known.
     #[must_use]
     pub fn reused(&self) -> usize {
+        if let Some(reuse) = &self.reused_run {
+            return reuse.task_runs;
+        }
         self.tasks.iter().filter(|task| task.reused.is_some()).count()
     }
 }

@@ -37,7 +37,7 @@ const NOT_HERMETIC: &str = "no: a task could reach more than its inputs";
 /// A longer value is cut in a summary.
 const SHORT_VALUE: usize = 72;
 /// Only this many tasks that succeeded are described one by one in a summary.
-const MANY: usize = 40;
+pub const MANY_TASKS: usize = 40;
 /// Only this many requests of a task are told one by one in a summary.
 const FEW: usize = 5;
 
@@ -64,7 +64,13 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
         if view.hermetic { "yes: no task could see anything but its inputs" } else { NOT_HERMETIC };
     row(&mut out, palette, "hermetic", hermetic);
     if view.reused() > 0 {
-        let words = format!("{} of {} tasks: their outcome was known", view.reused(), view.tasks.len());
+        let from = view.reused_run.as_ref().map(|reuse| format!(", as in {}", reuse.run));
+        let words = format!(
+            "{} of {} tasks: their outcome was known{}",
+            view.reused(),
+            view.task_count(),
+            from.unwrap_or_default()
+        );
         row(&mut out, palette, "reused", &words);
     }
     if detail == Detail::Full {
@@ -96,7 +102,7 @@ pub fn run_text(view: &RunView, detail: Detail, here: Surroundings<'_>, palette:
     attestations(&mut out, view, detail, here, palette);
     if detail == Detail::Summary {
         // Again at the end, where the eye is.
-        let (count, runs) = (view.pipeline_tasks, view.tasks.len());
+        let (count, runs) = (view.pipeline_tasks, view.task_count());
         let tasks = if count == 1 { "task" } else { "tasks" };
         let runs = if runs == count { String::new() } else { format!(", {runs} TaskRuns") };
         let reused = view.reused();
@@ -130,7 +136,7 @@ fn next(out: &mut String, view: &RunView, here: Surroundings<'_>) {
 }
 
 fn tasks(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_>, palette: &Palette) {
-    let brief = detail == Detail::Summary && view.tasks.len() > MANY;
+    let brief = detail == Detail::Summary && view.task_count() > MANY_TASKS;
     let mut told = 0;
     for task in &view.tasks {
         if brief && matches!(task.status, TaskState::Succeeded | TaskState::Skipped) {
@@ -142,12 +148,14 @@ fn tasks(out: &mut String, view: &RunView, detail: Detail, here: Surroundings<'_
     }
     if brief {
         let count = |state| view.tasks.iter().filter(|task| task.status == state).count();
+        let (succeeded, skipped) = match &view.reused_run {
+            Some(reuse) => (reuse.task_runs, reuse.skipped),
+            None => (count(TaskState::Succeeded), count(TaskState::Skipped)),
+        };
         let _ = writeln!(
             out,
-            "\n{} tasks: {} Succeeded, {told} shown above, {} Skipped; all of them: {} show {}",
-            view.tasks.len(),
-            count(TaskState::Succeeded),
-            count(TaskState::Skipped),
+            "\n{} tasks: {succeeded} Succeeded, {told} shown above, {skipped} Skipped; all of them: {} show {}",
+            view.task_count(),
             here.program,
             view.run
         );

@@ -11,7 +11,6 @@ use crate::report::words::duration;
 /// Gathers what a run's graph is made from.
 #[derive(Debug, Default)]
 pub struct RunGraph {
-    record: Option<RunRecord>,
     /// The pipelines whose `finally` has begun; nothing for the run's own.
     ending: BTreeSet<String>,
     /// What began before that, and what after.
@@ -20,9 +19,8 @@ pub struct RunGraph {
 }
 
 impl RunGraph {
-    /// Adds the next event of the run.
+    /// Adds the next event of the run, or of the one whose tasks it shows.
     pub fn extend(&mut self, event: &Event) {
-        RunRecord::extend(&mut self.record, event);
         match &event.fact {
             Fact::FinallyStarted { pipeline, .. } => {
                 self.ending.insert(pipeline.clone().unwrap_or_default());
@@ -39,6 +37,7 @@ impl RunGraph {
             | Fact::CapabilityDenied(_)
             | Fact::TaskFinished(_)
             | Fact::PipelineFinished(_)
+            | Fact::RunReused(_)
             | Fact::RunFinished { .. }
             | Fact::Attested { .. }
             | Fact::RunSealed => {}
@@ -50,11 +49,10 @@ impl RunGraph {
         of.insert(task.to_owned());
     }
 
-    /// The graph; `alive` says whether the run's process still runs. Nothing,
-    /// where the events do not begin with the run's start.
+    /// The graph of the run; `alive` says whether its process still runs.
     #[must_use]
-    pub fn graph(&self, alive: bool) -> Option<Graph> {
-        let view = RunView::new(self.record.as_ref()?, alive);
+    pub fn graph(&self, record: &RunRecord, alive: bool) -> Graph {
+        let view = RunView::new(record, alive);
         let mut members: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
         let nested: BTreeSet<&str> = view.pipelines.iter().map(|nested| nested.task.as_str()).collect();
         for task in view.tasks.iter().filter(|task| !nested.contains(task.task.as_str())) {
@@ -73,7 +71,7 @@ impl RunGraph {
         let title = format!("run {}", view.run);
         let took = view.duration_micros.map(|micros| format!(" in {}", duration(micros)));
         let description = format!("{title}: {}{}, {}", view.status, took.unwrap_or_default(), body.words());
-        Some(Graph { title, description, body })
+        Graph { title, description, body }
     }
 
     fn body(&self, pipeline: &str, members: &BTreeMap<&str, Vec<Item<'_>>>, view: &RunView) -> Body {

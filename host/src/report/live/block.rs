@@ -33,6 +33,11 @@ pub(super) fn line(moment: &Moment<'_>, palette: &Palette) -> Option<String> {
             let words = format!("{} {}", palette.bad.apply_to("denied"), denial_words(denial));
             Some(of(&denial.task, &words))
         }
+        Moment::AllKnown(reuse) => {
+            let word = Outcome::Reused.as_str();
+            let (word, count) = (palette.status(word).apply_to(word), counted(reuse.task_runs, "TaskRun"));
+            Some(format!("{word} {count}, as in {}", reuse.run))
+        }
         Moment::TaskEnded(_) | Moment::RunEnded | Moment::Unshown => None,
     }
 }

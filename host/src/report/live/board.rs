@@ -85,6 +85,10 @@ impl Board {
                 self.failed += usize::from(ending.outcome == Outcome::Failed);
                 self.above += &ending_block(ending, &tail, &event.run, &self.reader);
             }
+            Moment::AllKnown(_) => {
+                self.done = self.listed;
+                self.stay(&moment);
+            }
             Moment::RunEnded => self.signing = true,
             Moment::SourceTaken(_) | Moment::Asked(_) | Moment::Unshown => {}
         }

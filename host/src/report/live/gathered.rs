@@ -58,7 +58,11 @@ impl Stories {
             Moment::Said(said) => said.task,
             Moment::Asked(exchange) => &exchange.task,
             Moment::Denied(denial) => &denial.task,
-            Moment::RunBegan(_) | Moment::SourceTaken(_) | Moment::RunEnded | Moment::Unshown => {
+            Moment::RunBegan(_)
+            | Moment::SourceTaken(_)
+            | Moment::AllKnown(_)
+            | Moment::RunEnded
+            | Moment::Unshown => {
                 return line(&moment, palette).map_or(Gathered::Kept, Gathered::Line);
             }
         };

@@ -111,6 +111,7 @@ fn annotation(moment: &Moment<'_>) -> Option<String> {
         | Moment::TaskBegan(_)
         | Moment::Asked(_)
         | Moment::TaskEnded(_)
+        | Moment::AllKnown(_)
         | Moment::RunEnded
         | Moment::Unshown => None,
     }

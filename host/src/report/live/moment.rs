@@ -2,7 +2,7 @@
 //! into facts. A new fact is given its meaning here, once.
 
 use crate::event::{
-    AfterFailure, Denial, Event, Exchange, Fact, LogLevel, RunStart, Source, TaskEnd, TaskFailure,
+    AfterFailure, Denial, Event, Exchange, Fact, LogLevel, RunReuse, RunStart, Source, TaskEnd, TaskFailure,
 };
 use crate::model::Status;
 
@@ -23,6 +23,8 @@ pub(super) enum Moment<'a> {
     Denied(&'a Denial),
     /// A task ended, or will not run.
     TaskEnded(Ending<'a>),
+    /// The outcomes of all tasks were known, from one run.
+    AllKnown(&'a RunReuse),
     /// All tasks have ended; what is left is signing.
     RunEnded,
     /// Nothing that is shown.
@@ -103,6 +105,7 @@ impl<'a> Moment<'a> {
                 message: None,
                 failure: None,
             }),
+            Fact::RunReused(reuse) => Self::AllKnown(reuse),
             Fact::RunFinished { .. } => Self::RunEnded,
             // Each of their tasks is told.
             Fact::TaskExpanded { .. }

@@ -66,6 +66,7 @@ impl Tails {
             | Moment::TaskBegan(_)
             | Moment::Asked(_)
             | Moment::Denied(_)
+            | Moment::AllKnown(_)
             | Moment::RunEnded
             | Moment::Unshown => None,
         }
