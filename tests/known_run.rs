@@ -229,6 +229,9 @@ fn only_a_run_whose_every_outcome_was_known_is_known() {
         "- { name: a, taskRef: { name: echo }, params: [{ name: text, value: $(context.pipelineRun.name) }] }",
         "- { name: a, taskRef: { name: echo } }\n- { name: time, taskRef: { name: timekeeper } }",
         "- { name: a, taskRef: { name: echo } }\n- { name: no, taskRef: { name: fail }, onError: continue }",
+        // What runs is decided by its name, and by its identity.
+        "- { name: a, taskRef: { name: echo } }\n- { name: b, taskRef: { name: echo }, when: [{ input: $(context.pipelineRun.name), operator: in, values: [x] }] }",
+        "- { name: a, taskRef: { name: echo } }\n- { name: b, taskRef: { name: echo }, when: [{ cel: \"'$(context.pipelineRun.uid)' == 'x'\" }] }",
     ];
     for tasks in never {
         let pipeline = world.pipeline(tasks);
@@ -236,6 +239,13 @@ fn only_a_run_whose_every_outcome_was_known_is_known() {
             let (_, run) = world.run_json(&[&pipeline]);
             assert!(!is_known(&run), "{tasks}");
         }
+    }
+    let named = "  results: [{ name: which, value: $(context.pipelineRun.name) }]
+  tasks: [{ name: a, taskRef: { name: echo } }]";
+    let pipeline = world.pipeline_spec(named);
+    for _ in 0..4 {
+        let run = run(&world, &[&pipeline]);
+        assert_eq!(run["results"]["which"], run["run"]);
     }
 }
 

@@ -19,7 +19,8 @@ use serde::Serialize;
 use crate::attestation::may_be_signature;
 use crate::digest::Digest;
 use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, REF_NAME};
-use crate::plain_file::{is_unsuitable, read_blob, read_plain};
+use crate::plain_file::{is_unsuitable, read_plain, read_unnoted};
+use crate::sight;
 
 pub(crate) use incoming::Incoming;
 pub(crate) use listing::Listing;
@@ -256,15 +257,21 @@ impl Layout {
         if descriptor.size > max {
             return Err(corrupt(format!("{} bytes are not read, only {max}", descriptor.size)));
         }
-        let bytes = read_blob(&path, descriptor.size).map_err(unreadable(&path))?;
+        let content = read_unnoted(&path, descriptor.size);
+        let found = content.as_deref().map(Digest::of).ok();
+        if found == Some(descriptor.digest) {
+            sight::read_as(&path, descriptor.digest, descriptor.size);
+        } else {
+            sight::read(&path, false, &content);
+        }
+        let bytes = content.map_err(unreadable(&path))?;
         if bytes.len() as u64 != descriptor.size {
             return Err(corrupt(format!("it has {} bytes and should have {}", bytes.len(), descriptor.size)));
         }
-        let found = Digest::of(&bytes);
-        if found != descriptor.digest {
-            return Err(LayoutError::DigestMismatch { path, expected: descriptor.digest, found });
+        match found.filter(|found| *found != descriptor.digest) {
+            Some(found) => Err(LayoutError::DigestMismatch { path, expected: descriptor.digest, found }),
+            None => Ok(bytes),
         }
-        Ok(bytes)
     }
 
     /// The manifest a descriptor names, of at most `max` bytes.

@@ -18,16 +18,16 @@ const NOT_PLAIN: &str = "it is not a plain file";
 /// What the system says; [`ErrorKind::InvalidInput`] for anything but a plain
 /// file and [`ErrorKind::FileTooLarge`] for a larger one.
 pub fn read_plain(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let content = read_blob(path, max);
+    let content = read_unnoted(path, max);
     sight::read(path, false, &content);
     content
 }
 
-/// Reads a plain file of which a digest says what it holds.
+/// The same for whoever notes for himself what came of it.
 ///
 /// # Errors
 /// As [`read_plain`].
-pub(crate) fn read_blob(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_unnoted(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read(&open_file(path, OFlags::NOFOLLOW)?, max)
 }
 

@@ -1,7 +1,5 @@
 //! What is looked at while something is decided. Whoever finds all of it again as
 //! it was would decide the same, and need not.
-//!
-//! Blobs are not noted: the digest that they were asked for by says what they are.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
@@ -96,6 +94,11 @@ pub(crate) fn read(path: &Path, linked: bool, content: &io::Result<Vec<u8>>) {
         };
         at(path, found)
     });
+}
+
+/// Notes a plain file whose content is known.
+pub(crate) fn read_as(path: &Path, digest: Digest, bytes: u64) {
+    note(|| at(path, Found::File { digest, bytes, linked: false }));
 }
 
 /// Notes whether something was there.

@@ -15,7 +15,8 @@ use super::printer::Printer;
 use super::run_directory::RunDirectory;
 use super::{credentials, interrupt};
 use crate::engine::{
-    self, Admission, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, TaskRunCache,
+    self, Admission, CacheFinding, CacheUse, Engine, EngineError, Finished, Platform, Reuses, RunEnd,
+    TaskRunCache,
 };
 use crate::event::{
     Builder, Fact, Journal, Origin, Recorder, Reuse, RunRecord, RunStart, Source, TaskEnd, TaskStart,
@@ -74,6 +75,8 @@ pub(crate) struct Given {
 pub(crate) struct Ran {
     pub(crate) record: RunRecord,
     pub(crate) findings: BTreeMap<String, CacheFinding>,
+    /// Whether anything in it was given its own name.
+    pub(crate) by_its_name: bool,
 }
 
 /// Runs a plan to its end. `acquire` is called once everything else is known to
@@ -162,7 +165,7 @@ pub(crate) fn execute(
     let attest = |started: &_, finished: &_| {
         attestor.task(started, finished).map_err(|error| EngineError::Attestation(error.to_string()))
     };
-    engine.run(&plan, given.source.as_ref(), &attest)?;
+    let RunEnd { by_its_name, .. } = engine.run(&plan, given.source.as_ref(), &attest)?;
     // What there is goes to disk while the rest is made.
     recorder.begin_flush()?;
     // Large where the run is, and of no use for what follows.
@@ -185,7 +188,7 @@ pub(crate) fn execute(
         sealed
     })?;
     let record = recorder.take().ok_or_else(no_events)?;
-    Ok(Ran { record, findings: reuses.findings() })
+    Ok(Ran { record, findings: reuses.findings(), by_its_name })
 }
 
 /// A sandbox for so many tasks at once.

@@ -170,9 +170,7 @@ impl Known {
         journal.let_go();
         Ok(there)
     }
-}
 
-impl Known {
     /// The run that tells of its tasks, every event of it looked at; nothing where
     /// it is not as it was.
     fn tasks(&self, journal: &Journal) -> Result<Option<RunRecord>, JournalError> {
@@ -190,9 +188,9 @@ impl Known {
 
 /// Keeps what is known of a run that has ended, if all of it was known. To lose
 /// it costs time alone.
-pub(crate) fn keep(args: &RunArgs, home: &Home, record: &RunRecord, (source, grounds): (bool, Grounds)) {
+pub(crate) fn keep(args: &RunArgs, home: &Home, ran: &Ran, (source, grounds): (bool, Grounds)) {
     let kept = || {
-        let known = Known::of(record, source, grounds)?;
+        let known = Known::of(&ran.record, source, grounds).filter(|_| !ran.by_its_name)?;
         let name = Asked::name(&args.pipeline, home)?;
         let text = serde_json::to_vec(&known).ok()?;
         let mac = mac(home, name, &text)?.finalize().into_bytes();
@@ -252,32 +250,38 @@ pub(crate) fn recall(
         if !known.would_be_planned_so() {
             return None;
         }
-        let key = home.signing_key().ok().filter(|key| key.public().id() == known.start.builder.key)?;
         let reading = (known.uses_source, known.start.file_digest);
         let given = printer.busy("reading the source", || acquire(args, reading, store)).ok()?;
-        if !known.is_given(&given) || !known.is_kept_in(store) {
-            *taken = Some((reading, given));
+        let is_given = known.is_given(&given);
+        *taken = Some((reading, given));
+        if !is_given || !known.is_kept_in(store) {
             return None;
         }
         // From here on, nobody removes the run that is named.
-        Some((known, key, Gate::pass(&home.work_root()).ok()?))
+        Some((known, Gate::pass(&home.work_root()).ok()?))
     };
     if args.no_cache || args.explain_cache {
         return Ok(Recalled::Unknown(history));
     }
-    let Some((known, key, _passing)) = found() else { return Ok(Recalled::Unknown(history)) };
+    let Some((known, _passing)) = found() else { return Ok(Recalled::Unknown(history)) };
     let journal = history.finish()?;
+    let unknown = |journal| Ok(Recalled::Unknown(History::Open(Box::new(journal))));
     if !known.is_attested_in(&journal)? {
-        return Ok(Recalled::Unknown(History::Open(Box::new(journal))));
+        return unknown(journal);
     }
     // Of many tasks, a summary tells only how many there are.
-    let told = printer.prints_json() || known.start.tasks.len() <= MANY_TASKS;
-    let told = told || args.outputs.is_some() || args.attestations.is_some();
-    let tasks = match told.then(|| known.tasks(&journal)).transpose()? {
-        Some(None) => return Ok(Recalled::Unknown(History::Open(Box::new(journal)))),
-        Some(tasks) => tasks,
-        None => None,
+    let is_brief = !printer.prints_json() && known.start.tasks.len() > MANY_TASKS;
+    let tasks = if is_brief && args.outputs.is_none() && args.attestations.is_none() {
+        None
+    } else {
+        let Some(tasks) = known.tasks(&journal)? else { return unknown(journal) };
+        Some(tasks)
     };
+    // Last: it may take a password.
+    let key = home.signing_key()?;
+    if key.public().id() != known.start.builder.key {
+        return unknown(journal);
+    }
     let Known { start, source, reason, message, results, reuse, .. } = known;
     let id = RunId::new(&start.pipeline, u64::from_be_bytes(random()?));
     let sinks = if args.quiet { Vec::new() } else { vec![printer.live(hex::encode(random::<16>()?)).0] };
@@ -295,5 +299,5 @@ pub(crate) fn recall(
     recorder.flush()?;
     let mut record = recorder.take().ok_or_else(no_events)?;
     tasks.into_iter().for_each(|other| record.show_tasks_of(other));
-    Ok(Recalled::Ran(Box::new(Ran { record, findings: BTreeMap::new() })))
+    Ok(Recalled::Ran(Box::new(Ran { record, findings: BTreeMap::new(), by_its_name: false })))
 }

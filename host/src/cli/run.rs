@@ -46,7 +46,7 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     };
     let ran = once(args, (plan, draft), acquire, (opening, None), (home, &store, printer))?;
     if !args.no_cache {
-        known_run::keep(args, home, &ran.record, (uses_source, grounds));
+        known_run::keep(args, home, &ran, (uses_source, grounds));
     }
     tell(ran, wanted, home, &store, printer)
 }
@@ -93,7 +93,7 @@ pub(crate) fn tell(
     store: &Store,
     printer: &Printer,
 ) -> Result<u8, Failure> {
-    let Ran { record, findings } = ran;
+    let Ran { record, findings, .. } = ran;
     let view = RunView::new(&record, false).with_cache(findings);
     let history = home.history();
     let here = printer.surroundings(&history);

@@ -2,6 +2,7 @@
 //! what the references in it stand for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cofferdam_manifest::{Value, ValueType};
@@ -34,11 +35,34 @@ pub(super) struct FlowRun<'a> {
     ended: Mutex<HashMap<usize, (&'static str, String)>>,
 }
 
-/// What may be said of the run.
+/// What no other run has. What it was asked for may be other in the next run of
+/// the same, so it is noted.
 #[derive(Debug)]
 pub(super) struct RunIdentity {
-    pub(super) name: String,
-    pub(super) uid: String,
+    name: String,
+    uid: String,
+    asked: AtomicBool,
+}
+
+impl RunIdentity {
+    pub(super) fn new(name: &str, uid: &str) -> Self {
+        Self { name: name.to_owned(), uid: uid.to_owned(), asked: AtomicBool::new(false) }
+    }
+
+    /// Whether anything has asked for it.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn name(&self) -> &str {
+        self.asked.store(true, Ordering::Relaxed);
+        &self.name
+    }
+
+    fn uid(&self) -> &str {
+        self.asked.store(true, Ordering::Relaxed);
+        &self.uid
+    }
 }
 
 /// What a task has made: of each combination, by its key.
@@ -206,8 +230,8 @@ impl<'a> FlowRun<'a> {
                     .ok_or_else(|| missing(format!("the task `{task}` did not run")))
             }
             Reference::Context(context) => match context {
-                Context::RunName => text(&self.identity.name),
-                Context::RunUid => text(&self.identity.uid),
+                Context::RunName => text(self.identity.name()),
+                Context::RunUid => text(self.identity.uid()),
                 Context::PipelineName => text(&self.plan.name),
                 Context::TaskRunName => text(asker.name),
                 Context::TaskName => text(asker.task),

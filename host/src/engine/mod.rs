@@ -130,6 +130,16 @@ pub struct Engine<'a> {
     pub inputs: &'a BTreeMap<String, Tree>,
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// Why.
+    pub reason: RunReason,
+    /// Whether anything in it was given the run's own name or identity: another run
+    /// of the same may go otherwise.
+    pub by_its_name: bool,
+}
+
 impl Engine<'_> {
     /// Runs a plan to its end and records how that was.
     ///
@@ -141,9 +151,8 @@ impl Engine<'_> {
         plan: &Plan,
         source: Option<&Source>,
         on_finished: OnFinished<'_>,
-    ) -> Result<RunReason, EngineError> {
-        let identity =
-            RunIdentity { name: self.recorder.run().as_str().to_owned(), uid: self.uid.to_owned() };
+    ) -> Result<RunEnd, EngineError> {
+        let identity = RunIdentity::new(self.recorder.run().as_str(), self.uid);
         let tree = source.map(|source| source.tree);
         let around = (&identity, tree, self.store);
         let handed = self.inputs.iter().map(|(name, tree)| {
@@ -183,7 +192,8 @@ impl Engine<'_> {
             return Err(error);
         }
         let reason = run.reason.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(reason.unwrap_or(RunReason::Cancelled))
+        let by_its_name = identity.was_asked();
+        Ok(RunEnd { reason: reason.unwrap_or(RunReason::Cancelled), by_its_name })
     }
 }
 

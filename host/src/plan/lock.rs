@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::{Document, Fault, decode};
 use cofferdam_registry::{Digest, read_plain};
+use rustix::fs::{FlockOperation, flock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +91,8 @@ pub struct Lock {
     /// Where they are kept; nowhere for what is planned without a file.
     path: Option<PathBuf>,
     pins: BTreeMap<String, Pin>,
-    changed: bool,
+    /// The references whose pins were added, changed or removed since.
+    changed: BTreeSet<String>,
     /// What was asked for or pinned.
     used: RefCell<BTreeSet<String>>,
 }
@@ -154,7 +156,7 @@ impl Lock {
         let (stay, gone) =
             std::mem::take(&mut self.pins).into_iter().partition(|(name, _)| kept.contains(name));
         self.pins = stay;
-        self.changed |= !BTreeMap::is_empty(&gone);
+        self.changed.extend(BTreeMap::keys(&gone).cloned());
         gone
     }
 
@@ -169,7 +171,7 @@ impl Lock {
         self.used.borrow_mut().insert(reference.to_owned());
         if self.pins.get(reference) != Some(&pin) {
             self.pins.insert(reference.to_owned(), pin);
-            self.changed = true;
+            self.changed.insert(reference.to_owned());
         }
     }
 
@@ -182,28 +184,43 @@ impl Lock {
     /// Whether there is something to write.
     #[must_use]
     pub fn is_changed(&self) -> bool {
-        self.changed
+        !self.changed.is_empty()
     }
 
-    /// Writes the pins, whole or not at all, where they have changed.
+    /// Writes the pins, whole or not at all, where they have changed. What others
+    /// have pinned or removed meanwhile stays so.
     ///
     /// # Errors
-    /// [`LockError::Io`].
+    /// [`LockError`], also where the file is wrong now.
     pub fn save(&mut self) -> Result<(), LockError> {
-        let Some(path) = self.path.clone().filter(|_| self.changed) else { return Ok(()) };
+        let Some(path) = self.path.clone().filter(|_| self.is_changed()) else { return Ok(()) };
         let directory = path.parent().unwrap_or(Path::new("."));
+        let io = |source| LockError::Io { action: "write", path: path.clone(), source };
+        let held = || -> std::io::Result<std::fs::File> {
+            std::fs::create_dir_all(directory)?;
+            // The directory itself: a file for this would end in version control.
+            let held = std::fs::File::open(directory)?;
+            flock(&held, FlockOperation::LockExclusive)?;
+            Ok(held)
+        };
+        let _held = held().map_err(io)?;
+        let mut now = Self::load(directory)?.pins;
+        for name in std::mem::take(&mut self.changed) {
+            match self.pins.remove(&name) {
+                Some(pin) => now.insert(name, pin),
+                None => now.remove(&name),
+            };
+        }
+        self.pins = now;
         let write = || -> std::io::Result<()> {
             use std::io::Write as _;
-            std::fs::create_dir_all(directory)?;
             let mut file = tempfile::NamedTempFile::new_in(directory)?;
             file.write_all(self.text().as_bytes())?;
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
             file.as_file().set_permissions(mode)?;
             file.persist(&path).map(drop).map_err(|error| error.error)
         };
-        write().map_err(|source| LockError::Io { action: "write", path: path.clone(), source })?;
-        self.changed = false;
-        Ok(())
+        write().map_err(io)
     }
 
     /// One line for each fact, so that a change reads well in review. References,
@@ -241,6 +258,33 @@ mod tests {
         assert!(directory.path().join(".cofferdam/lock.yaml").exists());
         let read = Lock::load(&base).unwrap();
         assert_eq!((read.get("quay.io/a/b:1"), read.pins().len(), read.is_changed()), (Some(&pin), 2, false));
+    }
+
+    #[test]
+    fn what_others_have_pinned_or_removed_meanwhile_stays_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let load = || Lock::load(directory.path()).unwrap();
+        let pin = |text: &str| Pin { digest: Digest::of(text.as_bytes()), signed_by: None };
+        let mut begun = load();
+        for name in ["a/old:1", "a/gone:1"] {
+            begun.set(name, pin(name));
+        }
+        begun.save().unwrap();
+        let mut open: Vec<Lock> = (0..8).map(|_| load()).collect();
+        let mut pruning = load();
+        pruning.retain(&["a/old:1".to_owned()].into());
+        pruning.save().unwrap();
+        std::thread::scope(|scope| {
+            for (n, lock) in open.iter_mut().enumerate() {
+                scope.spawn(move || {
+                    lock.set(&format!("a/new:{n}"), pin("new"));
+                    lock.save().unwrap();
+                });
+            }
+        });
+        let names: Vec<String> = load().pins().keys().cloned().collect();
+        let new = (0..8).map(|n| format!("a/new:{n}"));
+        assert_eq!(names, new.chain(["a/old:1".to_owned()]).collect::<Vec<_>>());
     }
 
     #[test]
