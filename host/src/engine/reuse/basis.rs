@@ -231,7 +231,7 @@ pub(super) mod tests {
             assert!(matches!(found.as_slice(), [one] if one.starts_with(words)), "{found:?}");
         }
         let mut same = start();
-        (same.task, same.attempt, same.after) = ("other".to_owned(), 3, vec!["x".to_owned()]);
+        (same.task, same.attempt, same.after) = ("other".to_owned(), 3, vec!["x".to_owned()].into());
         same.identity =
             crate::event::TaskIdentity { reference: "elsewhere".to_owned(), ..(*same.identity).clone() }
                 .into();
