@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::event::{Grants, TaskStart};
-use crate::model::EffectiveLimits;
+use crate::model::{EffectiveLimits, Shared};
 
 /// Changes with every change of what a key is made from.
 const FORMAT: u32 = 1;
@@ -45,8 +45,10 @@ struct Basis<'a> {
     component: Digest,
     params: &'a BTreeMap<String, Value>,
     inputs: BTreeMap<&'a str, Digest>,
-    grants: &'a Grants,
-    limits: &'a EffectiveLimits,
+    #[serde(serialize_with = "Shared::as_json")]
+    grants: &'a Shared<Grants>,
+    #[serde(serialize_with = "Shared::as_json")]
+    limits: &'a Shared<EffectiveLimits>,
     platform: &'a str,
     version: &'a str,
 }
