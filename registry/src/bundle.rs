@@ -5,7 +5,7 @@
 //! the key from the caller; the bundle's own hint only chooses the message.
 
 use std::fmt;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use sigstore_types::bundle::{
     VerificationMaterialContent,
 };
 use sigstore_types::dsse::{DsseEnvelope, DsseSignature};
-use sigstore_types::{KeyId, MediaType, PayloadBytes};
+use sigstore_types::{KeyId, MediaType, PayloadBytes, SignatureBytes};
 
 use crate::key::{PublicKey, SigningKey};
 use crate::key_error::{KeyError, invalid};
@@ -27,9 +27,8 @@ pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The DSSE payload type of an in-toto Statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
-/// What an envelope without a payload has in its place.
-const EMPTY_PAYLOAD: &str = "\"payload\":\"\"";
 const PAYLOAD_BEGIN: &str = "\"payload\":\"";
+const SIGNATURE_BEGIN: &str = "\"sig\":\"";
 /// Larger bundles are not read.
 const MAX_BUNDLE: usize = 64 << 20;
 
@@ -93,51 +92,91 @@ impl fmt::Display for NamedKey {
 /// # Errors
 /// [`KeyError`] when the key cannot sign.
 pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
-    let mut json = Vec::with_capacity(statement.len() * 4 / 3 + 1024);
-    sign_from(&mut io::Cursor::new(statement), key, &mut json)?;
-    String::from_utf8(json).map_err(|error| invalid("the bundle", "text", error))
+    let frame = sign_from(&mut &*statement, statement.len() as u64, key)?;
+    let around = frame.before.len() + frame.after.len();
+    let mut json = String::with_capacity(statement.len().div_ceil(3) * 4 + around);
+    json.push_str(&frame.before);
+    STANDARD.encode_string(statement, &mut json);
+    json.push_str(&frame.after);
+    Ok(json)
 }
 
-/// Signs the bytes of a Statement that can be read, and writes the bundle's
-/// JSON. They are read twice, a piece at a time: a large Statement is never in
-/// memory as a whole.
+/// The JSON of a bundle around the Statement that was signed.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    before: String,
+    after: String,
+}
+
+impl Frame {
+    /// The size of the bundle in bytes, with a Statement of `statement` bytes.
+    #[must_use]
+    pub fn size(&self, statement: u64) -> u64 {
+        let around = self.before.len() as u64 + self.after.len() as u64;
+        statement.div_ceil(3).saturating_mul(4).saturating_add(around)
+    }
+
+    /// Writes the bundle. The Statement must be the one that was signed; a piece
+    /// of it is in memory at a time.
+    ///
+    /// # Errors
+    /// `statement` cannot be read, or `out` cannot be written.
+    pub fn write(&self, statement: &mut dyn Read, mut out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.before.as_bytes())?;
+        let mut encoded = BufWriter::with_capacity(PIECE, EncoderWriter::new(&mut out, &STANDARD));
+        io::copy(statement, &mut encoded)?;
+        encoded.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+        out.write_all(self.after.as_bytes())?;
+        out.flush()
+    }
+}
+
+/// Signs the bytes of a Statement that can be read, a piece at a time: a large one
+/// need never be in memory as a whole. Gives what stands around it in its bundle.
 ///
 /// # Errors
-/// [`KeyError`] when the key cannot sign, `statement` cannot be read or `out`
-/// cannot be written.
-pub fn sign_from(
-    statement: &mut (impl Read + Seek),
-    key: &SigningKey,
-    out: &mut dyn Write,
-) -> Result<(), KeyError> {
-    let failed = |source| KeyError::Io { action: "write", path: "the bundle".into(), source };
-    let size = statement.seek(SeekFrom::End(0)).and_then(|size| statement.rewind().map(|()| size));
-    let size = size.map_err(failed)?;
-    let piece = usize::try_from(size).unwrap_or(PIECE).min(PIECE);
+/// [`KeyError`] when the key cannot sign, or `statement` cannot be read.
+pub fn sign_from(statement: &mut dyn Read, size: u64, key: &SigningKey) -> Result<Frame, KeyError> {
     // The pre-authentication encoding: DSSE protocol, "Signature Definition".
     let header = format!("DSSEv1 {} {PAYLOAD_TYPE} {size} ", PAYLOAD_TYPE.len());
     let signed = header.len() as u64 + size;
-    let signature = key.sign(&mut header.as_bytes().chain(&mut *statement), signed)?;
-    let signature = DsseSignature::new(signature, KeyId::default());
+    let signature = key.sign(&mut header.as_bytes().chain(statement), signed)?;
+    let Unsigned { before, between, after } = key.unsigned_bundle()?;
+    let signature = STANDARD.encode(signature.as_bytes());
+    let after = format!("{between}{signature}{after}");
+    Ok(Frame { before: before.clone(), after })
+}
 
-    let envelope = DsseEnvelope::new(PAYLOAD_TYPE, PayloadBytes::new(Vec::new()), signature);
-    let hint = PublicKeyIdentifier::new(key.public().id());
-    let material = VerificationMaterial::new(VerificationMaterialContent::PublicKey(hint));
-    let bundle = Envelope::new(MediaType::Bundle0_3, material, SignatureContent::DsseEnvelope(envelope));
-    let frame = bundle.to_json().map_err(|error| invalid("the bundle", "serialisable", error))?;
-    let (before, after) = frame
-        .split_once(EMPTY_PAYLOAD)
-        .ok_or_else(|| invalid("the bundle", "an envelope with a payload", "it has none"))?;
-    let mut fill = |out: &mut dyn Write| -> io::Result<()> {
-        write!(out, "{before}{PAYLOAD_BEGIN}")?;
-        statement.rewind()?;
-        let mut encoded = BufWriter::with_capacity(piece, EncoderWriter::new(&mut *out, &STANDARD));
-        io::copy(statement, &mut encoded)?;
-        encoded.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
-        write!(out, "\"{after}")?;
-        out.flush()
-    };
-    fill(out).map_err(failed)
+/// The JSON of a bundle without a payload and a signature, both of which are
+/// base64 in quotes: the same for everything that a key signs.
+#[derive(Debug)]
+pub(crate) struct Unsigned {
+    before: String,
+    between: String,
+    after: String,
+}
+
+impl Unsigned {
+    /// That of a key, by its name.
+    pub(crate) fn new(hint: &str) -> Result<Self, KeyError> {
+        let signature = DsseSignature::new(SignatureBytes::new(Vec::new()), KeyId::default());
+        let envelope = DsseEnvelope::new(PAYLOAD_TYPE, PayloadBytes::new(Vec::new()), signature);
+        let hint = PublicKeyIdentifier::new(hint);
+        let material = VerificationMaterial::new(VerificationMaterialContent::PublicKey(hint));
+        let bundle = Envelope::new(MediaType::Bundle0_3, material, SignatureContent::DsseEnvelope(envelope));
+        let json = bundle.to_json().map_err(|error| invalid("the bundle", "serialisable", error))?;
+        let parts = split_after(&json, PAYLOAD_BEGIN).and_then(|(before, rest)| {
+            let (between, after) = split_after(rest, SIGNATURE_BEGIN)?;
+            Some(Self { before: before.to_owned(), between: between.to_owned(), after: after.to_owned() })
+        });
+        parts
+            .ok_or_else(|| invalid("the bundle", "an envelope with a payload and a signature", "it has none"))
+    }
+}
+
+/// A text up to the end of what it has in it, and what follows.
+fn split_after<'t>(text: &'t str, part: &str) -> Option<(&'t str, &'t str)> {
+    text.find(part).and_then(|at| text.split_at_checked(at + part.len()))
 }
 
 /// So much of a Statement is in memory at once.

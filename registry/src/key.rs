@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use aws_lc_rs::signature::KeyPair as _;
@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sigstore_crypto::{KeyPair, SigningScheme, VerificationKey, verify_signature_prehashed};
 use sigstore_types::{DerPublicKey, Sha256Hash, SignatureBytes};
 
+use crate::bundle::Unsigned;
 use crate::digest::{Digest, Hasher};
 use crate::key_error::{KeyError, invalid, io_error};
 use crate::pkcs11_uri::Pkcs11Uri;
@@ -44,6 +45,8 @@ pub enum Algorithm {
 pub struct SigningKey {
     secret: Secret,
     public: PublicKey,
+    /// What everything is put into that it signs, once it has signed something.
+    unsigned: OnceLock<Unsigned>,
 }
 
 #[derive(Debug)]
@@ -86,7 +89,7 @@ impl SigningKey {
             Secret::Ed25519(pair) => DerPublicKey::new([&ED25519_SPKI, pair.public_key().as_ref()].concat()),
         };
         let public = PublicKey::from_der(public, place).map_err(|error| error.to_string())?;
-        Ok(Self { secret, public })
+        Ok(Self { secret, public, unsigned: OnceLock::new() })
     }
 
     /// A key that stays in its token.
@@ -96,13 +99,25 @@ impl SigningKey {
     pub fn in_token(uri: &Pkcs11Uri, pin: &[u8]) -> Result<Self, KeyError> {
         let token = TokenKey::open(uri, pin)?;
         let public = PublicKey::from_der(token.public.clone(), &uri.to_string())?;
-        Ok(Self { secret: Secret::Token(token), public })
+        Ok(Self { secret: Secret::Token(token), public, unsigned: OnceLock::new() })
     }
 
     /// The public half.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// The JSON of its bundles, without what is signed.
+    ///
+    /// # Errors
+    /// [`KeyError::Invalid`]: never, as long as a bundle has both.
+    pub(crate) fn unsigned_bundle(&self) -> Result<&Unsigned, KeyError> {
+        if let Some(made) = self.unsigned.get() {
+            return Ok(made);
+        }
+        let made = Unsigned::new(&self.public.id())?;
+        Ok(self.unsigned.get_or_init(|| made))
     }
 
     /// Signs a message of `size` bytes, which ECDSA reads a piece at a time.

@@ -112,10 +112,8 @@ pub(crate) fn led(path: &Path, to: &io::Result<PathBuf>) {
 }
 
 fn missing(error: &io::Error) -> Found {
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Found::Nothing,
-        _ => Found::Unclear,
-    }
+    let nothing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    if nothing { Found::Nothing } else { Found::Unclear }
 }
 
 #[cfg(test)]

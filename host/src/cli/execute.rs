@@ -29,9 +29,9 @@ use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::store::{Store, Tree};
 
-/// A larger Statement, and a larger bundle, is kept in a file until it is stored.
+/// A larger Statement is kept in a file until its bundle is stored.
 pub(crate) const MAX_IN_MEMORY: usize = 4 << 20;
-/// Those of a run of more tasks will be larger, and begin as files.
+/// That of a run of more tasks will be larger, and begins as a file.
 const MANY: usize = 1_500;
 
 /// What is to be run, and how.
@@ -168,17 +168,20 @@ pub(crate) fn execute(
     let RunEnd { by_its_name, .. } = engine.run(&plan, given.source.as_ref(), &attest)?;
     // What there is goes to disk while the rest is made.
     recorder.begin_flush()?;
-    // Large where the run is, and of no use for what follows.
-    drop((plan, sandbox));
     drop(admission);
     more(&attestor)?;
     let (done, durable) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        scope.spawn(|| reuses.keep(move || durable.recv().is_ok()));
+        let reuses = &reuses;
+        scope.spawn(move || {
+            // Large where the run is, and of no use for what follows.
+            drop((plan, sandbox));
+            reuses.keep(move || durable.recv().is_ok());
+        });
         let many = recorder.read(|record| record.tasks.len() > MANY);
         let in_memory = if many == Some(true) { 0 } else { MAX_IN_MEMORY };
-        let [body, bundle] = [(); 2].map(|()| SpooledTempFile::new_in(in_memory, work.path()));
-        let sealed = seal(&recorder, &attestor, (body, bundle));
+        let body = SpooledTempFile::new_in(in_memory, work.path());
+        let sealed = seal(&recorder, &attestor, body);
         if sealed.is_ok() {
             // What keeps the outcomes has said why, where it has ended.
             let _ = done.send(());
@@ -212,12 +215,8 @@ impl CacheWish {
 }
 
 /// Attests the run as a whole, and waits until all of it is on disk.
-fn seal(
-    recorder: &Recorder,
-    attestor: &Attestor<'_>,
-    (body, bundle): (SpooledTempFile, SpooledTempFile),
-) -> Result<(), Failure> {
-    attestor.run(body, bundle)?;
+fn seal(recorder: &Recorder, attestor: &Attestor<'_>, body: SpooledTempFile) -> Result<(), Failure> {
+    attestor.run(body)?;
     recorder.record(Fact::RunSealed)?;
     Ok(recorder.flush()?)
 }

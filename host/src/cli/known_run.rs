@@ -285,7 +285,9 @@ pub(crate) fn recall(
     let Known { start, source, reason, message, results, reuse, .. } = known;
     let id = RunId::new(&start.pipeline, u64::from_be_bytes(random()?));
     let sinks = if args.quiet { Vec::new() } else { vec![printer.live(hex::encode(random::<16>()?)).0] };
-    let recorder = Arc::new(Recorder::new(id, journal.into_writer()?, sinks, Timestamp::now));
+    let writer = journal.into_writer()?;
+    writer.begin_move()?;
+    let recorder = Arc::new(Recorder::new(id, writer, sinks, Timestamp::now));
     let start = RunStart { uid: hex::encode(random::<16>()?), ..start };
     recorder.record(Fact::RunStarted(Box::new(start.clone())))?;
     if let Some(source) = &source {
@@ -293,8 +295,8 @@ pub(crate) fn recall(
     }
     recorder.record(Fact::RunReused(Box::new(reuse)))?;
     recorder.record(Fact::RunFinished { reason, message, hermetic: true, results })?;
-    let [body, bundle] = [(); 2].map(|()| SpooledTempFile::new_in(MAX_IN_MEMORY, home.work_root()));
-    Attestor::new(&key, &recorder, start, source).run(body, bundle)?;
+    let body = SpooledTempFile::new_in(MAX_IN_MEMORY, home.work_root());
+    Attestor::new(&key, &recorder, start, source).run(body)?;
     recorder.record(Fact::RunSealed)?;
     recorder.flush()?;
     let mut record = recorder.take().ok_or_else(no_events)?;

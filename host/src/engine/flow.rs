@@ -11,10 +11,10 @@ use super::graph::Graph;
 use super::results::{has_result, value_of};
 use super::walk::Leaf;
 use crate::event::{Event, Fact, InputArtifact, TaskEnd};
-use crate::model::{MAX_PARAM_BYTES, RunReason};
+use crate::model::{MAX_PARAM_BYTES, RunReason, Shared};
 use crate::plan::{
-    Argument, CelFailure, Context, Flow, Guard, PlannedTask, Reference, Selector, TaskKey, Template, Wire,
-    pick,
+    Argument, CelFailure, Context, Dependency, Flow, Guard, PlannedTask, Reference, Selector, TaskKey,
+    Template, Wire, pick,
 };
 use crate::store::{Store, Tree};
 
@@ -33,6 +33,9 @@ pub(super) struct FlowRun<'a> {
     made: Mutex<HashMap<usize, Made>>,
     /// How tasks ended, where `finally` may ask: the status and the reason.
     ended: Mutex<HashMap<usize, (&'static str, String)>>,
+    /// What the last task waited for, by name: the next one often waits for the
+    /// same, and then all that is kept of it is the same list.
+    named: Mutex<(&'a [Dependency], Shared<Vec<String>>)>,
 }
 
 /// What no other run has. What it was asked for may be other in the next run of
@@ -159,8 +162,20 @@ impl<'a> FlowRun<'a> {
     ) -> Self {
         let (identity, source, store) = around;
         let graph = Arc::new(Graph::new(plan));
-        let (made, ended) = (Mutex::default(), Mutex::default());
-        Self { plan, graph, prefix, parent, params, inputs, identity, source, store, made, ended }
+        let (made, ended, named) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { plan, graph, prefix, parent, params, inputs, identity, source, store, made, ended, named }
+    }
+
+    /// The whole names of tasks that are waited for.
+    pub(super) fn names(&self, after: &'a [Dependency]) -> Shared<Vec<String>> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.0 != after {
+            let name = |before: &Dependency| {
+                self.plan.tasks.get(before.task).map(|task| format!("{}{}", self.prefix, task.name))
+            };
+            *named = (after, after.iter().filter_map(name).collect::<Vec<_>>().into());
+        }
+        Shared::clone(&named.1)
     }
 
     fn made(&self) -> MutexGuard<'_, HashMap<usize, Made>> {

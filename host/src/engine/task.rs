@@ -18,7 +18,7 @@ use crate::capability::cut;
 use crate::event::{AfterFailure, Event, Fact, InputReads, StoredResult, TaskEnd, TaskFailure, TaskStart};
 use crate::model::{Shared, Status, TaskRunReason};
 use crate::network::Credential;
-use crate::plan::{Dependency, TaskWork};
+use crate::plan::TaskWork;
 use crate::sandbox::{Exit, Job};
 use crate::store::{SealLimits, StoreError, Tree};
 
@@ -100,17 +100,13 @@ impl<'a> Run<'a> {
     }
 
     fn start(&self, turn: &TaskTurn<'_, 'a>, work: &TaskWork, given: Given) -> TaskStart {
-        let flow = turn.flow;
-        let name = |task: &Dependency| {
-            flow.plan.tasks.get(task.task).map(|task| format!("{}{}", flow.prefix, task.name))
-        };
         TaskStart {
             task: turn.name.clone(),
             attempt: turn.leaf.attempt,
             identity: Shared::clone(&work.identity),
             params: given.params,
             inputs: given.inputs,
-            after: turn.task.after.iter().filter_map(name).collect(),
+            after: turn.flow.names(&turn.task.after),
             doubts: work.doubts.clone(),
             grants: Shared::clone(&work.grants),
             hermetic: work.grants.hermetic(),

@@ -259,6 +259,7 @@ pub struct TaskStart {
     /// Counted from one.
     pub attempt: u32,
     /// Which task it is.
+    #[serde(serialize_with = "Shared::as_json")]
     pub identity: Shared<TaskIdentity>,
     /// Every param, defaults applied.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -267,17 +268,19 @@ pub struct TaskStart {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputArtifact>,
     /// The tasks of the same pipeline that it waited for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_empty", serialize_with = "Shared::as_json")]
+    pub after: Shared<Vec<String>>,
     /// Why what it was given is not trusted; nothing for most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubts: Option<Box<Doubts>>,
     /// What it could do beyond reading inputs and writing outputs.
+    #[serde(serialize_with = "Shared::as_json")]
     pub grants: Shared<Grants>,
     /// Whether that leaves it nothing but its inputs.
     #[serde(default)]
     pub hermetic: bool,
     /// How much it could use.
+    #[serde(serialize_with = "Shared::as_json")]
     pub limits: Shared<EffectiveLimits>,
 }
 
@@ -510,6 +513,10 @@ pub struct Usage {
     /// What it tried and was not granted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub denials: u64,
+}
+
+fn is_empty(list: &[String]) -> bool {
+    list.is_empty()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

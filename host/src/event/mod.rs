@@ -4,6 +4,7 @@ mod begin;
 mod contact;
 mod fact;
 mod journal;
+mod long_bundle;
 mod query;
 mod record;
 mod recorder;
@@ -26,6 +27,7 @@ pub use fact::{
 };
 pub use journal::{Journal, JournalError};
 pub(crate) use journal::{hold, let_go};
+pub use long_bundle::LongBundle;
 pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};

@@ -1,12 +1,12 @@
 //! Writes the log of runs, on a thread of its own.
 //!
 //! It commits what has gathered in a few milliseconds, so a busy run pays for
-//! few commits; whoever must know that all of it is on disk asks for that, and
+//! few commits, each of which writes the last page of every table again; whoever must know that all of it is on disk asks for that, and
 //! waits. Moving what was committed into the database itself is left to moments
 //! in which nothing else is to be written.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,19 +15,20 @@ use std::time::{Duration, Instant};
 
 use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, params};
-use tempfile::SpooledTempFile;
 
 use super::Event;
 use super::journal::{BUSY, JournalError, failed};
+use super::long_bundle::LongBundle;
 use crate::model::RunId;
 
 /// Events and bundles that wait to be written; who makes more waits with them,
-/// so that a slow disk costs time and not memory.
-const MAX_WAITING: usize = 512;
+/// so that a slow disk costs time and not memory. A busy run makes so many in
+/// twice the time in which they are gathered, and need not wait.
+const MAX_WAITING: usize = 2048;
 /// Bytes of a long bundle that are written at once.
 const PIECE: usize = 64 << 10;
 /// How long the writer gathers what it commits at once.
-const GATHER: Duration = Duration::from_millis(4);
+const GATHER: Duration = Duration::from_millis(8);
 /// How long nothing must have come for the writer to call itself idle: longer
 /// than a run takes between its last task and its end.
 const IDLE: Duration = Duration::from_millis(100);
@@ -60,15 +61,26 @@ pub struct StoredAttestation {
 pub enum Bundle {
     /// As text.
     Text(String),
-    /// In a file, or in memory as long as it is short, from the beginning, with
-    /// its size in bytes: that of a run grows with its tasks.
-    Long(SpooledTempFile, u64),
+    /// To be made from its Statement: that of a run grows with its tasks.
+    Long(LongBundle),
 }
 
 enum Message {
     Event(Arc<Event>, String),
     Attestation(Box<StoredAttestation>),
     Flush(SyncSender<Result<(), JournalError>>),
+    /// Comes before all others.
+    Move,
+}
+
+impl Message {
+    fn is_awaited(&self) -> bool {
+        match self {
+            Self::Flush(_) => true,
+            Self::Attestation(attestation) => matches!(attestation.bundle, Bundle::Long(_)),
+            Self::Event(..) | Self::Move => false,
+        }
+    }
 }
 
 /// Hands events to the thread that keeps them.
@@ -122,17 +134,36 @@ impl JournalWriter {
     }
 
     pub(crate) fn attest(&self, attestation: StoredAttestation) -> Result<(), JournalError> {
-        self.send(Message::Attestation(Box::new(attestation)))
+        let long = matches!(attestation.bundle, Bundle::Long(_));
+        self.send(Message::Attestation(Box::new(attestation)))?;
+        if long {
+            self.hurry();
+        }
+        Ok(())
+    }
+
+    /// Moves a long log, which others left, into the database, before anything is
+    /// written: beside what else begins a run, once nobody waits for that.
+    ///
+    /// # Errors
+    /// The thread has stopped.
+    pub fn begin_move(&self) -> Result<(), JournalError> {
+        self.send(Message::Move)
     }
 
     /// Puts what there is on disk; what is given says when that is done.
     pub(crate) fn begin_flush(&self) -> Result<Receiver<Result<(), JournalError>>, JournalError> {
         let (done, waits) = sync_channel(1);
         self.send(Message::Flush(done))?;
+        self.hurry();
+        Ok(waits)
+    }
+
+    /// Has the thread write what it gathers.
+    fn hurry(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
-        Ok(waits)
     }
 
     pub(crate) fn flush(&self) -> Result<(), JournalError> {
@@ -157,26 +188,30 @@ fn write_all(
     failure: &Mutex<Option<JournalError>>,
 ) {
     let length = || std::fs::metadata(log_of(path)).map_or(0, |log| log.len());
-    if length() > LONG_LOG {
-        let _ = move_log(&connection, "TRUNCATE");
-    }
     let mut moved = 0;
     loop {
-        let log = length();
-        let long = log > LONG_LOG;
         let first = match receiver.recv_timeout(IDLE) {
             Ok(first) => first,
             Err(RecvTimeoutError::Timeout) => {
                 // Once for what there is: readers may hold some of it back.
-                if long && log > moved {
+                let log = left(&connection);
+                if log > LONG_LOG && log != moved {
                     let _ = move_log(&connection, "PASSIVE");
-                    moved = log;
+                    moved = left(&connection);
                 }
                 let Ok(first) = receiver.recv() else { break };
                 first
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
+        if let Message::Move = first {
+            if left(&connection) > LONG_LOG {
+                // The file stays, to be written over: a new one would have to be
+                // given its room by the system, page by page.
+                let _ = move_log(&connection, if length() > MAX_LEFT { "TRUNCATE" } else { "PASSIVE" });
+            }
+            continue;
+        }
         let mut flushes = Vec::new();
         // Before the transaction, which keeps other processes waiting.
         let batch = gather(first, receiver);
@@ -212,13 +247,26 @@ fn move_log(connection: &Connection, how: &str) -> rusqlite::Result<()> {
     moved
 }
 
-/// What comes within [`GATHER`], or until someone waits for it.
+/// How many bytes of the log are not in the database.
+fn left(connection: &Connection) -> u64 {
+    let frames = |row: &rusqlite::Row<'_>| {
+        let (all, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok(u64::try_from(all - moved).unwrap_or(0))
+    };
+    let page = connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u64>(0));
+    let frames = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], frames);
+    // A log that cannot be looked at is not moved either.
+    frames.unwrap_or(0).saturating_mul(page.unwrap_or(0))
+}
+
+/// What comes within [`GATHER`], or until someone waits for it: whoever has a
+/// long bundle written has no more to do than that takes.
 fn gather(first: Message, receiver: &Receiver<Message>) -> Vec<Message> {
     let until = Instant::now() + GATHER;
     let mut batch = vec![first];
     loop {
         batch.extend(receiver.try_iter().take(MAX_WAITING.saturating_sub(batch.len())));
-        let awaited = batch.iter().any(|message| matches!(message, Message::Flush(_)));
+        let awaited = batch.iter().any(Message::is_awaited);
         let left = until.saturating_duration_since(Instant::now());
         if awaited || left.is_zero() || batch.len() >= MAX_WAITING {
             return batch;
@@ -268,33 +316,79 @@ fn write_batch(
                         Bundle::Text(text) => {
                             attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, text])?;
                         }
-                        Bundle::Long(file, size) => {
-                            let room = ZeroBlob(size);
+                        Bundle::Long(bundle) => {
+                            let room = ZeroBlob(bundle.size());
                             let row = attestation_row.insert(params![
                                 a.run.as_str(),
                                 task,
                                 a.predicate_type,
                                 room
                             ])?;
-                            fill(&transaction, row, file)?;
+                            fill(&transaction, row, &bundle)?;
                         }
                     }
                 }
                 Message::Flush(done) => flushes.push(done),
+                Message::Move => {}
             }
         }
     }
     transaction.commit()
 }
 
-/// Copies a bundle to where room for it was made: as a value the database would
+/// Writes a bundle to where room for it was made: as a value the database would
 /// have it in memory twice. What is filled in later is a blob, never text.
-fn fill(connection: &Connection, row: i64, mut file: SpooledTempFile) -> rusqlite::Result<()> {
+fn fill(connection: &Connection, row: i64, bundle: &LongBundle) -> rusqlite::Result<()> {
     let mut blob = connection.blob_open("main", "attestation", "bundle", row, false)?;
     let mut piece = BufWriter::with_capacity(PIECE, &mut blob);
-    let copied = file.rewind().and_then(|()| std::io::copy(&mut file, &mut piece));
-    let copied = copied.and_then(|_| piece.flush());
-    copied.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let written = bundle.write(&mut piece).and_then(|()| piece.flush());
+    written.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     drop(piece);
     blob.close()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    use super::*;
+    use crate::event::Journal;
+
+    fn bundle(run: &RunId, size: usize) -> StoredAttestation {
+        let (task, predicate_type) = (None, format!("{size}"));
+        StoredAttestation { run: run.clone(), task, predicate_type, bundle: Bundle::Text("b".repeat(size)) }
+    }
+
+    #[test]
+    fn a_log_that_was_moved_is_written_over_unless_it_is_large() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let journal = Journal::open(&path).unwrap();
+        let run = RunId::new("p", 1);
+        let write = |size: usize| {
+            let writer = journal.writer().unwrap();
+            writer.begin_move().unwrap();
+            writer.attest(bundle(&run, size)).unwrap();
+            writer.flush().unwrap();
+            drop(writer);
+            (std::fs::metadata(log_of(&path)).unwrap().len(), left(&journal.connection))
+        };
+        let some = usize::try_from(LONG_LOG * 8).unwrap();
+        let (before, unmoved) = write(some);
+        assert!(unmoved > LONG_LOG && before >= unmoved, "{before} {unmoved}");
+        // It was moved first, and what is new stands where the other was.
+        let (after, unmoved) = write(1);
+        assert_eq!(after, before);
+        assert!(unmoved < LONG_LOG, "{unmoved}");
+        // What is short is left for others to move.
+        let (after, more) = write(2);
+        assert_eq!(after, before);
+        assert!(more > unmoved, "{more} {unmoved}");
+        // What is large is not left.
+        let large = usize::try_from(MAX_LEFT).unwrap();
+        assert_eq!(write(large), (0, 0));
+        for size in [some, 1, 2, large] {
+            let found = journal.bundle(&run, None, &size.to_string()).unwrap();
+            assert_eq!(found.map(|bundle| bundle.len()), Some(size));
+        }
+    }
 }

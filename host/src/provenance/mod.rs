@@ -12,7 +12,7 @@ mod task_build;
 mod tekton;
 mod verify;
 
-use std::io;
+use std::io::{self, Seek as _};
 use std::sync::Arc;
 
 use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_from};
@@ -20,7 +20,8 @@ use serde::Serialize;
 use tempfile::SpooledTempFile;
 
 use crate::event::{
-    Bundle, Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, Source, StoredAttestation,
+    Bundle, Contacts, Event, Fact, JournalError, LongBundle, Recorder, RunRecord, RunStart, Source,
+    StoredAttestation,
 };
 
 pub use rebuild::{Comparison, Difference, Different, TEST_RESULT_TYPE, TestResult, rebuild_statement};
@@ -53,6 +54,9 @@ pub enum AttestError {
 
 /// Bytes that are gathered before they are written to a file.
 const BUFFER: usize = 64 << 10;
+/// Bytes that the Statement of a run has for each task that is given nothing and
+/// makes nothing.
+const ROOM: u64 = 1536;
 
 /// Signs the Statements of one run.
 #[derive(Debug)]
@@ -100,28 +104,33 @@ impl<'a> Attestor<'a> {
         Ok(digest)
     }
 
-    /// Attests the run, once it has ended. Its Statement and its bundle grow
-    /// with its tasks: they are made in `body` and `bundle`, which must be empty,
-    /// and go to disk where they are large.
+    /// Attests the run, once it has ended. Its Statement grows with its tasks: it
+    /// is made in `body`, which must be empty, and goes to disk where it is large.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn run(&self, mut body: SpooledTempFile, bundle: SpooledTempFile) -> Result<(), AttestError> {
+    pub fn run(&self, mut body: SpooledTempFile) -> Result<(), AttestError> {
         let incomplete = || AttestError::Incomplete("the run has not ended");
-        let mut kept = Kept { file: bundle, hasher: Hasher::default(), size: 0 };
-        let signed = self.recorder.read(|record| -> Result<String, AttestError> {
+        let failed = |action| move |source| KeyError::Io { action, path: "the statement".into(), source };
+        let made = self.recorder.read(|record| -> Result<_, AttestError> {
             let statement = run_statement(record).ok_or_else(incomplete)?;
+            // Room at once: what grows is copied each time it has doubled.
+            let room = record.tasks.len() as u64 * ROOM;
+            body.set_len(room).map_err(failed("write"))?;
             let mut out = io::BufWriter::with_capacity(BUFFER, &mut body);
-            write(&statement, &mut out)
-                .and_then(|()| io::Write::flush(&mut out))
-                .map_err(|source| KeyError::Io { action: "write", path: "the statement".into(), source })?;
+            write(&statement, &mut out).and_then(|()| io::Write::flush(&mut out)).map_err(failed("write"))?;
             drop(out);
-            sign_from(&mut body, self.key, &mut io::BufWriter::with_capacity(BUFFER, &mut kept))?;
             Ok(statement.predicate_type)
         });
-        let predicate_type = signed.unwrap_or_else(|| Err(incomplete()))?;
-        let digest = kept.hasher.finish();
-        self.keep(None, predicate_type, Bundle::Long(kept.file, kept.size), digest)
+        let predicate_type = made.unwrap_or_else(|| Err(incomplete()))?;
+        let size = body.stream_position().map_err(failed("write"))?;
+        body.set_len(size).and_then(|()| body.rewind()).map_err(failed("read"))?;
+        let bundle = LongBundle::new(sign_from(&mut body, size, self.key)?, body, size);
+        // Stored while it is hashed.
+        self.store(None, &predicate_type, Bundle::Long(bundle.clone()))?;
+        let mut hashed = Hashing(Hasher::default());
+        bundle.write(&mut hashed).map_err(failed("read"))?;
+        self.note(None, predicate_type, hashed.0.finish())
     }
 
     /// Attests whether the run, which has ended, made the same as the one it
@@ -145,32 +154,33 @@ impl<'a> Attestor<'a> {
         bundle: Bundle,
         digest: Digest,
     ) -> Result<(), AttestError> {
-        let run = self.recorder.run().clone();
-        let stored =
-            StoredAttestation { run, task: task.clone(), predicate_type: predicate_type.clone(), bundle };
-        self.recorder.attest(stored)?;
-        self.recorder.record(Fact::Attested { task, predicate_type, bundle: digest })?;
+        self.store(task.clone(), &predicate_type, bundle)?;
+        self.note(task, predicate_type, digest)
+    }
+
+    fn store(&self, task: Option<String>, predicate_type: &str, bundle: Bundle) -> Result<(), AttestError> {
+        let (run, predicate_type) = (self.recorder.run().clone(), predicate_type.to_owned());
+        Ok(self.recorder.attest(StoredAttestation { run, task, predicate_type, bundle })?)
+    }
+
+    /// Records that a bundle is among those that are stored.
+    fn note(&self, task: Option<String>, predicate_type: String, bundle: Digest) -> Result<(), AttestError> {
+        self.recorder.record(Fact::Attested { task, predicate_type, bundle })?;
         Ok(())
     }
 }
 
-/// A file, and the digest and size of what was written to it.
-struct Kept {
-    file: SpooledTempFile,
-    hasher: Hasher,
-    size: u64,
-}
+/// Hashes what is written.
+struct Hashing(Hasher);
 
-impl io::Write for Kept {
+impl io::Write for Hashing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
+        self.0.update(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -203,6 +213,11 @@ impl io::Write for Same<'_> {
 
 /// The bytes of a Statement that are signed.
 fn encode(statement: &Statement<impl Serialize>) -> Vec<u8> {
-    // Strings, numbers and maps with string keys always serialise.
-    serde_json::to_vec(statement).unwrap_or_default()
+    // Room at once: that of a TaskRun is rarely longer, and there is one for each.
+    let mut bytes = Vec::with_capacity(2 << 10);
+    match serde_json::to_writer(&mut bytes, statement) {
+        Ok(()) => bytes,
+        // Strings, numbers and maps with string keys always serialise.
+        Err(_) => Vec::new(),
+    }
 }

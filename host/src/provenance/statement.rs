@@ -18,7 +18,7 @@ use crate::event::{
     Contacts, Grants, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunReuse, RunStart, Source,
     StoredResult, TaskEnd, TaskFailure, TaskStart,
 };
-use crate::model::{EffectiveLimits, Overrides, RunId, Status, TaskRunReason};
+use crate::model::{EffectiveLimits, Overrides, RunId, Shared, Status, TaskRunReason};
 use crate::store::Tree;
 
 /// The `buildType` of a TaskRun's Statement; `docs/provenance.md` describes it.
@@ -87,8 +87,10 @@ pub struct Settings<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     descends_from: &'a [String],
     attempt: u32,
-    grants: &'a Grants,
-    limits: EffectiveLimits,
+    #[serde(serialize_with = "Shared::as_json")]
+    grants: &'a Shared<Grants>,
+    #[serde(serialize_with = "Shared::as_json")]
+    limits: &'a Shared<EffectiveLimits>,
     hermetic: bool,
     source_date_epoch: i64,
     isolation: &'static str,
@@ -145,7 +147,7 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
                 descends_from: doubts.map_or(&[], |doubts| &doubts.descends_from),
                 attempt: start.attempt,
                 grants: &start.grants,
-                limits: *start.limits,
+                limits: &start.limits,
                 hermetic: start.grants.hermetic(),
                 source_date_epoch: run.start.source_date_epoch,
                 isolation: ISOLATION,

@@ -11,8 +11,10 @@ pub(super) struct Span<'a> {
     pub(super) task: &'a str,
     pub(super) start: Timestamp,
     pub(super) end: Timestamp,
-    /// The tasks it names, as the pipeline calls them.
-    pub(super) after: Vec<&'a str>,
+    /// The tasks it waited for, as the pipeline calls them: many have one list.
+    pub(super) after: &'a [String],
+    /// Those that it has inputs of.
+    pub(super) from: Vec<&'a str>,
     /// Whether it is one of `finally`, which waits for all of its pipeline.
     pub(super) finally: bool,
 }
@@ -35,14 +37,19 @@ pub(super) fn critical_path(spans: &[Span<'_>]) -> (u64, Vec<usize>) {
     let by_name = by_name(spans);
     let sorted: Vec<&Span<'_>> = order.iter().filter_map(|index| spans.get(*index)).collect();
     let durations: Vec<u64> = sorted.iter().map(|span| span.micros()).collect();
+    let named = |name: &str| by_name.get(name).into_iter().flatten().copied();
+    let mut last: (&[String], Vec<usize>) = (&[], Vec::new());
     let before: Vec<Vec<usize>> = sorted
         .iter()
         .enumerate()
         .map(|(at, span)| {
-            let mut before: Vec<usize> =
-                span.after.iter().filter_map(|name| by_name.get(*name)).flatten().copied().collect();
+            if !std::ptr::eq(last.0, span.after) {
+                last = (span.after, span.after.iter().flat_map(|name| named(name)).collect());
+            }
+            let mut before = last.1.clone();
+            before.extend(span.from.iter().flat_map(|name| named(name)));
             if span.finally {
-                before.extend(by_name.get(pipeline(span.task)).into_iter().flatten());
+                before.extend(named(pipeline(span.task)));
             }
             let places = before.iter().filter_map(|index| place.get(*index)).copied();
             let ended = |earlier: &usize| {
@@ -107,9 +114,9 @@ mod tests {
 
     use super::*;
 
-    fn span<'a>(task: &'a str, start: i64, end: i64, after: &[&'a str], finally: bool) -> Span<'a> {
+    fn span<'a>(task: &'a str, start: i64, end: i64, from: &[&'a str], finally: bool) -> Span<'a> {
         let at = |micros| Timestamp::from_microsecond(micros).unwrap();
-        Span { task, start: at(start), end: at(end), after: after.to_vec(), finally }
+        Span { task, start: at(start), end: at(end), after: &[], from: from.to_vec(), finally }
     }
 
     fn path<'a>(spans: &[Span<'a>]) -> (u64, Vec<&'a str>) {
@@ -132,6 +139,22 @@ mod tests {
         let chain = vec!["a[y]", "outer#2/in[1]", "outer#2/end", "b", "last"];
         assert_eq!(path(&spans), (20 + 30 + 5 + 20 + 10, chain));
         assert_eq!(path(&[]), (0, Vec::new()));
+    }
+
+    #[test]
+    fn tasks_that_wait_for_one_list_wait_for_all_of_it() {
+        let [first, second] = [["a", "b"], ["c", "d"]].map(|names| names.map(str::to_owned));
+        let mut spans = [
+            span("a", 0, 10, &[], false),
+            span("b", 0, 20, &[], false),
+            span("c", 20, 25, &[], false),
+            span("d", 20, 50, &[], false),
+            span("e", 50, 60, &[], false),
+        ];
+        for (index, after) in [(2, &first), (3, &first), (4, &second)] {
+            spans[index].after = after;
+        }
+        assert_eq!(path(&spans), (20 + 30 + 10, vec!["b", "d", "e"]));
     }
 
     #[test]

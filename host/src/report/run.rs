@@ -133,8 +133,8 @@ pub struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused: Option<Reuse>,
     /// The tasks it waited for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<String>,
+    #[serde(skip_serializing_if = "none")]
+    pub after: Shared<Vec<String>>,
     /// Which task it is, and whether it is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Shared<TaskIdentity>>,
@@ -392,7 +392,7 @@ impl TaskView {
             after_failure: end.map(|end| end.after).unwrap_or_default(),
             earlier: task.earlier.iter().map(AttemptView::new).collect(),
             reused: end.and_then(|end| end.reused.as_deref().cloned()),
-            after: start.map(|(_, start)| start.after.clone()).unwrap_or_default(),
+            after: start.map(|(_, start)| Shared::clone(&start.after)).unwrap_or_default(),
             identity: start.map(|(_, start)| Shared::clone(&start.identity)),
             doubts: start.and_then(|(_, start)| start.doubts.clone()),
             hermetic: task.hermetic(),
@@ -434,6 +434,10 @@ impl TaskState {
             Self::Skipped => "Skipped",
         }
     }
+}
+
+fn none(names: &[String]) -> bool {
+    names.is_empty()
 }
 
 fn reads(reads: &BTreeMap<String, InputReads>) -> BTreeMap<String, ReadsView> {

@@ -103,10 +103,9 @@ fn spans(record: &RunRecord) -> Vec<Span<'_>> {
         .filter_map(|(task, of)| {
             let (last, start) = of.start.as_ref()?;
             let first = of.earlier.first().map_or(*last, |attempt| attempt.start.0);
-            let from = start.inputs.iter().filter_map(|input| input.task.as_deref());
-            let after = start.after.iter().map(String::as_str).chain(from).collect();
+            let from = start.inputs.iter().filter_map(|input| input.task.as_deref()).collect();
             let finally = record.finally.get(parent(task)).is_some_and(|began| first >= *began);
-            Some(Span { task, start: first, end: of.end.as_ref()?.0, after, finally })
+            Some(Span { task, start: first, end: of.end.as_ref()?.0, after: &start.after, from, finally })
         })
         .collect()
 }

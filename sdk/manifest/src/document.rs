@@ -375,9 +375,10 @@ fn plain(text: &str) -> NodeKind {
     let numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
         && text.contains(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
-    match text.parse::<f64>() {
-        Ok(value) if numeric && value.is_finite() => NodeKind::Float(value),
-        Ok(_) | Err(_) => NodeKind::Text(text.to_owned()),
+    let number = if numeric { text.parse::<f64>().ok() } else { None };
+    match number {
+        Some(value) if value.is_finite() => NodeKind::Float(value),
+        Some(_) | None => NodeKind::Text(text.to_owned()),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::event::{Grants, TaskStart};
-use crate::model::EffectiveLimits;
+use crate::model::{EffectiveLimits, Shared};
 
 /// Changes with every change of what a key is made from.
 const FORMAT: u32 = 1;
@@ -45,8 +45,10 @@ struct Basis<'a> {
     component: Digest,
     params: &'a BTreeMap<String, Value>,
     inputs: BTreeMap<&'a str, Digest>,
-    grants: &'a Grants,
-    limits: &'a EffectiveLimits,
+    #[serde(serialize_with = "Shared::as_json")]
+    grants: &'a Shared<Grants>,
+    #[serde(serialize_with = "Shared::as_json")]
+    limits: &'a Shared<EffectiveLimits>,
     platform: &'a str,
     version: &'a str,
 }
@@ -231,7 +233,7 @@ pub(super) mod tests {
             assert!(matches!(found.as_slice(), [one] if one.starts_with(words)), "{found:?}");
         }
         let mut same = start();
-        (same.task, same.attempt, same.after) = ("other".to_owned(), 3, vec!["x".to_owned()]);
+        (same.task, same.attempt, same.after) = ("other".to_owned(), 3, vec!["x".to_owned()].into());
         same.identity =
             crate::event::TaskIdentity { reference: "elsewhere".to_owned(), ..(*same.identity).clone() }
                 .into();

@@ -214,14 +214,16 @@ impl TaskRunCache {
         })
     }
 
-    /// The key of the last TaskRun of a name, if its outcome was kept.
-    pub(super) fn latest_key(&self, pipeline: &str, task: &str) -> Option<Digest> {
+    /// The key of the last TaskRun of a name, and its time where it looked at
+    /// that, if its outcome was kept.
+    pub(super) fn latest_key(&self, pipeline: &str, task: &str) -> Option<(Digest, Option<i64>)> {
         let connection = self.lock();
         hold(&connection);
-        let sql = "SELECT key FROM latest WHERE pipeline = ?1 AND task = ?2 AND lack = ''";
+        let sql = "SELECT key, epoch FROM latest WHERE pipeline = ?1 AND task = ?2 AND lack = ''";
         let mut statement = connection.prepare_cached(sql).ok()?;
-        let key = statement.query_row(params![pipeline, task], |row| row.get(0)).ok()?;
-        Some(Digest::from_bytes(key))
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (key, epoch): ([u8; 32], String) = statement.query_row(params![pipeline, task], row).ok()?;
+        Some((Digest::from_bytes(key), epoch.parse().ok()))
     }
 
     /// Ends what the first [`TaskRunCache::find`] began: to read from one state.
@@ -404,6 +406,32 @@ mod tests {
         assert_eq!(cache.find(timed.key, 5), Found::Row(Box::new(timed.clone())));
         assert_eq!(cache.find(timed.key, 6), Found::Nothing);
         assert_eq!(cache.find(Digest::from_bytes([3; 32]), 5), Found::Nothing);
+    }
+
+    #[test]
+    fn the_last_of_a_name_is_told_with_its_time_if_it_was_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = open(directory.path());
+        let parts = serde_json::json!({
+            "component": row(1, None).key, "params": {}, "inputs": {}, "grants": {}, "limits": {},
+            "platform": "", "version": "",
+        });
+        let latest = |task: &str, epoch, lack: &str| Latest {
+            pipeline: "build".to_owned(),
+            task: task.to_owned(),
+            key: row(1, None).key,
+            epoch,
+            parts: serde_json::from_value(parts.clone()).unwrap(),
+            lack: lack.to_owned(),
+        };
+        let noted =
+            [latest("a", None, ""), latest("b", Some(5), ""), latest("c", None, "it did not succeed")];
+        cache.keep(std::iter::empty(), noted.into_iter(), || true);
+        let key = row(1, None).key;
+        assert_eq!(cache.latest_key("build", "a"), Some((key, None)));
+        assert_eq!(cache.latest_key("build", "b"), Some((key, Some(5))));
+        assert_eq!(cache.latest_key("build", "c"), None);
+        assert_eq!(cache.latest_key("other", "a"), None);
     }
 
     #[test]

@@ -360,9 +360,13 @@ impl Reuses {
     pub fn keep(&self, durable: impl FnOnce() -> bool) {
         let Some(cache) = &self.cache else { return };
         let Fresh { rows, mut noted } = std::mem::take(&mut *self.fresh());
-        // Most often the last one was given the same, and that is noted.
-        let is_noted = |noted: &Noted| cache.latest_key(&self.pipeline, &noted.start.task) == Some(noted.key);
-        noted.retain(|noted| !noted.hit || !is_noted(noted));
+        // Most often the last one was given the same, and that is noted: whether
+        // the outcome was taken, or made once more.
+        let is_noted = |noted: &Noted| {
+            let last = cache.latest_key(&self.pipeline, &noted.start.task);
+            last.is_some_and(|(key, epoch)| key == noted.key && (noted.hit || epoch == noted.epoch))
+        };
+        noted.retain(|noted| !noted.lack.is_empty() || !is_noted(noted));
         let latest = |Noted { start, key, epoch, lack, .. }: Noted| Latest {
             pipeline: self.pipeline.clone(),
             task: start.task.clone(),
@@ -371,7 +375,7 @@ impl Reuses {
             parts: Parts::of(&start, &self.platform),
             lack,
         };
-        if !noted.is_empty() {
+        if !noted.is_empty() || !rows.is_empty() {
             cache.keep(rows.values(), noted.into_iter().map(latest), durable);
         }
     }

@@ -92,13 +92,17 @@ impl Wiring<'_, '_> {
         }
     }
 
+    /// A task that is not of `finally`, by its name, if there is such a one.
+    pub(super) fn known_task(&self, name: &str) -> Option<usize> {
+        self.scope.names.get(name).copied().filter(|index| *index < self.scope.finally_from)
+    }
+
     /// A task that is not of `finally`, by its name.
     pub(super) fn main_task(&mut self, name: &str, below: &str) -> Option<usize> {
-        let found = self.scope.names.get(name).copied();
-        if let Some(index) = found.filter(|index| *index < self.scope.finally_from) {
+        if let Some(index) = self.known_task(name) {
             return Some(index);
         }
-        if found.is_some() {
+        if self.scope.names.contains_key(name) {
             let place = self.site.place(below);
             let (text, why) = (format!("tasks.{name}"), "it runs in `finally`, after all others".to_owned());
             self.report(PlanError::InvalidReference { text, why, place });

@@ -214,11 +214,13 @@ impl Builder<'_> {
 impl Wiring<'_, '_> {
     fn order(&mut self, task: &PipelineTask) {
         for (index, name) in task.run_after.iter().enumerate() {
-            let below = format!("runAfter/{index}");
+            let below = || format!("runAfter/{index}");
             if self.position == Position::Finally {
                 let message = "tasks of `finally` run side by side: they have no `runAfter`".to_owned();
-                self.invalid_value(message, &below);
-            } else if let Some(task) = self.main_task(name.as_str(), &below) {
+                self.invalid_value(message, &below());
+            } else if let Some(task) =
+                self.known_task(name.as_str()).or_else(|| self.main_task(name.as_str(), &below()))
+            {
                 self.after.push(Dependency { task, needs: false });
             }
         }

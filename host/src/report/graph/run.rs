@@ -86,7 +86,7 @@ impl RunGraph {
                 Some(task) => Part::of_run(task),
                 None => Part { inside, ..Part::of_pipeline(item.name, view) },
             });
-            let after = item.task.iter().flat_map(|task| &task.after);
+            let after = item.task.iter().flat_map(|task| task.after.iter());
             for before in after {
                 let found = items.iter().enumerate().filter(|(_, item)| base(item.name) == base(before));
                 let uses = item.task.is_some_and(|task| {
