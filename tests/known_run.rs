@@ -313,13 +313,16 @@ fn kept_elsewhere(world: &World) -> Vec<u8> {
     fs::read(kept.path()).unwrap()
 }
 
+/// Something that is done to a world.
+type Change<'a> = &'a dyn Fn(&World);
+
 #[test]
 fn what_was_made_and_attested_must_be_there() {
     let object = |world: &World| {
         let mut files = world.home_files("store/sha256/").into_iter();
         files.find(|path| fs::read(path).unwrap() == b"same").unwrap()
     };
-    let changes: [(&str, &dyn Fn(&World)); 5] = [
+    let changes: [(&str, Change<'_>); 5] = [
         ("an output is gone", &|world| fs::remove_file(object(world)).unwrap()),
         ("an output was changed", &|world| {
             let object = object(world);
