@@ -106,6 +106,42 @@ fn the_parts_depend_on_each_other_only_as_designed() {
     assert!(!manifest("registry").contains("wasmtime"), "a verifier needs no runtime");
 }
 
+/// What planning looks at decides whether a run is known, so all of it is looked
+/// at where it is noted; the others write, or ask a registry.
+#[test]
+fn what_decides_a_plan_is_read_only_where_it_is_noted() {
+    const LOOKS: [&str; 9] = [
+        "fs::read(",
+        "fs::read_to_string(",
+        "File::open(",
+        "read_dir(",
+        ".exists()",
+        ".is_file()",
+        ".is_dir()",
+        ".canonicalize()",
+        ".symlink_metadata()",
+    ];
+    let allowed = BTreeMap::from([
+        ("registry/src/plain_file.rs", "it notes"),
+        ("registry/src/layout.rs", "whether a layout is to be made"),
+        ("registry/src/layout/incoming.rs", "what comes from a registry"),
+        ("registry/src/layout/listing.rs", "whether an index that was read is the same"),
+        ("registry/src/key_file.rs", "keys that sign"),
+        ("registry/src/tls_roots.rs", "whom to believe that it is a registry"),
+        ("host/src/plan/lock.rs", "holds the directory to write pins"),
+        ("host/src/plan/registry.rs", "for who plans again what was recorded"),
+    ]);
+    let mut looking = BTreeSet::new();
+    for (path, text) in files("host/src/plan", "rs").into_iter().chain(files("registry/src", "rs")) {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if LOOKS.iter().any(|look| code.contains(look)) {
+            looking.insert(path.to_str().unwrap().to_owned());
+        }
+    }
+    let allowed: BTreeSet<String> = allowed.keys().map(|path| (*path).to_owned()).collect();
+    assert_eq!(looking, allowed);
+}
+
 #[test]
 fn no_file_is_too_long_or_without_a_purpose() {
     let unclear = ["util", "utils", "common", "helper", "helpers", "manager", "imp", "misc", "data"];
