@@ -285,9 +285,7 @@ pub(crate) fn recall(
     let Known { start, source, reason, message, results, reuse, .. } = known;
     let id = RunId::new(&start.pipeline, u64::from_be_bytes(random()?));
     let sinks = if args.quiet { Vec::new() } else { vec![printer.live(hex::encode(random::<16>()?)).0] };
-    let writer = journal.into_writer()?;
-    writer.begin_move()?;
-    let recorder = Arc::new(Recorder::new(id, writer, sinks, Timestamp::now));
+    let recorder = Arc::new(Recorder::new(id, journal.into_writer()?, sinks, Timestamp::now));
     let start = RunStart { uid: hex::encode(random::<16>()?), ..start };
     recorder.record(Fact::RunStarted(Box::new(start.clone())))?;
     if let Some(source) = &source {

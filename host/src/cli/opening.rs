@@ -102,12 +102,10 @@ impl Opening {
         let home = home.clone();
         Ok(Self(Opens::begin(move || {
             let journal = history.finish()?;
+            // First: its own thread has the most to do.
             let writer = journal.writer()?;
             let sandbox = sandbox.map_or_else(|| open_sandbox(jobs, &home).map(Arc::new), Ok)?;
-            let cache = cache.open(&home);
-            // Last: it takes a processor from what the run must wait for.
-            writer.begin_move()?;
-            Ok(Opened { sandbox, journal, writer, cache })
+            Ok(Opened { sandbox, journal, writer, cache: cache.open(&home) })
         })?))
     }
 

@@ -69,8 +69,6 @@ enum Message {
     Event(Arc<Event>, String),
     Attestation(Box<StoredAttestation>),
     Flush(SyncSender<Result<(), JournalError>>),
-    /// Comes before all others.
-    Move,
 }
 
 impl Message {
@@ -78,7 +76,7 @@ impl Message {
         match self {
             Self::Flush(_) => true,
             Self::Attestation(attestation) => matches!(attestation.bundle, Bundle::Long(_)),
-            Self::Event(..) | Self::Move => false,
+            Self::Event(..) => false,
         }
     }
 }
@@ -142,15 +140,6 @@ impl JournalWriter {
         Ok(())
     }
 
-    /// Moves a long log, which others left, into the database, before anything is
-    /// written: beside what else begins a run, once nobody waits for that.
-    ///
-    /// # Errors
-    /// The thread has stopped.
-    pub fn begin_move(&self) -> Result<(), JournalError> {
-        self.send(Message::Move)
-    }
-
     /// Puts what there is on disk; what is given says when that is done.
     pub(crate) fn begin_flush(&self) -> Result<Receiver<Result<(), JournalError>>, JournalError> {
         let (done, waits) = sync_channel(1);
@@ -188,6 +177,11 @@ fn write_all(
     failure: &Mutex<Option<JournalError>>,
 ) {
     let length = || std::fs::metadata(log_of(path)).map_or(0, |log| log.len());
+    if left(&connection) > LONG_LOG {
+        // The file stays, to be written over: a new one would have to be given
+        // its room by the system, page by page.
+        let _ = move_log(&connection, if length() > MAX_LEFT { "TRUNCATE" } else { "PASSIVE" });
+    }
     let mut moved = 0;
     loop {
         let first = match receiver.recv_timeout(IDLE) {
@@ -204,14 +198,6 @@ fn write_all(
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        if let Message::Move = first {
-            if left(&connection) > LONG_LOG {
-                // The file stays, to be written over: a new one would have to be
-                // given its room by the system, page by page.
-                let _ = move_log(&connection, if length() > MAX_LEFT { "TRUNCATE" } else { "PASSIVE" });
-            }
-            continue;
-        }
         let mut flushes = Vec::new();
         // Before the transaction, which keeps other processes waiting.
         let batch = gather(first, receiver);
@@ -329,7 +315,6 @@ fn write_batch(
                     }
                 }
                 Message::Flush(done) => flushes.push(done),
-                Message::Move => {}
             }
         }
     }
@@ -366,7 +351,6 @@ mod tests {
         let run = RunId::new("p", 1);
         let write = |size: usize| {
             let writer = journal.writer().unwrap();
-            writer.begin_move().unwrap();
             writer.attest(bundle(&run, size)).unwrap();
             writer.flush().unwrap();
             drop(writer);
