@@ -356,7 +356,7 @@ mod tests {
             drop(writer);
             (std::fs::metadata(log_of(&path)).unwrap().len(), left(&journal.connection))
         };
-        let some = usize::try_from(LONG_LOG * 8).unwrap();
+        let some = usize::try_from(LONG_LOG * 2).unwrap();
         let (before, unmoved) = write(some);
         assert!(unmoved > LONG_LOG && before >= unmoved, "{before} {unmoved}");
         // It was moved first, and what is new stands where the other was.
