@@ -50,6 +50,7 @@ mod limits;
 mod lint;
 mod log_formats;
 mod logs;
+mod many_faults;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;

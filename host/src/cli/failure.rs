@@ -88,6 +88,13 @@ impl Failure {
         Self { problems: vec![problem], texts: quotable(file, text) }
     }
 
+    /// Both, told together.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.problems.extend(other.problems);
+        self.texts.extend(other.texts);
+        self
+    }
+
     /// Replaces what the first problem says to type next.
     pub(crate) fn advise(&mut self, help: &str) {
         if let Some(problem) = self.problems.first_mut() {

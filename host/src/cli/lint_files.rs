@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cofferdam_manifest::{Document, Place};
+use cofferdam_manifest::{Document, Place, nearest};
 
 use super::failure::Failure;
 use crate::model::MAX_PIPELINE;
@@ -74,6 +74,23 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
+    /// The kind that is meant by a word, which may be misspelled.
+    fn meant(word: &str) -> Option<Self> {
+        let near = nearest(word, Self::ALL.map(Self::word));
+        near.and_then(Self::of_word)
+    }
+
+    /// The kind of pipeline file that one of ours without a `kind` looks like.
+    fn of_shape(json: &serde_json::Value) -> Option<Self> {
+        json.get("apiVersion")?.as_str()?.strip_prefix("cofferdam.dev/")?;
+        let spec = json.get("spec")?;
+        let has = |key: &str| spec.get(key).is_some();
+        if has("pipelineRef") || has("pipelineSpec") {
+            return Some(Self::PipelineRun);
+        }
+        has("tasks").then_some(Self::Pipeline)
+    }
+
     /// The kind whose schema has this file name.
     fn of_schema(name: &str) -> Option<Self> {
         let file = name.rsplit('/').next().unwrap_or_default();
@@ -100,9 +117,10 @@ impl Named {
             Err(fault) => (by_schema, Some(Failure::faults(&name, text, vec![fault]))),
             Ok(document) => {
                 let word = document.to_json().get("kind").and_then(|kind| kind.as_str().map(str::to_owned));
-                let kind = word.as_deref().and_then(Kind::of_word);
+                let kind = word.as_deref().and_then(Kind::meant);
                 // Without a `kind`, its own schema says that it is missing.
-                let kind = kind.or(by_schema.filter(|_| word.is_none()));
+                let absent = || by_schema.or_else(|| Kind::of_shape(&document.to_json()));
+                let kind = kind.or_else(|| if word.is_none() { absent() } else { None });
                 let message = match word {
                     Some(word) => format!("`{word}` is no kind of file that can be checked"),
                     None => "the file does not say of which `kind` it is".to_owned(),

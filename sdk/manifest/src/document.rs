@@ -112,6 +112,11 @@ impl Document {
         if documents.is_empty() { Err(reader.nothing()) } else { Ok(documents) }
     }
 
+    /// A document of this value.
+    pub(crate) fn of(root: Node) -> Self {
+        Self { root }
+    }
+
     /// The outermost value.
     #[must_use]
     pub fn root(&self) -> &Node {
