@@ -113,7 +113,9 @@ impl Named {
         named.schema = schema(text);
         let by_schema = named.schema.as_ref().and_then(|schema| Kind::of_schema(&schema.name));
         let name = path.display().to_string();
-        let (kind, failure) = match Document::parse(text) {
+        let by_name = || Self::kind_of_name(path);
+        let expected = by_schema.or_else(by_name).unwrap_or(Kind::Pipeline);
+        let (kind, failure) = match Document::parse_as(text, expected.schema()) {
             Err(fault) => (by_schema, Some(Failure::faults(&name, text, vec![fault]))),
             Ok(document) => {
                 let word = document.to_json().get("kind").and_then(|kind| kind.as_str().map(str::to_owned));
@@ -136,6 +138,15 @@ impl Named {
             named.text = Err(failure);
         }
         named
+    }
+
+    /// What a file is called that is of a kind.
+    fn kind_of_name(path: &Path) -> Option<Kind> {
+        match path.file_name()?.to_str()? {
+            "task.yaml" | "task.yml" => Some(Kind::Task),
+            "trust.yaml" | "trust.yml" => Some(Kind::Trust),
+            _ => None,
+        }
     }
 
     /// What the line for editors is worth a look for.

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &TaskRunArgs, home: &Home, printer: &Printer) -> Result<
     let overrides = Overrides { allow: args.allow.clone(), deny: args.deny.clone(), ..Overrides::default() };
     let asked = Asked { params, inputs, unusable, grants: None, overrides };
     let outcome = task.run(asked, args.quiet, printer).map_err(|mut failure| {
-        for problem in failure.problems.iter_mut().filter(|problem| problem.code == "plan/not-granted") {
+        for problem in failure.problems.iter_mut().filter(|problem| problem.is_grantable()) {
             let advice = "allow it: --allow CAPABILITY[:HOST]; or run without it: --deny CAPABILITY[:HOST]";
             problem.help = Some(advice.to_owned());
         }

@@ -10,7 +10,7 @@ use cofferdam_registry::TrustDecision;
 
 use super::arguments::known_value;
 use super::{Builder, Known, MAX_DEPTH, MAX_TASKS, Nested, Position, Resolved, Scope, Site, Wiring, alike};
-use crate::capability::{Deciders, GrantDecision, Import, Withheld};
+use crate::capability::{Deciders, GrantDecision, INSTEAD_OF_EXEC, Import, NO_EXEC, Withheld};
 use crate::event::Doubts;
 use crate::model::{EffectiveLimits, ErrorMode, GrantSpec, PipelineTask, Retries, Shared};
 use crate::plan::flow::{Argument, Dependency, Flow, PlannedTask, RetryPolicy, TaskWork, Work};
@@ -84,9 +84,11 @@ impl Builder<'_> {
         let manifest = &found.component.manifest;
         let asked = &manifest.spec.capabilities;
         let name = || task.name.to_string();
+        let mut exec_told = false;
         for import in &found.component.imports {
             let class = Import::of(import);
             if let Some(why) = class.contradiction(asked).or_else(|| class.unavailable()) {
+                exec_told |= why == NO_EXEC;
                 let (import, place) = (import.clone(), site.place("taskRef"));
                 self.report(site, PlanError::ForbiddenImport { task: name(), import, why, place });
             }
@@ -103,12 +105,21 @@ impl Builder<'_> {
         let decision = GrantDecision::new(asked, deciders);
         // What could not be read may have granted it.
         let unread = site.lacks("grants") || site.has_stray();
-        for line in decision.undecided().filter(|_| !unread) {
+        for line in decision.undecided() {
+            let is_exec = line.why == NO_EXEC;
+            let is_told = if is_exec { exec_told } else { unread };
+            if is_told {
+                continue;
+            }
             let (capability, why) = (line.asked.clone(), line.why.clone());
             let paste = line.remedy.as_ref().map(|yaml| {
                 format!("to allow it, add under this task: {yaml}; to run it without, add grants: {{}}")
             });
-            let help = paste.or_else(|| site.doubt().map(|_| DOUBTED.to_owned()));
+            let help = match (is_exec, site.doubt()) {
+                (true, _) => Some(INSTEAD_OF_EXEC.to_owned()),
+                (false, Some(_)) => paste.or_else(|| Some(DOUBTED.to_owned())),
+                (false, None) => paste,
+            };
             let place = site.place("taskRef");
             self.report(site, PlanError::NotGranted { task: name(), capability, why, help, place });
         }
