@@ -65,6 +65,7 @@ mod registry_faults;
 mod registry_http;
 mod registry_mount;
 mod registry_signatures;
+mod registry_views;
 mod resume;
 mod robustness;
 mod runs;

@@ -46,7 +46,7 @@ pub use lock::{Lock, LockDocument, LockError, Pin, repository_directory};
 pub(crate) use params::{is_meant, known_names};
 pub use recorded::{Draft, PlanRecord, RecordedResolver, RecordingResolver};
 pub use reference::{Context, Reference, Selector, TaskKey, pick};
-pub use registries::{Pinning, Registries, VENDOR};
+pub use registries::{Pinning, Registries, TagPin, VENDOR};
 pub use registry::RegistryResolver;
 pub use resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 pub use template::{BadReference, Piece, Template};
