@@ -157,6 +157,40 @@ fn an_import_that_no_task_has_is_refused_by_its_name_and_nothing_runs() {
     left_nothing_if_any(&world);
 }
 
+#[test]
+fn a_task_that_asks_for_a_native_tool_is_refused_with_what_to_do_instead() {
+    let world = world();
+    let spec = json!({ "capabilities": { "exec": [{ "tool": "sh" }] } });
+    world.write("forged/task.yaml", manifest(spec.clone()));
+    let instead = "help: leave `exec` out: have the component do the work itself";
+    let linted = world.run(&["lint", "forged/task.yaml"]);
+    assert_eq!(linted.status, 4, "{linted:?}");
+    assert!(
+        linted.out.contains("error[plan/not-granted]: no pipeline can run a task that asks for `exec`"),
+        "{linted:?}"
+    );
+    assert!(linted.out.contains(instead) && linted.out.contains("forged/task.yaml:1:"), "{linted:?}");
+    world.write(".cofferdam/forged.wasm", component(RUN, &manifest(spec.clone())));
+    for more in ["", ", grants: {}", ", grants: { network: [] }"] {
+        let pipeline =
+            world.pipeline(&format!("- {{ name: a, taskRef: {{ component: forged.wasm }}{more} }}"));
+        let linted = world.run(&["lint", &pipeline]);
+        assert_eq!(linted.status, 4, "{linted:?}");
+        assert!(linted.out.contains("asks for exec sh") && linted.out.contains(instead), "{linted:?}");
+        for command in ["plan", "run"] {
+            world.run(&[command, &pipeline]).refused(4, "plan/not-granted", "exec sh").says(instead);
+        }
+    }
+    let alone =
+        world.run(&["task", "run", ".cofferdam/forged.wasm"]).refused(4, "plan/not-granted", "exec sh");
+    assert!(alone.err.contains(instead) && !alone.err.contains("--allow"), "{alone:?}");
+    // Where the component imports it, too, that is one fault and not two.
+    let import = "cofferdam:task/exec@0.1.0";
+    let refused = run(&world, &importing(import, &manifest(spec)));
+    assert_eq!(refused.err.matches("error[").count(), 1, "{refused:?}");
+    assert!(refused.err.contains("plan/forbidden-import") && refused.err.contains(instead), "{refused:?}");
+}
+
 fn left_nothing_if_any(world: &World) {
     if world.home().join("work").exists() {
         left_nothing(world);

@@ -50,6 +50,7 @@ mod limits;
 mod lint;
 mod log_formats;
 mod logs;
+mod many_faults;
 mod network_evidence;
 #[path = "fuzz/parsers.rs"]
 mod parsers;
@@ -64,6 +65,7 @@ mod registry_faults;
 mod registry_http;
 mod registry_mount;
 mod registry_signatures;
+mod registry_views;
 mod resume;
 mod robustness;
 mod runs;

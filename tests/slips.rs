@@ -67,6 +67,47 @@ fn what_is_in_a_directory_is_said_to_be_neither_pinned_nor_copied() {
 }
 
 #[test]
+fn a_private_key_where_a_public_one_is_meant_is_called_one() {
+    let world = World::with(&[]);
+    world.run(&["key", "generate", "--algorithm", "ed25519", "--output", "ci.key"]).ok();
+    let sealed = world.write("sealed.key", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nZm9v\n");
+    let own = world.home().join("keys/cofferdam.key").display().to_string();
+    for key in ["ci.key", sealed.to_str().unwrap(), &own] {
+        let add = ["trust", "add", "team", "oci://registry.example/*", "--key", key];
+        let said = world.run(&add).refused(3, "key/invalid", "it is a private key");
+        assert!(said.err.contains(&format!("cofferdam key public {key}")), "{said:?}");
+    }
+    // What is said to type next works, and what that shows is taken.
+    let public = world.run(&["key", "public", "ci.key"]).ok().out;
+    world.write("ci.pub", public);
+    world.run(&["trust", "add", "team", "oci://registry.example/*", "--key", "ci.pub"]).ok();
+}
+
+#[test]
+fn a_file_that_is_empty_is_pointed_to_its_own_schema() {
+    let world = World::with(&[]);
+    for (name, schema) in [
+        ("task.yaml", "task"),
+        ("trust.yaml", "trust"),
+        (".cofferdam/build.yaml", "pipeline"),
+        ("cases.yaml", "task-test"),
+    ] {
+        let text =
+            if name == "cases.yaml" { "# yaml-language-server: $schema=task-test.schema.json\n" } else { "" };
+        world.write(name, text);
+        let linted = world.run(&["lint", name]);
+        assert_eq!(linted.status, 3, "{linted:?}");
+        let help = format!("cofferdam schema {schema}\n");
+        assert!(linted.out.contains(&help), "no {help:?} in {linted:?}");
+    }
+    world.write("empty/task.yaml", "");
+    world
+        .run(&["task", "build", "empty"])
+        .refused(3, "document/syntax", "task.yaml:1:1")
+        .says("cofferdam schema task\n");
+}
+
+#[test]
 fn a_directory_to_publish_to_is_taken_for_no_host() {
     let world = World::with(&[]);
     let task = task_file(Task::Test("noop")).display().to_string();

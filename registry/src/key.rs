@@ -236,6 +236,12 @@ impl PublicKey {
             }
         })?;
         let text = String::from_utf8_lossy(&text);
+        if is_private(&text) {
+            let place = path.display().to_string();
+            let help = format!("give its public half, which this shows: cofferdam key public {place}");
+            let why = "it is a private key, which nobody else should see".to_owned();
+            return Err(KeyError::Invalid { place, expected: "a public key in PEM", why, help });
+        }
         Self::from_pem(&text, &path.display().to_string())
     }
 
@@ -259,4 +265,9 @@ impl PublicKey {
     pub(crate) fn verifies(&self, bytes: &[u8], signature: &SignatureBytes) -> bool {
         self.key.verify(bytes, signature).is_ok()
     }
+}
+/// Whether a text in PEM is a private key, under a password or not (RFC 7468,
+/// sections 10 and 11; cosign has a label of its own).
+fn is_private(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with("PRIVATE KEY-----"))
 }

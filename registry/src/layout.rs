@@ -210,17 +210,16 @@ impl Layout {
         LayoutError::Corrupt { path: self.blob_path(digest), why: why.to_owned() }
     }
 
+    /// Lets one process at a time change the index. The directory itself is held:
+    /// a file for that would be one more in every copy of the layout.
     fn lock(&self) -> Result<File, LayoutError> {
-        let path = self.root.join("index.lock");
-        // Whatever lies there in its place is neither followed nor waited for.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let mut options = File::options();
-        // Whoever may open it may hold it.
-        options.create(true).truncate(false).write(true).mode(0o600).custom_flags(flags);
-        let file = options.open(&path);
-        let file = file.map_err(io_error("open", &path))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|e| io_error("lock", &path)(e.into()))?;
-        Ok(file)
+        let flags = (OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed();
+        let directory = options.read(true).custom_flags(flags).open(&self.root);
+        let directory = directory.map_err(io_error("open", &self.root))?;
+        let held = flock(&directory, FlockOperation::LockExclusive);
+        held.map_err(|error| io_error("lock", &self.root)(error.into()))?;
+        Ok(directory)
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), LayoutError> {

@@ -208,7 +208,7 @@ impl Trust {
     /// # Errors
     /// [`TrustError`]; a document with one bad rule decides nothing.
     pub fn parse(text: &str, base: &Path) -> Result<Self, TrustError> {
-        let document = Document::parse(text).map_err(|fault| TrustError::Faults(vec![fault]))?;
+        let document = Document::parse_as(text, "trust").map_err(|fault| TrustError::Faults(vec![fault]))?;
         let document: TrustDocument = decode(&document).map_err(TrustError::Faults)?;
         let mut trust = Self::default();
         let root_file = base.join(document.trusted_root.as_deref().unwrap_or(TRUSTED_ROOT));

@@ -4,6 +4,7 @@
 use cofferdam_manifest::{Capabilities, HostPattern, NetworkRule, TcpRule};
 use serde::Serialize;
 
+use super::NO_EXEC;
 use super::network::{intersect_network, intersect_tcp, network_yaml, tcp_yaml};
 use crate::event::Grants;
 use crate::model::{CapabilityKind, GrantSpec, Override, Overrides};
@@ -113,7 +114,7 @@ impl GrantDecision {
             decision.lines.push(GrantLine {
                 asked: format!("exec {}", ask.tool),
                 granted: Vec::new(),
-                why: "this version runs no native tools".to_owned(),
+                why: NO_EXEC.to_owned(),
                 remedy: None,
                 undecided: true,
             });

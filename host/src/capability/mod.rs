@@ -31,6 +31,12 @@ pub(crate) use reads::InputFiles;
 pub use redact::{RedactedStream, Redactor};
 pub(crate) use trip::Trip;
 
+/// Why no native tool runs.
+pub(crate) const NO_EXEC: &str = "this version runs no native tools";
+/// What a task does that wants one.
+pub(crate) const INSTEAD_OF_EXEC: &str = "leave `exec` out: have the component do the work itself, with a crate or a \
+    module that it is built with; or run the tool before, and wire the directory with what it made as an input";
+
 /// What an import gives a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Import {
@@ -100,7 +106,7 @@ impl Import {
             | Self::Random
             | Self::Network
             | Self::Sockets => None,
-            Self::Exec => Some("this version runs no native tools"),
+            Self::Exec => Some(NO_EXEC),
             Self::Unknown => Some("this host has no such interface"),
         }
     }

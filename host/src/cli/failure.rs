@@ -8,6 +8,7 @@ use miette::Diagnostic;
 use serde::Serialize;
 
 use super::exit;
+use crate::capability::INSTEAD_OF_EXEC;
 use crate::plan::PlanErrors;
 
 /// Why a command could not do its work.
@@ -32,6 +33,13 @@ pub(crate) struct Problem {
     pub(crate) column: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) help: Option<String>,
+}
+
+impl Problem {
+    /// Whether it is about something that could be granted.
+    pub(crate) fn is_grantable(&self) -> bool {
+        self.code == "plan/not-granted" && self.help.as_deref() != Some(INSTEAD_OF_EXEC)
+    }
 }
 
 impl Failure {
@@ -86,6 +94,13 @@ impl Failure {
         let (code, message, help) = what;
         let problem = at(file, place, code, message.to_owned(), Some(help.to_owned()));
         Self { problems: vec![problem], texts: quotable(file, text) }
+    }
+
+    /// Both, told together.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.problems.extend(other.problems);
+        self.texts.extend(other.texts);
+        self
     }
 
     /// Replaces what the first problem says to type next.

@@ -16,6 +16,7 @@ use super::home::Home;
 use super::lint_files::{self, Kind, Named};
 use super::printer::Printer;
 use super::{plan, registries};
+use crate::capability::{INSTEAD_OF_EXEC, NO_EXEC};
 use crate::model::{EffectiveLimits, Overrides, PipelineRef, TaskRef, TaskTest};
 use crate::plan::{
     Advices, Lock, Pinning, PipelineText, Plan, PlanErrors, PlanRequest, RegistryResolver, ResolveError,
@@ -118,12 +119,9 @@ fn check(file: &Named, tasks: &Tasks, ceiling: &EffectiveLimits) -> (LintFile, u
     let (kind, failure) = match (&file.text, file.kind) {
         (Err(failure), _) => return (whole(&name, None, failure), failure.status()),
         (Ok(text), Kind::Pipeline | Kind::PipelineRun) => return pipeline(file, text, tasks, ceiling),
-        (Ok(text), Kind::Task) => {
-            let faults = Manifest::parse(text).err();
-            ("Task", faults.map(|faults| Failure::faults(&name, text, faults)))
-        }
+        (Ok(text), Kind::Task) => ("Task", manifest(&name, text)),
         (Ok(text), Kind::TaskTest) => {
-            let read = Document::parse(text).map_err(|fault| vec![fault]);
+            let read = Document::parse_as(text, "task-test").map_err(|fault| vec![fault]);
             let faults = read.and_then(|document| decode::<TaskTest>(&document)).err();
             ("TaskTest", faults.map(|faults| Failure::faults(&name, text, faults)))
         }
@@ -139,6 +137,21 @@ fn check(file: &Named, tasks: &Tasks, ceiling: &EffectiveLimits) -> (LintFile, u
     let Some(failure) = failure else { return (found, exit::OK) };
     found.errors = whole(&name, None, &failure).errors;
     (found, failure.status())
+}
+
+/// What is wrong with the manifest of a task, or with running it.
+fn manifest(name: &str, text: &str) -> Option<Failure> {
+    let manifest = match Manifest::parse(text) {
+        Ok(manifest) => manifest,
+        Err(faults) => return Some(Failure::faults(name, text, faults)),
+    };
+    if manifest.spec.capabilities.exec.is_empty() {
+        return None;
+    }
+    let place = Document::parse(text).map(|document| document.place("/spec/capabilities/exec"));
+    let message = format!("no pipeline can run a task that asks for `exec`: {NO_EXEC}");
+    let what = ("plan/not-granted", message.as_str(), INSTEAD_OF_EXEC);
+    Some(Failure::at(name, text, place.unwrap_or_default(), what))
 }
 
 /// What is found where a file cannot be checked any further.

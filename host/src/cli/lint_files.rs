@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cofferdam_manifest::{Document, Place};
+use cofferdam_manifest::{Document, Place, nearest};
 
 use super::failure::Failure;
 use crate::model::MAX_PIPELINE;
@@ -74,6 +74,23 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
+    /// The kind that is meant by a word, which may be misspelled.
+    fn meant(word: &str) -> Option<Self> {
+        let near = nearest(word, Self::ALL.map(Self::word));
+        near.and_then(Self::of_word)
+    }
+
+    /// The kind of pipeline file that one of ours without a `kind` looks like.
+    fn of_shape(json: &serde_json::Value) -> Option<Self> {
+        json.get("apiVersion")?.as_str()?.strip_prefix("cofferdam.dev/")?;
+        let spec = json.get("spec")?;
+        let has = |key: &str| spec.get(key).is_some();
+        if has("pipelineRef") || has("pipelineSpec") {
+            return Some(Self::PipelineRun);
+        }
+        has("tasks").then_some(Self::Pipeline)
+    }
+
     /// The kind whose schema has this file name.
     fn of_schema(name: &str) -> Option<Self> {
         let file = name.rsplit('/').next().unwrap_or_default();
@@ -96,13 +113,16 @@ impl Named {
         named.schema = schema(text);
         let by_schema = named.schema.as_ref().and_then(|schema| Kind::of_schema(&schema.name));
         let name = path.display().to_string();
-        let (kind, failure) = match Document::parse(text) {
+        let by_name = || Self::kind_of_name(path);
+        let expected = by_schema.or_else(by_name).unwrap_or(Kind::Pipeline);
+        let (kind, failure) = match Document::parse_as(text, expected.schema()) {
             Err(fault) => (by_schema, Some(Failure::faults(&name, text, vec![fault]))),
             Ok(document) => {
                 let word = document.to_json().get("kind").and_then(|kind| kind.as_str().map(str::to_owned));
-                let kind = word.as_deref().and_then(Kind::of_word);
+                let kind = word.as_deref().and_then(Kind::meant);
                 // Without a `kind`, its own schema says that it is missing.
-                let kind = kind.or(by_schema.filter(|_| word.is_none()));
+                let absent = || by_schema.or_else(|| Kind::of_shape(&document.to_json()));
+                let kind = kind.or_else(|| if word.is_none() { absent() } else { None });
                 let message = match word {
                     Some(word) => format!("`{word}` is no kind of file that can be checked"),
                     None => "the file does not say of which `kind` it is".to_owned(),
@@ -118,6 +138,15 @@ impl Named {
             named.text = Err(failure);
         }
         named
+    }
+
+    /// What a file is called that is of a kind.
+    fn kind_of_name(path: &Path) -> Option<Kind> {
+        match path.file_name()?.to_str()? {
+            "task.yaml" | "task.yml" => Some(Kind::Task),
+            "trust.yaml" | "trust.yml" => Some(Kind::Trust),
+            _ => None,
+        }
     }
 
     /// What the line for editors is worth a look for.

@@ -19,7 +19,7 @@ use super::{exit, interrupt, plan, registries, source};
 use crate::component::Component;
 use crate::event::{Fact, LogLevel, TaskRecord};
 use crate::model::{GrantSpec, Overrides};
-use crate::plan::{Pinning, Plan, PlanRequest, RecordingResolver};
+use crate::plan::{Pinning, Plan, PlanRequest, RecordingResolver, is_meant, known_names};
 use crate::report::{Remarks, RunView, TaskView};
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::store::{Store, Tree};
@@ -43,6 +43,9 @@ pub(crate) struct OneTask {
 pub(crate) struct Asked {
     pub(crate) params: BTreeMap<String, Value>,
     pub(crate) inputs: BTreeMap<String, Tree>,
+    /// The inputs that were named and cannot be had, with why: told with
+    /// everything else that is wrong.
+    pub(crate) unusable: BTreeMap<String, Failure>,
     /// What it is granted; left out, it must ask for nothing.
     pub(crate) grants: Option<GrantSpec>,
     pub(crate) overrides: Overrides,
@@ -98,8 +101,10 @@ impl OneTask {
 
     /// Runs it once; quiet, nothing is shown while it is under way.
     pub(crate) fn run(&self, asked: Asked, quiet: bool, printer: &Printer) -> Result<Outcome, Failure> {
-        let Asked { params, inputs, grants, overrides } = asked;
-        self.check_inputs(&inputs)?;
+        let Asked { params, inputs, unusable, grants, overrides } = asked;
+        let named: Vec<&str> = inputs.keys().chain(unusable.keys()).map(String::as_str).collect();
+        let wrong = self.wrong_inputs(&named).into_iter().chain(unusable.into_values());
+        let wrong: Vec<Failure> = wrong.collect();
         let text = self.pipeline(grants.as_ref()).to_string();
         let base = self.file.parent().unwrap_or(Path::new("/"));
         let registry = registries::resolver(&self.home, base, Pinning::default(), false)?;
@@ -113,7 +118,12 @@ impl OneTask {
             overrides: &overrides,
             params_required: true,
         };
-        let plan = Plan::build(&request, &resolver).map_err(|errors| unplaced(errors.into()))?;
+        let plan = Plan::build(&request, &resolver).map_err(|errors| unplaced(errors.into()));
+        let plan = match (plan, wrong.into_iter().reduce(Failure::and)) {
+            (Ok(plan), None) => plan,
+            (Ok(_), Some(wrong)) | (Err(wrong), None) => return Err(wrong),
+            (Err(errors), Some(wrong)) => return Err(errors.and(wrong)),
+        };
         plan::each_allows_something(&overrides.allow, &plan)?;
         let draft = resolver.into_draft(&request, false);
         let order = Order {
@@ -150,20 +160,19 @@ impl OneTask {
     }
 
     /// Every input of the manifest and no other must be there.
-    fn check_inputs(&self, given: &BTreeMap<String, Tree>) -> Result<(), Failure> {
+    fn wrong_inputs(&self, given: &[&str]) -> Vec<Failure> {
         let known: Vec<&str> = self.manifest.spec.inputs.iter().map(|spec| spec.name.as_str()).collect();
-        let names = if known.is_empty() { "it takes none".to_owned() } else { known.join(", ") };
-        if let Some(name) = given.keys().find(|name| !known.contains(&name.as_str())) {
-            let message = format!("there is no input `{name}`");
-            return Err(Failure::invalid("plan/unknown-name", message, format!("its inputs: {names}")));
-        }
-        match known.iter().find(|name| !given.contains_key(**name)) {
-            Some(name) => {
-                let message = format!("the task needs the input `{name}`");
-                Err(Failure::invalid("plan/missing", message, format!("give it: --input {name}=DIRECTORY")))
-            }
-            None => Ok(()),
-        }
+        let unknown = given.iter().filter(|name| !known.contains(name)).map(|name| {
+            let help = known_names(name, &known, "it takes none");
+            Failure::invalid("plan/unknown-name", format!("there is no input `{name}`"), help)
+        });
+        let is_missing =
+            |name: &&&str| !given.contains(name) && !is_meant(name, given.iter().copied(), &known);
+        let missing = known.iter().filter(is_missing).map(|name| {
+            let message = format!("the task needs the input `{name}`");
+            Failure::invalid("plan/missing", message, format!("give it: --input {name}=DIRECTORY"))
+        });
+        unknown.chain(missing).collect()
     }
 
     /// The pipeline: the params and inputs of the task are its own, so values

@@ -75,9 +75,11 @@ fn can_be_layout(path: &Path) -> Result<(), Failure> {
         Err(_) if path.exists() && !path.is_dir() => return refuse("is a file, and no layout"),
         Err(error) => return Err(Failure::unreadable(path, &error)),
     };
-    // What whoever began to make one may have left.
-    let of_layout = ["blobs", "index.json", "index.lock"];
-    let foreign = |name: &std::ffi::OsStr| !of_layout.iter().any(|own| name == *own);
+    // What whoever begins to make one has there, or may have left.
+    let of_layout = ["blobs", "index.json", "oci-layout"];
+    let foreign = |name: &std::ffi::OsStr| {
+        !of_layout.iter().any(|own| name == *own) && !name.as_encoded_bytes().starts_with(b".tmp")
+    };
     let is_layout = path.join("oci-layout").exists();
     if !is_layout && entries.flatten().any(|entry| foreign(&entry.file_name())) {
         return refuse("is a directory with other things in it, and no layout");

@@ -40,6 +40,7 @@ pub(crate) const RUST_SDK: &[Text] = own![
     "sdk/manifest/src/name.rs",
     "sdk/manifest/src/node.rs",
     "sdk/manifest/src/quantity.rs",
+    "sdk/manifest/src/salvage.rs",
     "sdk/manifest/src/shape.rs",
     "sdk/src/context.rs",
     "sdk/src/failure.rs",

@@ -75,12 +75,15 @@ fn from_file(file: &Path) -> Result<TaskDescription, Failure> {
 fn from_registry(subject: &str, home: &Home) -> Result<TaskDescription, Failure> {
     let here = std::env::current_dir().map_err(|error| Failure::unreadable(Path::new("."), &error))?;
     let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
-    let found = resolver.glance(&Reference::parse(subject, &here)?)?;
+    let reference = Reference::parse(subject, &here)?;
+    let pinned = resolver.registries().tag_pin(&reference).map(Into::into);
+    let found = resolver.glance(&reference)?;
     Ok(TaskDescription {
         task: found.reference,
         digest: Some(found.head.digest),
         component: found.head.component_digest,
         size: found.head.size,
+        pinned,
         trust: Some(found.trust),
         signatures: found.bundles.sound.iter().filter_map(|bundle| claimed_key(bundle)).collect(),
         attestations: found.attestations.iter().map(view).collect(),

@@ -52,11 +52,6 @@ pub(crate) struct TaskRunArgs {
 pub(crate) fn run(args: &TaskRunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let params = params::parse(&args.params)?;
     let inputs = input_directories(&args.inputs)?;
-    if let Some((name, path)) = inputs.iter().find(|(_, path)| !path.is_dir()) {
-        let message = format!("{} is not a directory, and the input `{name}` is one", path.display());
-        let help = format!("give the directory: --input {name}=DIRECTORY");
-        return Err(Failure::invalid("source/not-a-directory", message, help));
-    }
     if let Some(output) = &args.output {
         export::make_new(output)?;
     }
@@ -68,12 +63,20 @@ pub(crate) fn run(args: &TaskRunArgs, home: &Home, printer: &Printer) -> Result<
     }
     let built = task_build::file_of(&args.task, None, printer)?;
     let task = OneTask::open(built.path(), home)?;
+    let (inputs, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        inputs.into_iter().partition(|(_, path)| path.is_dir());
+    let unusable = others.into_iter().map(|(name, path)| {
+        let message = format!("{} is not a directory, and the input `{name}` is one", path.display());
+        let help = format!("give the directory: --input {name}=DIRECTORY");
+        (name, Failure::invalid("source/not-a-directory", message, help))
+    });
+    let unusable = unusable.collect();
     let inputs = inputs.into_iter().map(|(name, directory)| Ok((name, take(task.store(), &directory)?)));
     let inputs = inputs.collect::<Result<BTreeMap<String, Tree>, Failure>>()?;
     let overrides = Overrides { allow: args.allow.clone(), deny: args.deny.clone(), ..Overrides::default() };
-    let asked = Asked { params, inputs, grants: None, overrides };
+    let asked = Asked { params, inputs, unusable, grants: None, overrides };
     let outcome = task.run(asked, args.quiet, printer).map_err(|mut failure| {
-        for problem in failure.problems.iter_mut().filter(|problem| problem.code == "plan/not-granted") {
+        for problem in failure.problems.iter_mut().filter(|problem| problem.is_grantable()) {
             let advice = "allow it: --allow CAPABILITY[:HOST]; or run without it: --deny CAPABILITY[:HOST]";
             problem.help = Some(advice.to_owned());
         }

@@ -109,7 +109,8 @@ impl Cases {
             let message = format!("{name} is not UTF-8 text");
             Failure::invalid("document/syntax", message, "save the file as UTF-8")
         })?;
-        let document = Document::parse(&text).map_err(|fault| Failure::faults(&name, &text, vec![fault]))?;
+        let document = Document::parse_as(&text, "task-test")
+            .map_err(|fault| Failure::faults(&name, &text, vec![fault]))?;
         let test = decode(&document).map_err(|faults| Failure::faults(&name, &text, faults))?;
         let directory = path.parent().unwrap_or(Path::new(".")).to_owned();
         Ok(Self { name, directory, text, document, test })
@@ -134,8 +135,8 @@ impl Cases {
             Err(failure) if matches!(failure.status(), exit::INVALID_INPUT | exit::REFUSED) => {
                 let findings = failure.problems.into_iter().map(|problem| Finding {
                     help: match problem.code.as_str() {
+                        _ if problem.is_grantable() => Some(GRANTS_HELP.to_owned()),
                         "plan/missing" => Some("give it in the case, under `params` or `inputs`".to_owned()),
-                        "plan/not-granted" => Some(GRANTS_HELP.to_owned()),
                         _ => problem.help,
                     },
                     ..self.finding(index, "name", &problem.code, problem.message)

@@ -9,6 +9,7 @@ use cofferdam_registry::{
     AllowRule, Digest, Explanation, Outcome, PublicKey, Reference, RuleIdentity, RuleKind, RuleLine,
     SignedFor, TrustDecision, TrustDocument, TrustLevel, meant_pattern,
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::failure::Failure;
@@ -16,7 +17,7 @@ use super::home::Home;
 use super::printer::Printer;
 use super::{exit, registries};
 use crate::plan::Pinning;
-use crate::report::{Palette, shell_word, visible};
+use crate::report::{Palette, TagPinView, shell_word, visible};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
@@ -92,9 +93,13 @@ fn explain(reference: &str, home: &Home, printer: &Printer) -> Result<u8, Failur
         return Err(Failure::usage(message, help));
     }
     let resolver = registries::resolver(home, &here, Pinning::Resolve, false)?;
-    let explanation = resolver.explain(&Reference::parse(reference, &here)?)?;
-    printer.result(&explanation, |palette| explanation_text(&explanation, palette));
-    let trusted = matches!(explanation.decision, TrustDecision::Trusted { .. });
+    let reference = Reference::parse(reference, &here)?;
+    // Before it is found, which pins it in passing.
+    let pinned = resolver.registries().tag_pin(&reference).map(TagPinView::from);
+    let explanation = resolver.explain(&reference)?;
+    let view = ExplanationView { explanation, pinned };
+    printer.result(&view, |palette| explanation_text(&view, palette));
+    let trusted = matches!(view.explanation.decision, TrustDecision::Trusted { .. });
     Ok(if trusted { exit::OK } else { exit::REFUSED })
 }
 
@@ -138,10 +143,24 @@ fn list_text(rules: &[RuleLine], palette: &Palette) -> String {
     rules.iter().map(|rule| rule_text(rule, palette)).collect()
 }
 
-fn explanation_text(explanation: &Explanation, palette: &Palette) -> String {
-    let Explanation { uri, digest, signatures, rules, decision, signed_for } = explanation;
+/// Why a task is trusted or not, and what the repository pins its tag to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExplanationView {
+    #[serde(flatten)]
+    explanation: Explanation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<TagPinView>,
+}
+
+fn explanation_text(view: &ExplanationView, palette: &Palette) -> String {
+    let Explanation { uri, digest, signatures, rules, decision, signed_for } = &view.explanation;
     let plural = if *signatures == 1 { "" } else { "s" };
-    let mut text = format!("{}\n  {digest}, {signatures} signature{plural}\n\n", visible(uri));
+    let mut text = format!("{}\n  {digest}, {signatures} signature{plural}\n", visible(uri));
+    for words in view.pinned.iter().flat_map(TagPinView::words) {
+        let _ = writeln!(text, "  {} {}", palette.faint.apply_to("pinned   "), visible(&words));
+    }
+    text.push('\n');
     for considered in rules {
         text += &rule_text(&considered.rule, palette);
         let words = match &considered.outcome {

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cofferdam_manifest::{Document, Place, decode};
+use cofferdam_manifest::{Document, Place, decode, salvage};
 use cofferdam_registry::{TrustDecision, UntrustedCause};
 use serde_json::Value;
 
-use super::{CelGuard, Reference, ResolveError, Resolver, Template};
+use super::build::{NAMED, kind_of};
+use super::{CelGuard, Reference, ResolveError, Resolver, Template, unsupported};
 use crate::model::{Pipeline, PipelineRun, PipelineSpec, PipelineTask};
 
 /// One thing that is worth a look.
@@ -99,18 +100,15 @@ pub struct Advices {
 
 impl Advices {
     /// Looks at a pipeline, or at the one that is written in a PipelineRun. In
-    /// a file whose shape is wrong, nothing is found.
+    /// a file whose shape is wrong, only its tasks are looked at: what else is
+    /// found there could be gone when that is mended.
     #[must_use]
     pub fn of(text: &str, base: &Path, resolver: &dyn Resolver) -> Self {
         let Ok(document) = Document::parse(text) else { return Self::default() };
-        let (spec, pointer) = match decode::<Pipeline>(&document) {
-            Ok(pipeline) => (pipeline.spec, "/spec"),
-            Err(_) => match decode::<PipelineRun>(&document).map(|run| run.spec.pipeline_spec) {
-                Ok(Some(spec)) => (spec, "/spec/pipelineSpec"),
-                Ok(None) | Err(_) => return Self::default(),
-            },
-        };
-        let mut look = Look { document: &document, base, resolver, advices: Self::default() };
+        let Some((spec, pointer, left)) = spec_of(&document) else { return Self::default() };
+        let whole = left.is_none();
+        let document = left.unwrap_or(document);
+        let mut look = Look { document: &document, whole, base, resolver, advices: Self::default() };
         look.pipeline(&spec, pointer);
         let mut advices = look.advices;
         advices.found.sort_by_key(Advice::place);
@@ -118,8 +116,33 @@ impl Advices {
     }
 }
 
+/// The pipeline of a document and where it stands; of one whose shape is wrong,
+/// what is left of it, with the document that is left.
+fn spec_of(document: &Document) -> Option<(PipelineSpec, &'static str, Option<Document>)> {
+    const NESTED: &str = "/spec/pipelineSpec";
+    if kind_of(document.root())? == "Pipeline" {
+        if let Ok(pipeline) = decode::<Pipeline>(document) {
+            return Some((pipeline.spec, "/spec", None));
+        }
+        let (_, left) = salvage::<Pipeline>(document, &unwanted(document), NAMED);
+        return left.map(|left| (left.value.spec, "/spec", Some(left.document)));
+    }
+    if let Ok(run) = decode::<PipelineRun>(document) {
+        return run.spec.pipeline_spec.map(|spec| (spec, NESTED, None));
+    }
+    let (_, left) = salvage::<PipelineRun>(document, &unwanted(document), NAMED);
+    left.and_then(|left| Some((left.value.spec.pipeline_spec?, NESTED, Some(left.document))))
+}
+
+/// What of a document is not run, by its pointers.
+fn unwanted(document: &Document) -> Vec<String> {
+    unsupported::find(document).into_iter().map(|(pointer, _)| pointer).collect()
+}
+
 struct Look<'a> {
     document: &'a Document,
+    /// Whether that is all of it.
+    whole: bool,
     base: &'a Path,
     resolver: &'a dyn Resolver,
     advices: Advices,
@@ -144,6 +167,9 @@ impl Look<'_> {
                 }
                 self.trust(task, &below);
             }
+        }
+        if !self.whole {
+            return used;
         }
         let handed_back = spec.results.iter().map(|result| serde_json::to_value(&result.value));
         let mut references = Vec::new();
@@ -189,7 +215,14 @@ impl Look<'_> {
             .collect();
         for (index, (task, needs)) in tasks.enumerate() {
             for (number, after) in task.run_after.iter().enumerate() {
-                let implied = needs.iter().find(|used| comes_after(&before, used, after.as_str()));
+                // Where they wait for each other, that is what has to be mended.
+                if comes_after(&before, after.as_str(), task.name.as_str(), "") {
+                    continue;
+                }
+                let implied = needs.iter().find(|used| {
+                    **used != task.name.as_str()
+                        && comes_after(&before, used, after.as_str(), task.name.as_str())
+                });
                 if let Some(used) = implied {
                     let place = self.document.place(&format!("{at}/tasks/{index}/runAfter/{number}"));
                     let (task, before) = (task.name.to_string(), after.to_string());
@@ -200,9 +233,10 @@ impl Look<'_> {
     }
 }
 
-/// Whether a task is another one, or comes after it.
-fn comes_after(before: &BTreeMap<&str, Vec<&str>>, task: &str, other: &str) -> bool {
-    let mut seen = BTreeSet::from([task]);
+/// Whether a task is another one, or comes after it, whatever a third one waits
+/// for.
+fn comes_after(before: &BTreeMap<&str, Vec<&str>>, task: &str, other: &str, third: &str) -> bool {
+    let mut seen = BTreeSet::from([task, third]);
     let mut open = vec![task];
     while let Some(task) = open.pop() {
         if task == other {
@@ -321,5 +355,17 @@ mod tests {
             "11:21 `c` comes after `b` anyway: it uses something of `b`",
         ];
         assert_eq!(look(spec), expected);
+    }
+
+    #[test]
+    fn an_order_that_goes_round_is_no_order_that_follows() {
+        let spec = "  tasks:
+    - { name: a, taskRef: { name: t }, runAfter: [b] }
+    - { name: b, taskRef: { name: t }, inputs: [{ name: i, from: $(tasks.a.outputs.o) }], runAfter: [a, c] }
+    - { name: c, taskRef: { name: t }, inputs: [{ name: i, from: $(tasks.d.outputs.o) }], runAfter: [d] }
+    - { name: d, taskRef: { name: t } }
+";
+        // Only what has no part in the way round is told.
+        assert_eq!(look(spec), ["8:102 `c` comes after `d` anyway: it uses something of `d`"]);
     }
 }

@@ -6,6 +6,7 @@ use cofferdam_manifest::Fault;
 pub use cofferdam_manifest::Place;
 
 use super::resolve::ResolveError;
+use crate::capability::{INSTEAD_OF_EXEC, NO_EXEC};
 
 /// One thing that is wrong with a pipeline, or with running it.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +199,7 @@ impl PlanError {
             }
             Self::DuplicateName { .. } => Some("give one of them another name".to_owned()),
             Self::InvalidValue { .. } | Self::InvalidReference { .. } => None,
+            Self::ForbiddenImport { why, .. } if *why == NO_EXEC => Some(INSTEAD_OF_EXEC.to_owned()),
             Self::ForbiddenImport { .. } => {
                 Some("see what it imports: cofferdam task inspect FILE|REFERENCE".to_owned())
             }

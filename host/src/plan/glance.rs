@@ -32,11 +32,23 @@ impl RegistryResolver {
     /// # Errors
     /// [`ResolveError`].
     pub fn glance(&self, written: &Reference) -> Result<Glance, ResolveError> {
+        self.glance_at(written, true)
+    }
+
+    /// The same without what is attached beside its signatures.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub fn glance_alone(&self, written: &Reference) -> Result<Glance, ResolveError> {
+        self.glance_at(written, false)
+    }
+
+    fn glance_at(&self, written: &Reference, attached: bool) -> Result<Glance, ResolveError> {
         let Some(staging) = self.registries.head(written)? else {
             let (layout, reference, pulled) = self.take(written, Layout::pull)?;
             let component = Component::read(&reference.to_string(), pulled.component)?;
             let manifest = component.manifest;
-            return self.judge_head(written, (&layout, reference), (pulled.head, manifest));
+            return self.judge_head(written, (&layout, reference), (pulled.head, manifest), attached);
         };
         let StagedHead { layout, reference, .. } = &staging;
         let head = layout.task_head(reference)?;
@@ -44,7 +56,7 @@ impl RegistryResolver {
             head.contract.clone().ok_or_else(|| ResolveError::NoContract { name: reference.name.clone() })?;
         let manifest = serde_json::from_value(told);
         let manifest = manifest.map_err(|_| ResolveError::OtherContract { name: reference.name.clone() })?;
-        self.judge_head(written, (layout, reference.clone()), (head, manifest))
+        self.judge_head(written, (layout, reference.clone()), (head, manifest), attached)
     }
 
     fn judge_head(
@@ -52,9 +64,13 @@ impl RegistryResolver {
         written: &Reference,
         (layout, reference): (&Layout, Reference),
         (head, manifest): (TaskHead, Manifest),
+        attached: bool,
     ) -> Result<Glance, ResolveError> {
         let bundles = self.signatures(layout, &reference, head.digest)?;
-        let attestations = self.registries.attestations((layout, &reference), head.digest)?;
+        let attestations = match attached {
+            true => self.registries.attestations((layout, &reference), head.digest)?,
+            false => Vec::new(),
+        };
         let trust = self.judge_manifest(written, &reference, (&head, &manifest), &bundles, |candidate| {
             self.trust.decide(candidate, self.now)
         })?;

@@ -43,9 +43,10 @@ pub use flow::{
 };
 pub use glance::Glance;
 pub use lock::{Lock, LockDocument, LockError, Pin, repository_directory};
+pub(crate) use params::{is_meant, known_names};
 pub use recorded::{Draft, PlanRecord, RecordedResolver, RecordingResolver};
 pub use reference::{Context, Reference, Selector, TaskKey, pick};
-pub use registries::{Pinning, Registries, VENDOR};
+pub use registries::{Pinning, Registries, TagPin, VENDOR};
 pub use registry::RegistryResolver;
 pub use resolve::{PipelineText, ResolveError, ResolvedTask, Resolver};
 pub use template::{BadReference, Piece, Template};
@@ -101,7 +102,7 @@ impl Plan {
     pub fn build(request: &PlanRequest<'_>, resolver: &dyn Resolver) -> Result<Self, PlanErrors> {
         let mut builder = Builder::new(request, resolver);
         let Some((opened, words)) = builder.root() else { return Err(builder.into_faults()) };
-        let (params, known) = builder.bind(&opened, &words.params);
+        let (params, known) = builder.bind(&opened, &words);
         let mut flow = builder.root_flow(&opened, &known);
         if let Some((spec, site)) = &words.timeouts {
             flow.timeouts = builder.timeouts(Some(spec), site);

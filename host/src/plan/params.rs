@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cofferdam_manifest::{Value, ValueType, nearest};
 
 use super::PlanError;
-use super::build::{Builder, Known, Opened, Site};
+use super::build::{Builder, Known, Opened, RunWords};
 
 impl Builder<'_> {
     /// Binds every param of the pipeline that is run, reporting what is missing,
@@ -14,17 +14,23 @@ impl Builder<'_> {
     pub(super) fn bind(
         &mut self,
         opened: &Opened,
-        of_run: &BTreeMap<String, (Value, Site)>,
+        words: &RunWords,
     ) -> (BTreeMap<String, Value>, BTreeMap<String, Known>) {
-        let specs = &opened.spec.params;
+        let (specs, of_run) = (&opened.spec.params, &words.params);
         let site = &opened.site;
         let given = self.given();
         let (mut values, mut known) = (BTreeMap::new(), BTreeMap::new());
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let all_given = || given.keys().chain(of_run.keys()).map(String::as_str);
         for (index, spec) in specs.iter().enumerate() {
             let place = site.place(&format!("params/{index}/name"));
             let name = spec.name.as_str();
             if known.contains_key(name) {
                 self.report(site, PlanError::DuplicateName { name: name.to_owned(), place });
+                continue;
+            }
+            if site.lacks(&format!("params/{index}")) {
+                known.insert(name.to_owned(), Known::unread(spec));
                 continue;
             }
             known.insert(name.to_owned(), Known::open(spec));
@@ -33,7 +39,9 @@ impl Builder<'_> {
                 (Some(value), ..) => (coerce(value, spec.effective_type()), None),
                 (None, Some((value, at)), _) => (coerce(value, spec.effective_type()), Some(at)),
                 (None, None, Some(value)) => (Ok(value.clone()), None),
-                (None, None, None) if self.params_required() => {
+                (None, None, None)
+                    if self.params_required() && !words.partial && !is_meant(name, all_given(), &names) =>
+                {
                     let message = format!("the param `{name}` has no value");
                     let help = format!("give it one: --param {name}=VALUE, or a `default` in the file");
                     self.report(site, PlanError::Missing { message, help, place });
@@ -59,7 +67,9 @@ impl Builder<'_> {
                 }
             }
         }
-        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        if site.lacks_names("params") {
+            return (values, known);
+        }
         let of_run = of_run.iter().map(|(name, (_, at))| (name, at, at.place("name")));
         let typed = given.keys().map(|name| (name, site, site.place("params")));
         for (name, at, place) in typed.chain(of_run).filter(|(name, ..)| !names.contains(&name.as_str())) {
@@ -85,6 +95,13 @@ fn coerce(value: &Value, wanted: ValueType) -> Result<Value, String> {
         return read.ok_or_else(|| format!("begins like {what} and is none"));
     }
     Ok(if wanted == ValueType::Array { Value::Texts(vec![text.clone()]) } else { value.clone() })
+}
+
+/// Whether a name is the one that was meant by another that nothing has: then it
+/// is told of with that.
+pub(crate) fn is_meant<'a>(name: &str, given: impl IntoIterator<Item = &'a str>, known: &[&str]) -> bool {
+    let unknown = given.into_iter().filter(|given| !known.contains(given));
+    unknown.into_iter().any(|given| nearest(given, known.iter().copied()) == Some(name))
 }
 
 /// A sentence that lists names, for messages: first the one that was meant.

@@ -37,6 +37,17 @@ pub enum Pinning {
     Locked,
 }
 
+/// What a repository pins a tag to.
+#[derive(Debug)]
+pub struct TagPin {
+    /// The file that says so.
+    pub file: PathBuf,
+    /// The digest.
+    pub digest: Digest,
+    /// What the registry has under the tag now.
+    pub now: Result<Digest, ResolveError>,
+}
+
 /// What is known of a task without its code, for as long as this lives.
 pub(super) struct StagedHead {
     pub(super) layout: Layout,
@@ -309,6 +320,53 @@ impl Registries {
     fn pin(&self, reference: &Reference) -> Option<Digest> {
         let name = pin_name(reference).filter(|_| self.pinning != Pinning::Update)?;
         self.lock.borrow().get(&name).map(|pin| pin.digest)
+    }
+
+    /// What the repository pins a tag to, and what that stands for now; nothing
+    /// where it is no tag of a registry over HTTP, or has no pin.
+    #[must_use]
+    pub fn tag_pin(&self, written: &Reference) -> Option<TagPin> {
+        let reference = written.canonical(&self.embedded).ok()?;
+        let Location::Remote(host) = &reference.location else { return None };
+        let name = pin_name(&reference).filter(|_| reference.digest.is_none())?;
+        let (file, digest) = {
+            let lock = self.lock.borrow();
+            (lock.file()?.to_owned(), lock.pins().get(&name)?.digest)
+        };
+        let ask = || Ok(self.runtime()?.block_on(self.remote(host)?.resolve(&reference))?);
+        Some(TagPin { file, digest, now: ask() })
+    }
+
+    /// Every tag of a repository in a registry over HTTP, each with what it stands
+    /// for or why that is not known.
+    ///
+    /// # Errors
+    /// [`ResolveError`], where the tags cannot be had.
+    pub fn tags(
+        &self,
+        host: &str,
+        name: &str,
+    ) -> Result<Vec<(Reference, Result<Digest, RemoteError>)>, ResolveError> {
+        let remote = self.remote(host)?;
+        let runtime = self.runtime()?;
+        let mut tags = runtime.block_on(remote.tags(name))?;
+        // Those hold signatures.
+        tags.retain(|tag| !tag.starts_with("sha256-"));
+        let location = Location::Remote(host.to_owned());
+        let references = tags.into_iter().map(|tag| Reference {
+            location: location.clone(),
+            name: name.to_owned(),
+            tag: Some(tag),
+            digest: None,
+        });
+        let asked = references.map(|reference| {
+            let remote = &remote;
+            async move {
+                let digest = remote.resolve(&reference).await;
+                (reference, digest)
+            }
+        });
+        Ok(runtime.block_on(stream::iter(asked).buffered(AT_ONCE).collect()))
     }
 
     /// Pulls side by side what some references mean and is not here. What goes

@@ -6,6 +6,7 @@ use cofferdam_manifest::{Manifest, ParamSpec, ValueType};
 use cofferdam_registry::{Digest, SBOM_PREDICATE, TrustDecision};
 use serde::Serialize;
 
+use super::tag_pin::TagPinView;
 use super::trust::trust_words;
 use super::words::{Palette, bytes, visible};
 use crate::capability::{Import, network_words};
@@ -50,6 +51,9 @@ pub struct TaskDescription {
     pub component: Digest,
     /// Its bytes.
     pub size: u64,
+    /// What the repository pins the tag to that it was named by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<TagPinView>,
     /// Whether it is trusted here; nothing for a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustDecision>,
@@ -72,6 +76,7 @@ impl TaskDescription {
             digest: None,
             component: component.digest,
             size: component.bytes.len() as u64,
+            pinned: None,
             trust: None,
             signatures: Vec::new(),
             attestations: Vec::new(),
@@ -94,6 +99,9 @@ pub fn task_text(task: &TaskDescription, palette: &Palette) -> String {
     row("from", &visible(&task.task));
     if let Some(digest) = task.digest {
         row("manifest", &digest.to_string());
+    }
+    for words in task.pinned.iter().flat_map(TagPinView::words) {
+        row("pinned", &visible(&words));
     }
     row("component", &format!("{} ({})", task.component, bytes(task.size)));
     if let Some(trust) = &task.trust {

@@ -9,11 +9,11 @@ use super::trust::trust_words;
 use super::words::{Palette, bytes, visible};
 use crate::event::TaskIdentity;
 
-/// The tasks of a layout.
+/// The tasks of a layout, or of a repository in a registry.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskList {
-    /// Its directory.
+    /// Its directory, or the repository.
     pub layout: String,
     /// By name and version.
     pub tasks: Vec<TaskLine>,
@@ -28,8 +28,9 @@ pub struct TaskList {
 pub struct TaskLine {
     /// What it is called there.
     pub names: Vec<String>,
-    /// What is signed and pinned.
-    pub digest: Digest,
+    /// What is signed and pinned; nothing where not even that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// What it says of itself, and whether it is trusted.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub told: Option<TaskTold>,
@@ -51,7 +52,7 @@ pub struct TaskTold {
     /// The digest of the component.
     pub component: Digest,
     /// The component's bytes.
-    pub size: usize,
+    pub size: u64,
     /// Whether it is trusted, and by which rule.
     pub trust: TrustDecision,
 }
@@ -59,16 +60,16 @@ pub struct TaskTold {
 impl TaskLine {
     /// A task that can be read.
     #[must_use]
-    pub fn new(digest: Digest, mut names: Vec<String>, identity: &TaskIdentity, size: usize) -> Self {
+    pub fn new(digest: Digest, mut names: Vec<String>, identity: &TaskIdentity, size: u64) -> Self {
         names.sort_unstable();
         let TaskIdentity { name, version, reference, component, trust, .. } = identity.clone();
         let told = TaskTold { name, version, reference, component, size, trust };
-        Self { names, digest, told: Some(told), problem: None }
+        Self { names, digest: Some(digest), told: Some(told), problem: None }
     }
 
     /// One that cannot be read.
     #[must_use]
-    pub fn unreadable(digest: Digest, names: Vec<String>, problem: String) -> Self {
+    pub fn unreadable(digest: Option<Digest>, names: Vec<String>, problem: String) -> Self {
         Self { names, digest, told: None, problem: Some(problem) }
     }
 
@@ -119,10 +120,10 @@ pub fn task_list_text(list: &TaskList, palette: &Palette) -> String {
                 if !others.is_empty() {
                     row("also", &others.join(", "));
                 }
-                row("component", &format!("{} ({})", told.component, bytes(told.size as u64)));
+                row("component", &format!("{} ({})", told.component, bytes(told.size)));
                 row("trust", &trust_words(&told.trust));
             }
-            None => row("digest", &task.digest.to_string()),
+            None => task.digest.iter().for_each(|digest| row("digest", &digest.to_string())),
         }
         if let Some(problem) = &task.problem {
             row("problem", problem);

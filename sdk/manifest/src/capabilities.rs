@@ -22,7 +22,7 @@ pub struct Capabilities {
     /// Services to reach over a raw TCP connection.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tcp: Vec<TcpRule>,
-    /// Native tools to run.
+    /// Native tools to run; this version runs none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exec: Vec<ExecAsk>,
     /// The real time instead of the run's fixed time.

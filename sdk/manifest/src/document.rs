@@ -88,8 +88,17 @@ impl Document {
     /// # Errors
     /// One [`Fault`] at the first place that cannot be read.
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        Self::parse_as(text, "pipeline")
+    }
+
+    /// Reads exactly one document, of which a schema says what belongs in it, by
+    /// the name that `cofferdam schema` takes.
+    ///
+    /// # Errors
+    /// One [`Fault`] at the first place that cannot be read.
+    pub fn parse_as(text: &str, schema: &str) -> Result<Self, Fault> {
         let mut reader = Reader::new(text)?;
-        reader.begin()?.ok_or_else(|| reader.nothing())?;
+        reader.begin()?.ok_or_else(|| reader.nothing(schema))?;
         let document = reader.document()?;
         if let Some(place) = reader.begin()? {
             let fault = Fault::new(FaultKind::Syntax, place, "a second document begins here");
@@ -109,7 +118,12 @@ impl Document {
         while reader.begin()?.is_some() {
             documents.push(reader.document()?);
         }
-        if documents.is_empty() { Err(reader.nothing()) } else { Ok(documents) }
+        if documents.is_empty() { Err(reader.nothing("pipeline")) } else { Ok(documents) }
+    }
+
+    /// A document of this value.
+    pub(crate) fn of(root: Node) -> Self {
+        Self { root }
     }
 
     /// The outermost value.
@@ -208,9 +222,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Why a file without a document is refused.
-    fn nothing(&self) -> Fault {
+    fn nothing(&self, schema: &str) -> Fault {
         Fault::new(FaultKind::Syntax, self.ended, "the file holds no YAML document")
-            .help("see what belongs in it: cofferdam schema pipeline")
+            .help(format!("see what belongs in it: cofferdam schema {schema}"))
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {

@@ -16,6 +16,7 @@ mod manifest;
 mod name;
 mod node;
 mod quantity;
+mod salvage;
 mod shape;
 
 pub use address::{AddressRange, InvalidRange};
@@ -34,4 +35,5 @@ pub use manifest::{
 };
 pub use name::{Identifier, InvalidName, Name};
 pub use quantity::{InvalidQuantity, Quantity, Span};
+pub use salvage::{Lost, Salvaged, salvage};
 pub use shape::{decode, nearest, schema};

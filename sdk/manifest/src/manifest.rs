@@ -261,7 +261,7 @@ impl Manifest {
     /// # Errors
     /// Every fault found, each with its place in the text.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
-        let document = Document::parse(text).map_err(|fault| vec![fault])?;
+        let document = Document::parse_as(text, "task").map_err(|fault| vec![fault])?;
         let invalid =
             |pointer: &str, message| Fault::new(FaultKind::InvalidValue, document.place(pointer), message);
         let json = document.to_json();
@@ -390,6 +390,15 @@ mod tests {
         assert!(Manifest::parse(&text(128)).is_ok());
         let faults = Manifest::parse(&text(129)).unwrap_err();
         assert!(faults.iter().any(|fault| fault.message.contains("at most 128 outputs")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_manifest_that_is_empty_is_pointed_to_the_schema_of_tasks() {
+        for text in ["", "# nothing yet\n"] {
+            let faults = Manifest::parse(text).unwrap_err();
+            let help = faults[0].help.as_deref().unwrap();
+            assert!(help.ends_with("cofferdam schema task"), "{help}");
+        }
     }
 
     const FULL: &str = "\

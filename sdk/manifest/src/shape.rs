@@ -29,8 +29,8 @@ pub fn schema<T: JsonSchema>() -> Value {
 /// Every fault of the document's shape, or the first value that `T` refuses.
 pub fn decode<T: JsonSchema + DeserializeOwned>(document: &Document) -> Result<T, Vec<Fault>> {
     let root = schema::<T>();
-    let mut walk = Walk { definitions: root.get("$defs"), faults: Vec::new() };
-    walk.check(document.root(), &root, What::Document);
+    let mut walk = Walk::new(root.get("$defs"));
+    walk.check_root(document.root(), &root);
     if !walk.faults.is_empty() {
         return Err(walk.faults);
     }
@@ -43,7 +43,7 @@ pub fn decode<T: JsonSchema + DeserializeOwned>(document: &Document) -> Result<T
     )
 }
 
-fn pointer_of(path: &serde_path_to_error::Path) -> String {
+pub(crate) fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let step = |segment: &Segment| match segment {
         Segment::Seq { index } => format!("/{index}"),
@@ -71,12 +71,25 @@ impl fmt::Display for What<'_> {
     }
 }
 
-struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     definitions: Option<&'a Value>,
     faults: Vec<Fault>,
 }
 
 impl<'a> Walk<'a> {
+    pub(crate) fn new(definitions: Option<&'a Value>) -> Self {
+        Self { definitions, faults: Vec::new() }
+    }
+
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// Checks a value that stands for itself.
+    pub(crate) fn check_root(&mut self, node: &Node, schema: &'a Value) {
+        self.check(node, schema, What::Document);
+    }
+
     fn report(&mut self, kind: FaultKind, place: Place, message: String, help: Option<String>) {
         let fault = Fault::new(kind, place, message);
         self.faults.push(match help {
@@ -95,7 +108,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The alternatives of a schema, nested choices taken apart.
-    fn alternatives(&self, schema: &'a Value) -> Vec<&'a Value> {
+    pub(crate) fn alternatives(&self, schema: &'a Value) -> Vec<&'a Value> {
         let schema = self.resolve(schema);
         match schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
             Some(branches) => branches.iter().flat_map(|branch| self.alternatives(branch)).collect(),
@@ -127,7 +140,7 @@ impl<'a> Walk<'a> {
                 // The branch that fits best is the one that was meant.
                 let mut best: Option<Vec<Fault>> = None;
                 for schema in several {
-                    let mut trial = Walk { definitions: self.definitions, faults: Vec::new() };
+                    let mut trial = Walk::new(self.definitions);
                     trial.check_inside(node, kind, schema, what);
                     if best.as_ref().is_none_or(|faults| trial.faults.len() < faults.len()) {
                         best = Some(trial.faults);
@@ -158,6 +171,11 @@ impl<'a> Walk<'a> {
                 }
             }
             NodeKind::Integer(number) => {
+                let most = schema.get("format").and_then(Value::as_str).and_then(most_of);
+                if let Some(most) = most.filter(|most| *number > *most) {
+                    let message = format!("{what} is {number}; it takes {most} or less");
+                    self.report(FaultKind::InvalidValue, node.place, message, None);
+                }
                 let least = schema.get("minimum").and_then(Value::as_i64);
                 if let Some(least) = least.filter(|least| i128::from(*number) < i128::from(*least)) {
                     let message = format!("{what} is {number}; it takes {least} or more");
@@ -190,9 +208,16 @@ impl<'a> Walk<'a> {
                 (None, None) => {}
             }
         }
+        // One that is there under a misspelled name is told of with that name.
+        let meant = |required: &str| {
+            let known = || properties.into_iter().flat_map(|p| p.keys().map(String::as_str));
+            let strays = entries.iter().filter(|(key, ..)| properties.is_none_or(|p| !p.contains_key(key)));
+            strays.into_iter().any(|(key, ..)| nearest(key, known()) == Some(required))
+        };
+        let closed = additional == Some(&Value::Bool(false));
         let required = schema.get("required").and_then(Value::as_array);
         for key in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !entries.iter().any(|(name, ..)| name == key) {
+            if !entries.iter().any(|(name, ..)| name == key) && !(closed && meant(key)) {
                 let message = format!("{what} needs `{key}`");
                 self.report(FaultKind::MissingKey, node.place, message, None);
             }
@@ -242,6 +267,16 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The largest number that fits a type, by the name of its format in schemas.
+fn most_of(format: &str) -> Option<i64> {
+    match format {
+        "uint8" => Some(u8::MAX.into()),
+        "uint16" => Some(u16::MAX.into()),
+        "uint32" => Some(u32::MAX.into()),
+        _ => None,
+    }
+}
+
 /// Why a text is no value of a type with a form of its own, by the name that the
 /// type has in schemas.
 fn refusal(name: &str, text: &str) -> Option<String> {
@@ -263,7 +298,7 @@ fn refusal(name: &str, text: &str) -> Option<String> {
     }
 }
 
-fn types_of(schema: &Value) -> Vec<&str> {
+pub(crate) fn types_of(schema: &Value) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(name)) => vec![name],
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
@@ -281,7 +316,7 @@ fn takes_any_text(schema: &Value) -> bool {
         && !["anyOf", "oneOf", "enum", "const"].iter().any(narrows)
 }
 
-fn is_type(kind: &NodeKind, name: &str) -> bool {
+pub(crate) fn is_type(kind: &NodeKind, name: &str) -> bool {
     match kind {
         NodeKind::Null => name == "null",
         NodeKind::Bool(_) => name == "boolean",
@@ -361,6 +396,17 @@ mod tests {
                 "6:12 document/wrong-type `results` takes a list, not a mapping",
             ]
         );
+    }
+
+    #[test]
+    fn a_key_that_is_misspelled_is_not_told_to_be_missing_too() {
+        let text = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: {nam: x, version: '1'}\nspce: {}\nother: 1\n";
+        let codes: Vec<String> =
+            faults(text).iter().filter_map(|fault| Some(fault.split_once(" `")?.0.to_owned())).collect();
+        let unknown = "document/unknown-key";
+        assert_eq!(codes, ["3:12", "4:1", "5:1"].map(|place| format!("{place} {unknown}")));
+        let text = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: {x: y, version: '1'}\n";
+        assert_eq!(faults(text).len(), 3, "{:?}", faults(text));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{Known, Resolved, Wiring};
 use crate::model::{MAX_PARAM_BYTES, PipelineTask};
 use crate::plan::PlanError;
 use crate::plan::flow::Argument;
+use crate::plan::params::is_meant;
 use crate::plan::reference::{Context, Reference, Selector, pick};
 use crate::plan::template::{Piece, Template};
 
@@ -27,8 +28,14 @@ impl Wiring<'_, '_> {
                 let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
                 let below = format!("params/{index}/name");
                 self.unknown("param", name, &known, "the task takes no params", &below);
+                // Its value may be wrong, too.
+                self.value(&given.value, &format!("params/{index}/value"));
                 continue;
             };
+            if self.site.lacks(&format!("params/{index}")) {
+                self.value(&given.value, &format!("params/{index}/value"));
+                continue;
+            }
             if let Some(argument) = self.argument(&given.value, spec, &format!("params/{index}/value"))
                 && arguments.insert(name.to_owned(), argument).is_some()
             {
@@ -42,6 +49,9 @@ impl Wiring<'_, '_> {
                 matrix.params.iter().chain(include).any(|param| param.name.as_str() == name)
             })
         };
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let meant = |name: &str| is_meant(name, task.params.iter().map(|given| given.name.as_str()), &names);
+        let unread = ["params", "matrix"].iter().any(|key| self.site.lacks(key)) || self.site.has_stray();
         for spec in specs.iter().filter(|spec| !task.params.iter().any(|given| given.name == spec.name)) {
             let name = spec.name.as_str();
             // What is written in its place sees the params around it.
@@ -53,7 +63,7 @@ impl Wiring<'_, '_> {
                 Some(value) => {
                     arguments.insert(name.to_owned(), literal(value));
                 }
-                None if varied(name) => {}
+                None if unread || varied(name) || meant(name) => {}
                 None => {
                     let message = format!("task `{}` needs the param `{name}`", task.name);
                     let help = format!("add under this task: params: [{{ name: {name}, value: ... }}]");
@@ -147,35 +157,40 @@ impl Wiring<'_, '_> {
             }
             Value::Texts(texts) => Argument::Texts(self.items(texts, below)?),
             Value::Fields(fields) => {
-                let mut filled = BTreeMap::new();
-                for (key, text) in fields {
-                    let template = self.template(text, below)?;
-                    filled.insert(key.clone(), self.fill(template, below)?);
-                }
-                Argument::Fields(filled)
+                // One that is wrong hides no other.
+                let filled: Vec<_> = fields
+                    .iter()
+                    .map(|(key, text)| {
+                        let template = self.template(text, below)?;
+                        Some((key.clone(), self.fill(template, below)?))
+                    })
+                    .collect();
+                Argument::Fields(filled.into_iter().collect::<Option<_>>()?)
             }
         })
     }
 
     /// The items of a list, in which one can stand for a whole list.
     pub(super) fn items(&mut self, texts: &[String], below: &str) -> Option<Vec<Template>> {
-        let mut items = Vec::new();
-        for text in texts {
-            let template = self.template(text, below)?;
-            match self.whole(&template) {
-                Some(Value::Texts(texts)) => {
-                    self.spend(texts.iter().map(|text| text.len() + 3).sum(), below)?;
-                    items.extend(texts.iter().map(Template::text));
-                }
-                Some(Value::Text(_) | Value::Fields(_)) => {
-                    let text = text.trim_start_matches("$(").trim_end_matches(')').to_owned();
-                    self.invalid_reference(&text, "it is not a list", below);
-                    return None;
-                }
-                None => items.push(self.fill(template, below)?),
+        // One that is wrong hides no other.
+        let items: Vec<_> = texts.iter().map(|text| self.item(text, below)).collect();
+        Some(items.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn item(&mut self, text: &str, below: &str) -> Option<Vec<Template>> {
+        let template = self.template(text, below)?;
+        match self.whole(&template) {
+            Some(Value::Texts(texts)) => {
+                self.spend(texts.iter().map(|text| text.len() + 3).sum(), below)?;
+                Some(texts.iter().map(Template::text).collect())
             }
+            Some(Value::Text(_) | Value::Fields(_)) => {
+                let text = text.trim_start_matches("$(").trim_end_matches(')').to_owned();
+                self.invalid_reference(&text, "it is not a list", below);
+                None
+            }
+            None => Some(vec![self.fill(template, below)?]),
         }
-        Some(items)
     }
 
     /// The known value that a template stands for as a whole.

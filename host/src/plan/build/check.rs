@@ -3,7 +3,7 @@
 
 use cofferdam_manifest::ValueType;
 
-use super::{Position, Resolved, Wiring};
+use super::{Position, Wiring};
 use crate::plan::PlanError;
 use crate::plan::flow::Dependency;
 use crate::plan::params::known_names;
@@ -64,10 +64,16 @@ impl Wiring<'_, '_> {
             if self.scope.spec.params.iter().any(|spec| spec.name.as_str() == name) {
                 return None;
             }
+            if self.scope.site.lacks_names("params") {
+                return None;
+            }
             let names: Vec<&str> = self.scope.params.keys().map(String::as_str).collect();
             self.unknown("param", name, &names, "the pipeline takes no params", below);
             return Some(());
         };
+        if known.unread {
+            return None;
+        }
         // One whose value is known is held against the selector when it is filled in.
         if known.value.is_none()
             && !any
@@ -108,6 +114,9 @@ impl Wiring<'_, '_> {
             self.report(PlanError::InvalidReference { text, why, place });
             return None;
         }
+        if ["tasks", "finally"].iter().any(|list| self.scope.site.lacks_names(list)) {
+            return None;
+        }
         let mut known: Vec<&str> = self.scope.spec.tasks.iter().map(|task| task.name.as_str()).collect();
         known.sort_unstable();
         self.unknown("task", name, &known, "the pipeline has no tasks", below);
@@ -134,6 +143,7 @@ impl Wiring<'_, '_> {
     fn combinations(&mut self, task: &str, reference: &Reference, below: &str) {
         if let Some(index) = self.needed_task(task, below)
             && self.scope.matrix_of(index).is_none()
+            && !self.scope.matrix_unread(index)
         {
             self.invalid_reference(&reference.to_string(), "the task has no matrix", below);
         }
@@ -143,7 +153,7 @@ impl Wiring<'_, '_> {
         let Some(resolved) = self.scope.names.get(task).and_then(|i| self.scope.resolved.get(*i)) else {
             return;
         };
-        if matches!(resolved, Resolved::Missing) || resolved.result_type(result).is_some() {
+        if resolved.is_unknown() || resolved.result_type(result).is_some() {
             return;
         }
         let names = resolved.result_names();
@@ -165,6 +175,9 @@ impl Wiring<'_, '_> {
     fn result(&mut self, key: &TaskKey, result: &str, selector: &Selector, any: bool, below: &str) {
         let Some(index) = self.needed_task(&key.task, below) else { return };
         self.result_exists(&key.task, result, below);
+        if self.scope.matrix_unread(index) {
+            return;
+        }
         let Some(resolved) = self.scope.resolved.get(index) else { return };
         let Some(value_type) = resolved.result_type(result) else { return };
         let text = format!("tasks.{key}.results.{result}");

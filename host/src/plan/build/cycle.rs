@@ -1,7 +1,31 @@
 //! Tasks that wait for each other.
 
+/// More ways round than these are not told at once.
+const MAX_ROUNDS: usize = 16;
+
+/// Ways round that have no step in common, so that each of them has to be mended.
+pub(super) fn find_all(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let Some(first) = find(edges) else { return Vec::new() };
+    let mut left = edges.to_vec();
+    let mut found = vec![first];
+    while found.len() < MAX_ROUNDS {
+        for step in found.last().into_iter().flat_map(|round| round.windows(2)) {
+            if let [from, to] = step
+                && let Some(edges) = left.get_mut(*from)
+            {
+                edges.retain(|edge| edge != to);
+            }
+        }
+        match find(&left) {
+            Some(round) => found.push(round),
+            None => break,
+        }
+    }
+    found
+}
+
 /// A way round, if there is one: each index waits for the one after it.
-pub(super) fn find(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
+fn find(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -65,5 +89,17 @@ mod tests {
         // Deep chains are walked without recursion.
         let long: Vec<Vec<usize>> = (0..100_000).map(|n| if n == 0 { vec![] } else { vec![n - 1] }).collect();
         assert_eq!(find(&long), None);
+    }
+
+    #[test]
+    fn ways_round_are_told_together_unless_mending_one_mends_the_other() {
+        // Two that have no task in common, then two that have one.
+        assert_eq!(find_all(&[vec![1], vec![0], vec![2]]), [vec![0, 1, 0], vec![2, 2]]);
+        assert_eq!(find_all(&[vec![1], vec![0, 2], vec![1]]).len(), 2);
+        // Both go over the step from 0 to 1.
+        assert_eq!(find_all(&[vec![1], vec![0, 2], vec![0]]).len(), 1);
+        assert_eq!(find_all(&[vec![1], vec![]]), Vec::<Vec<usize>>::new());
+        let many: Vec<Vec<usize>> = (0..100).map(|n| vec![n]).collect();
+        assert_eq!(find_all(&many).len(), MAX_ROUNDS);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cofferdam_manifest::{Document, Node, NodeKind, Value, decode};
+use cofferdam_manifest::{Document, Fault, Lost, Node, NodeKind, Salvaged, Value, decode, nearest, salvage};
 use cofferdam_registry::TrustDecision;
 
 use super::{Builder, MAX_TEXT, Site, Text};
@@ -28,9 +28,14 @@ struct Origin {
     doubt: Option<String>,
 }
 
+/// Types that others refer to by their `name`: one without it is looked at, too.
+pub(in crate::plan) const NAMED: &[&str] = &["PipelineTask", "PipelineMetadata"];
+
 /// What a PipelineRun says beside which pipeline.
 #[derive(Default)]
 pub(in crate::plan) struct RunWords {
+    /// Whether some of what it gives could not be read.
+    pub(in crate::plan) partial: bool,
     pub(in crate::plan) params: BTreeMap<String, (Value, Site)>,
     pub(in crate::plan) timeouts: Option<(TimeoutSpec, Site)>,
 }
@@ -42,28 +47,16 @@ impl Builder<'_> {
         let file = base.join(Path::new(&name).file_name().unwrap_or_default());
         let text =
             self.text(name, self.request.text.to_owned(), Origin { base, bundled: false, doubt: None })?;
-        if has_kind(text.document.root(), "PipelineRun") {
+        if kind_of(text.document.root()) == Some("PipelineRun") {
             return self.run(text, file);
         }
         self.pipeline(text, file).map(|opened| (opened, RunWords::default()))
     }
 
     fn run(&mut self, text: Rc<Text>, file: PathBuf) -> Option<(Opened, RunWords)> {
+        let (run, text) = self.decode::<PipelineRun>(text)?;
         let site = Site { text, pointer: "/spec".to_owned() };
-        let run: PipelineRun = self.decode(&site)?;
         let name = run.metadata.name.to_string();
-        let opened = match (run.spec.pipeline_ref, run.spec.pipeline_spec) {
-            (Some(reference), None) => self.open(&reference, &site, "pipelineRef")?,
-            (None, Some(spec)) => {
-                let site = site.below("pipelineSpec");
-                Opened { name: name.clone(), spec, site, file }
-            }
-            (None, None) | (Some(_), Some(_)) => {
-                let message = "a PipelineRun takes one of pipelineRef and pipelineSpec".to_owned();
-                self.report(&site, PlanError::InvalidValue { message, place: site.place("") });
-                return None;
-            }
-        };
         let mut params = BTreeMap::new();
         for (index, param) in run.spec.params.into_iter().enumerate() {
             let at = site.below(&format!("params/{index}"));
@@ -73,9 +66,25 @@ impl Builder<'_> {
                 self.report(&at, error);
             }
         }
+        let unread = ["pipelineRef", "pipelineSpec"].iter().any(|key| site.lacks(key)) || site.has_stray();
+        let opened = match (run.spec.pipeline_ref, run.spec.pipeline_spec) {
+            (Some(_), None) if site.lacks("pipelineRef") => return None,
+            (Some(reference), None) => self.open(&reference, &site, "pipelineRef")?,
+            (None, Some(spec)) => {
+                let site = site.below("pipelineSpec");
+                Opened { name: name.clone(), spec, site, file }
+            }
+            (None, None) if unread => return None,
+            (None, None) | (Some(_), Some(_)) => {
+                let message = "a PipelineRun takes one of pipelineRef and pipelineSpec".to_owned();
+                self.report(&site, PlanError::InvalidValue { message, place: site.place("") });
+                return None;
+            }
+        };
+        let partial = site.lacks("params") || site.has_stray();
         let timeouts = run.spec.timeouts.map(|spec| (spec, site.below("timeouts")));
         // The run's own name is what its runs begin with.
-        Some((Opened { name, ..opened }, RunWords { params, timeouts }))
+        Some((Opened { name, ..opened }, RunWords { partial, params, timeouts }))
     }
 
     /// Reads the pipeline that a reference names.
@@ -112,7 +121,7 @@ impl Builder<'_> {
         let Some(opened) = self.pipeline(text, file) else { return Ok(None) };
         if let Some(identity) = identity {
             // Under another name it could be taken for another pipeline.
-            if identity.name != opened.name {
+            if identity.name != opened.name && !opened.site.text.lost.within("/metadata") {
                 return Err(ResolveError::Renamed { name: identity.name, found: opened.name });
             }
             if !self.bundles.contains(&identity) {
@@ -123,8 +132,8 @@ impl Builder<'_> {
     }
 
     fn pipeline(&mut self, text: Rc<Text>, file: PathBuf) -> Option<Opened> {
+        let (pipeline, text) = self.decode::<Pipeline>(text)?;
         let site = Site { text, pointer: "/spec".to_owned() };
-        let pipeline: Pipeline = self.decode(&site)?;
         Some(Opened { name: pipeline.metadata.name.to_string(), spec: pipeline.spec, site, file })
     }
 
@@ -152,24 +161,53 @@ impl Builder<'_> {
             }
         };
         let unsupported = unsupported::find(&document);
-        if !unsupported.is_empty() {
-            self.faults.errors.extend(unsupported.into_iter().map(|error| (file, error)));
-            return None;
-        }
+        let unwanted = unsupported.iter().map(|(pointer, _)| pointer.clone()).collect();
+        self.faults.errors.extend(unsupported.into_iter().map(|(_, error)| (file, error)));
         let Origin { base, bundled, doubt } = origin;
-        Some(Rc::new(Text { file, document, base, bundled, doubt }))
+        Some(Rc::new(Text { file, document, unwanted, lost: Lost::default(), base, bundled, doubt }))
     }
 
-    fn decode<T: schemars::JsonSchema + serde::de::DeserializeOwned>(&mut self, site: &Site) -> Option<T> {
-        match decode(&site.text.document) {
-            Ok(value) => Some(value),
-            Err(faults) => {
-                for fault in faults {
-                    self.report(site, PlanError::from(fault));
-                }
-                None
-            }
+    /// Reads a text; of one that is wrong, as much as tells what else is. The
+    /// text comes back without what was not read.
+    fn decode<T: schemars::JsonSchema + serde::de::DeserializeOwned>(
+        &mut self,
+        text: Rc<Text>,
+    ) -> Option<(T, Rc<Text>)> {
+        // Only a file that is wrong is looked at twice.
+        if text.unwanted.is_empty()
+            && let Ok(value) = decode(&text.document)
+        {
+            return Some((value, text));
         }
+        let (faults, salvaged) = salvage(&text.document, &text.unwanted, NAMED);
+        // Of a document that was told of as a whole, no part is.
+        let is_told = text.unwanted.iter().any(String::is_empty);
+        // Without a fault, nothing that is incomplete goes on.
+        if is_told || (text.unwanted.is_empty() && faults.is_empty()) {
+            return None;
+        }
+        self.faults.errors.extend(faults.into_iter().map(|fault: Fault| (text.file, fault.into())));
+        // What is wrong with another kind of document as a pipeline says nothing.
+        let salvaged = salvaged.filter(|_| kind_of(text.document.root()).is_some());
+        let Salvaged { value, document, lost } = salvaged?;
+        let Text { file, base, bundled, doubt, .. } = &*text;
+        let (base, doubt, unwanted) = (base.clone(), doubt.clone(), Vec::new());
+        Some((value, Rc::new(Text { file: *file, document, unwanted, lost, base, bundled: *bundled, doubt })))
+    }
+}
+
+/// Which of the two kinds of pipeline files a document is, or is meant to be.
+pub(in crate::plan) fn kind_of(root: &Node) -> Option<&'static str> {
+    let NodeKind::Map(entries) = &root.kind else { return None };
+    let entry = |key: &str| entries.iter().find(|(name, ..)| name == key).map(|(.., value)| &value.kind);
+    match (entry("kind"), entry("spec")) {
+        (Some(NodeKind::Text(word)), _) => nearest(word, ["Pipeline", "PipelineRun"]),
+        (None, Some(NodeKind::Map(spec))) => {
+            let of_run = spec.iter().any(|(key, ..)| key == "pipelineRef" || key == "pipelineSpec");
+            Some(if of_run { "PipelineRun" } else { "Pipeline" })
+        }
+        (None, _) => Some("Pipeline"),
+        (Some(_), _) => None,
     }
 }
 

@@ -20,6 +20,10 @@ impl Wiring<'_, '_> {
                 WhenSpec { input: None, operator: None, values, cel: Some(cel) } if values.is_empty() => {
                     self.cel(cel, &format!("{below}/cel"))
                 }
+                WhenSpec { input, values, cel, .. } if self.site.lacks(&below) => {
+                    self.rest(input.as_deref(), values, cel.as_deref(), &below);
+                    None
+                }
                 WhenSpec { .. } => {
                     let message =
                         "a condition has `input`, `operator` and `values`, or `cel` alone".to_owned();
@@ -31,10 +35,26 @@ impl Wiring<'_, '_> {
         guards
     }
 
+    /// Looks at what is left of a condition that could not all be read.
+    fn rest(&mut self, input: Option<&str>, values: &[String], cel: Option<&str>, below: &str) {
+        if let Some(input) = input {
+            self.template(input, &format!("{below}/input"));
+        }
+        if !values.is_empty() {
+            self.items(values, &format!("{below}/values"));
+        }
+        if let Some(cel) = cel {
+            self.cel(cel, &format!("{below}/cel"));
+        }
+    }
+
     fn values(&mut self, input: &str, values: &[String], below: &str) -> Option<(Template, Vec<Template>)> {
         if values.is_empty() {
             let message = "`values` is empty: the condition would always say the same".to_owned();
-            self.invalid_value(message, below);
+            if !self.site.lacks(below) {
+                self.invalid_value(message, below);
+            }
+            self.template(input, &format!("{below}/input"));
             return None;
         }
         let at = format!("{below}/input");
@@ -54,10 +74,11 @@ impl Wiring<'_, '_> {
             }
         };
         let spliced = self.check_all(guard.spliced().iter(), below);
+        let mut known = true;
         for reference in guard.named() {
-            self.check(reference, true, below)?;
+            known &= self.check(reference, true, below).is_some();
         }
-        spliced.map(|()| Guard::Cel(guard))
+        spliced.filter(|()| known).map(|()| Guard::Cel(guard))
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Resolved, Wiring};
 use crate::model::PipelineTask;
 use crate::plan::PlanError;
 use crate::plan::flow::Wire;
+use crate::plan::params::is_meant;
 use crate::plan::reference::Reference;
 use crate::plan::template::Template;
 
@@ -24,14 +25,20 @@ impl Wiring<'_, '_> {
                     "the task has no inputs",
                     &format!("inputs/{index}/name"),
                 );
+                // Where it comes from may be wrong, too.
+                self.wire(&wired.from, &format!("inputs/{index}/from"));
             } else if let Some(wire) = self.wire(&wired.from, &format!("inputs/{index}/from"))
                 && inputs.insert(name.to_owned(), wire).is_some()
             {
                 self.duplicate(name, &format!("inputs/{index}/name"));
             }
         }
-        for name in names.iter().filter(|name| !task.inputs.iter().any(|wired| wired.name.as_str() == **name))
-        {
+        if self.site.lacks("inputs") || self.site.has_stray() {
+            return inputs;
+        }
+        let given: Vec<&str> = task.inputs.iter().map(|wired| wired.name.as_str()).collect();
+        let missing = |name: &&&str| !given.contains(name) && !is_meant(name, given.iter().copied(), &names);
+        for name in names.iter().filter(missing) {
             let message = format!("task `{}` needs the input `{name}`", task.name);
             let help = format!("add under this task: inputs: [{{ name: {name}, from: $(source) }}]");
             self.report(PlanError::Missing { message, help, place: self.site.place("name") });
@@ -55,12 +62,18 @@ impl Wiring<'_, '_> {
                 if inputs.iter().any(|input| input.name.as_str() == name) {
                     return Some(Wire::Input(name.clone()));
                 }
+                if self.scope.site.lacks_names("inputs") {
+                    return None;
+                }
                 let known: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
                 self.unknown("input", name, &known, "the pipeline takes no inputs", below);
                 None
             }
             Some(Reference::Output(key, output)) => {
                 let index = self.needed_task(&key.task, below)?;
+                if self.scope.matrix_unread(index) {
+                    return None;
+                }
                 let matrix = self.scope.matrix_of(index).is_some();
                 if matrix != key.key.is_some() {
                     let why = if matrix {
@@ -74,10 +87,8 @@ impl Wiring<'_, '_> {
                 let text = format!("tasks.{key}.outputs.{output}");
                 self.key_exists(index, key, &text, below);
                 // A task that could not be resolved has been reported already.
-                let known = match self.scope.resolved.get(index)? {
-                    Resolved::Missing => return None,
-                    found @ (Resolved::Task(_) | Resolved::Pipeline(_)) => found.output_names(),
-                };
+                let found = self.scope.resolved.get(index).filter(|found| !found.is_unknown())?;
+                let known = found.output_names();
                 if known.contains(&output.as_str()) {
                     return Some(Wire::Output { task: index, key: key.key.clone(), output: output.clone() });
                 }

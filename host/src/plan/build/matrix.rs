@@ -15,7 +15,7 @@ use crate::plan::template::Template;
 impl Wiring<'_, '_> {
     /// Reads `matrix`.
     pub(super) fn matrix(&mut self, spec: &MatrixSpec, resolved: &Resolved) -> Matrix {
-        if spec.params.is_empty() && spec.include.is_empty() {
+        if spec.params.is_empty() && spec.include.is_empty() && !self.site.lacks("matrix") {
             self.invalid_value("`matrix` has neither `params` nor `include`".to_owned(), "matrix");
         }
         let mut params: Vec<(String, Argument)> = Vec::new();

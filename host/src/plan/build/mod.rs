@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use cofferdam_manifest::{Document, ParamSpec, Place, Value, ValueType};
+use cofferdam_manifest::{Document, Lost, ParamSpec, Place, Value, ValueType};
 
 use super::error::PlanErrors;
 use super::flow::{Argument, Dependency, Flow, Wire};
@@ -31,13 +31,16 @@ use crate::model::{
     EffectiveLimits, MAX_PLAN_BYTES, MatrixSpec, PipelineSpec, PipelineTask, Shared, TaskRef,
 };
 
-pub(super) use document::Opened;
+pub(super) use document::{NAMED, Opened, RunWords, kind_of};
 pub(super) use lineage::mark_descent;
 
 /// Pipelines in pipelines in pipelines: deeper, nobody can follow it.
 const MAX_DEPTH: usize = 8;
 /// More tasks than this, all pipelines together, are a mistake.
 const MAX_TASKS: usize = 100_000;
+
+/// Where a task says which one it is.
+const WHICH: [&str; 4] = ["taskRef", "pipelineRef", "pipelineSpec", "taskSpec"];
 
 /// All files of a plan together; what is read of them takes many times that.
 const MAX_TEXT: usize = 16 << 20;
@@ -87,6 +90,11 @@ pub(in crate::plan) struct Site {
 struct Text {
     file: usize,
     document: Document,
+    /// What of it is told of already, and not to be read.
+    unwanted: Vec<String>,
+    /// What of it could not be read: whatever follows from that alone is no
+    /// fault of its own.
+    lost: Lost,
     base: PathBuf,
     /// Whether it came out of a registry: then it names nothing of this machine.
     bundled: bool,
@@ -102,6 +110,8 @@ pub(in crate::plan) struct Known {
     choices: Vec<String>,
     /// Its value, unless only a run can tell.
     value: Option<Value>,
+    /// Whether what it takes could not be read: then nothing is said of its use.
+    unread: bool,
 }
 
 /// What a task of the flow stands for.
@@ -119,6 +129,8 @@ struct Nested {
     site: Site,
     /// The file it was read from; none for one that is written in its place.
     file: Option<PathBuf>,
+    /// Whether what it takes and hands back could not all be read.
+    partial: bool,
 }
 
 /// What the names in a pipeline stand for.
@@ -129,6 +141,8 @@ struct Scope<'s> {
     names: HashMap<&'s str, usize>,
     finally_from: usize,
     resolved: &'s [Resolved],
+    /// Where the pipeline itself stands.
+    site: &'s Site,
 }
 
 /// Where in a pipeline something stands.
@@ -162,6 +176,27 @@ impl Site {
         &self.text.base
     }
 
+    /// Whether something there, or below it, could not be read.
+    pub(super) fn lacks(&self, below: &str) -> bool {
+        self.text.lost.within(&format!("{}/{below}", self.pointer))
+    }
+
+    /// Whether anything of it could not be read.
+    fn is_partial(&self) -> bool {
+        self.text.lost.within(&self.pointer)
+    }
+
+    /// Whether something stands there of which nobody knows what it means: it
+    /// may be anything that is missed.
+    fn has_stray(&self) -> bool {
+        self.text.lost.is(&format!("{}/", self.pointer))
+    }
+
+    /// Whether a name that a list of it lacks may be one that could not be read.
+    pub(super) fn lacks_names(&self, list: &str) -> bool {
+        self.has_stray() || self.text.lost.names_in(&format!("{}/{list}", self.pointer))
+    }
+
     /// The pipeline for which no task that is named here is trusted, if so.
     fn doubt(&self) -> Option<&str> {
         self.text.doubt.as_deref()
@@ -171,7 +206,12 @@ impl Site {
 impl Known {
     /// A param whose value is not known.
     pub(super) fn open(spec: &ParamSpec) -> Self {
-        Self { value_type: spec.effective_type(), choices: spec.choices.clone(), value: None }
+        Self { value_type: spec.effective_type(), choices: spec.choices.clone(), value: None, unread: false }
+    }
+
+    /// One of which it is not known what it takes.
+    pub(super) fn unread(spec: &ParamSpec) -> Self {
+        Self { unread: true, ..Self::open(spec) }
     }
 
     /// One whose value is.
@@ -242,7 +282,7 @@ impl<'a> Builder<'a> {
         params: &BTreeMap<String, Known>,
     ) -> Flow {
         let written: Vec<(&PipelineTask, Site)> = sites(spec, site).collect();
-        if spec.tasks.is_empty() {
+        if spec.tasks.is_empty() && !site.lacks_names("tasks") {
             let message = "`tasks` is empty: a run of nothing would prove nothing".to_owned();
             self.report(site, PlanError::InvalidValue { message, place: site.place("tasks") });
         }
@@ -258,7 +298,7 @@ impl<'a> Builder<'a> {
         self.resolver.expect(&tasks, &nested, site.base());
         let resolved: Vec<Resolved> = written.iter().map(|(task, at)| self.resolve(task, at)).collect();
         let finally_from = spec.tasks.len();
-        let scope = Scope { pipeline: name, spec, params, names, finally_from, resolved: &resolved };
+        let scope = Scope { pipeline: name, spec, params, names, finally_from, resolved: &resolved, site };
         let mut tasks = Vec::with_capacity(written.len());
         let mut edges = Vec::with_capacity(written.len());
         for (index, (task, at)) in written.iter().enumerate() {
@@ -267,7 +307,7 @@ impl<'a> Builder<'a> {
             edges.push(after.iter().map(|dependency| dependency.task).collect());
             tasks.extend(planned);
         }
-        if let Some(path) = cycle::find(edges.get(..finally_from).unwrap_or_default()) {
+        for path in cycle::find_all(edges.get(..finally_from).unwrap_or_default()) {
             let name = |i: &usize| written.get(*i).map(|(t, _)| t.name.to_string()).unwrap_or_default();
             if let Some((_, at)) = path.first().and_then(|first| written.get(*first)) {
                 let path = path.iter().map(name).collect();
@@ -291,23 +331,22 @@ impl<'a> Builder<'a> {
 
     /// Finds what a task of the pipeline is.
     fn resolve(&mut self, task: &PipelineTask, at: &Site) -> Resolved {
+        let unread = |key: &&str| at.lacks(key);
         match (&task.task_ref, &task.pipeline_ref, &task.pipeline_spec) {
+            (Some(_), None, None) if at.lacks("taskRef") => Resolved::Missing,
+            (None, Some(_), None) if at.lacks("pipelineRef") => Resolved::Missing,
             (Some(reference), None, None) => self.component(task, reference, at),
             (None, Some(reference), None) => match self.open(reference, at, "pipelineRef") {
                 Some(Opened { name, spec, site, file }) => {
-                    Resolved::Pipeline(Box::new(Nested { name, spec, site, file: Some(file) }))
+                    Resolved::Pipeline(Box::new(Nested::new(name, spec, site, Some(file))))
                 }
                 None => Resolved::Missing,
             },
             (None, None, Some(spec)) => {
                 let (name, site) = (task.name.to_string(), at.below("pipelineSpec"));
-                Resolved::Pipeline(Box::new(Nested {
-                    name,
-                    spec: PipelineSpec::clone(spec),
-                    site,
-                    file: None,
-                }))
+                Resolved::Pipeline(Box::new(Nested::new(name, PipelineSpec::clone(spec), site, None)))
             }
+            (None, None, None) if at.has_stray() || WHICH.iter().any(unread) => Resolved::Missing,
             (None, None, None) => {
                 let message = format!("`{}` says not which task it is", task.name);
                 let help = "add for example taskRef: { name: sbom }".to_owned();
@@ -385,11 +424,29 @@ fn specs_of(params: &BTreeMap<String, Known>, spec: &PipelineSpec) -> Vec<ParamS
     params.keys().filter_map(|name| own(name)).collect()
 }
 
+impl Nested {
+    fn new(name: String, spec: PipelineSpec, site: Site, file: Option<PathBuf>) -> Self {
+        let lists = ["params", "inputs", "results", "outputs"];
+        let partial = site.has_stray() || lists.iter().any(|list| site.lacks(list));
+        Self { name, spec, site, file, partial }
+    }
+}
+
 impl Resolved {
+    /// Whether it is not known what it takes and hands back.
+    fn is_unknown(&self) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Task(_) => false,
+            Self::Pipeline(nested) => nested.partial,
+        }
+    }
+
     /// The type of a result; nothing where it has no such result.
     fn result_type(&self, name: &str) -> Option<ValueType> {
         match self {
             Self::Missing => None,
+            Self::Pipeline(nested) if nested.partial => None,
             Self::Task(found) => {
                 let mut specs = found.component.manifest.spec.results.iter();
                 specs.find(|spec| spec.name.as_str() == name).map(|spec| spec.value_type)
@@ -449,6 +506,16 @@ impl Scope<'_> {
 
     fn matrix_of(&self, index: usize) -> Option<&MatrixSpec> {
         self.written(index)?.matrix.as_deref()
+    }
+
+    /// Whether the combinations of a task could not be read.
+    fn matrix_unread(&self, index: usize) -> bool {
+        let (list, index) = match index.checked_sub(self.finally_from) {
+            Some(index) => ("finally", index),
+            None => ("tasks", index),
+        };
+        let task = self.site.below(&format!("{list}/{index}"));
+        task.has_stray() || task.lacks("matrix")
     }
 }
 

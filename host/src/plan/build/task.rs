@@ -10,7 +10,7 @@ use cofferdam_registry::TrustDecision;
 
 use super::arguments::known_value;
 use super::{Builder, Known, MAX_DEPTH, MAX_TASKS, Nested, Position, Resolved, Scope, Site, Wiring, alike};
-use crate::capability::{Deciders, GrantDecision, Import, Withheld};
+use crate::capability::{Deciders, GrantDecision, INSTEAD_OF_EXEC, Import, NO_EXEC, Withheld};
 use crate::event::Doubts;
 use crate::model::{EffectiveLimits, ErrorMode, GrantSpec, PipelineTask, Retries, Shared};
 use crate::plan::flow::{Argument, Dependency, Flow, PlannedTask, RetryPolicy, TaskWork, Work};
@@ -44,6 +44,14 @@ impl Builder<'_> {
             wiring.given(task);
             return (wiring.finish(), None);
         };
+        if resolved.is_unknown() {
+            wiring.given(task);
+            let after = wiring.finish();
+            if let Resolved::Pipeline(nested) = resolved {
+                self.nested(task, nested, &BTreeMap::new(), site, scope.params);
+            }
+            return (after, None);
+        }
         let matrix = task.matrix.as_ref().map(|spec| Box::new(wiring.matrix(spec, resolved)));
         let params = wiring.arguments(task, resolved);
         let inputs = wiring.inputs(task, resolved);
@@ -51,7 +59,7 @@ impl Builder<'_> {
         let work = match resolved {
             Resolved::Missing => return (after, None),
             Resolved::Task(found) => Work::Task(Box::new(self.component_work(task, found, site))),
-            Resolved::Pipeline(nested) => match self.nested(task, nested, &params, site) {
+            Resolved::Pipeline(nested) => match self.nested(task, nested, &params, site, scope.params) {
                 Some(flow) => Work::Pipeline(Box::new(flow)),
                 None => return (after, None),
             },
@@ -76,9 +84,11 @@ impl Builder<'_> {
         let manifest = &found.component.manifest;
         let asked = &manifest.spec.capabilities;
         let name = || task.name.to_string();
+        let mut exec_told = false;
         for import in &found.component.imports {
             let class = Import::of(import);
             if let Some(why) = class.contradiction(asked).or_else(|| class.unavailable()) {
+                exec_told |= why == NO_EXEC;
                 let (import, place) = (import.clone(), site.place("taskRef"));
                 self.report(site, PlanError::ForbiddenImport { task: name(), import, why, place });
             }
@@ -93,12 +103,23 @@ impl Builder<'_> {
         let remediable = site.doubt().is_none();
         let deciders = Deciders { task: task.name.as_str(), doubt, remediable, pipeline, overrides };
         let decision = GrantDecision::new(asked, deciders);
+        // What could not be read may have granted it.
+        let unread = site.lacks("grants") || site.has_stray();
         for line in decision.undecided() {
+            let is_exec = line.why == NO_EXEC;
+            let is_told = if is_exec { exec_told } else { unread };
+            if is_told {
+                continue;
+            }
             let (capability, why) = (line.asked.clone(), line.why.clone());
             let paste = line.remedy.as_ref().map(|yaml| {
                 format!("to allow it, add under this task: {yaml}; to run it without, add grants: {{}}")
             });
-            let help = paste.or_else(|| site.doubt().map(|_| DOUBTED.to_owned()));
+            let help = match (is_exec, site.doubt()) {
+                (true, _) => Some(INSTEAD_OF_EXEC.to_owned()),
+                (false, Some(_)) => paste.or_else(|| Some(DOUBTED.to_owned())),
+                (false, None) => paste,
+            };
             let place = site.place("taskRef");
             self.report(site, PlanError::NotGranted { task: name(), capability, why, help, place });
         }
@@ -106,7 +127,7 @@ impl Builder<'_> {
             let (task, rule, place) = (name(), rule.clone(), site.place(&format!("grants{below}")));
             self.report(site, PlanError::UnaskedGrant { task, rule, place });
         }
-        if let Some(spec) = &task.grants {
+        if let Some(spec) = task.grants.as_ref().filter(|_| !unread) {
             for (below, message) in contradictions(&spec.network, &spec.tcp) {
                 let place = site.place(&format!("grants{below}"));
                 self.report(site, PlanError::InvalidValue { message, place });
@@ -144,6 +165,7 @@ impl Builder<'_> {
         nested: &Nested,
         arguments: &BTreeMap<String, Argument>,
         at: &Site,
+        around: &BTreeMap<String, Known>,
     ) -> Option<Flow> {
         if task.grants.is_some() {
             let message = "`grants` stands with a task; write it in the pipeline itself".to_owned();
@@ -174,11 +196,25 @@ impl Builder<'_> {
             let found = value.as_ref().map(cofferdam_manifest::Value::value_type);
             let value_type = spec.map(cofferdam_manifest::ParamSpec::effective_type).or(found);
             let choices = spec.map(|spec| spec.choices.clone()).unwrap_or_default();
-            params.insert(name.clone(), Known { value_type: value_type.unwrap_or_default(), choices, value });
+            params.insert(
+                name.clone(),
+                Known { value_type: value_type.unwrap_or_default(), choices, value, unread: false },
+            );
         }
         for param in &nested.spec.params {
             // Only a combination of a matrix gives it a value.
             params.entry(param.name.to_string()).or_insert_with(|| Known::open(param));
+        }
+        for (name, known) in params.iter_mut().filter(|_| nested.partial) {
+            known.unread = nested.spec.params.iter().any(|spec| spec.name.as_str() == name);
+        }
+        if task.pipeline_spec.is_some() {
+            // What is written in its place sees the params around it.
+            let unread = around.iter().filter(|(_, known)| known.unread || nested.partial);
+            for (name, known) in unread {
+                let seen = Known { unread: true, ..known.clone() };
+                params.entry(name.clone()).and_modify(|own| own.unread |= known.unread).or_insert(seen);
+            }
         }
         self.open.push(nested.file.clone().unwrap_or_default());
         let mut flow = self.flow(&nested.name, &nested.spec, &nested.site, &params);
@@ -228,6 +264,15 @@ impl Wiring<'_, '_> {
 
     /// Checks what a task is given where nobody knows what it takes.
     fn given(&mut self, task: &PipelineTask) {
+        let matrix = task.matrix.as_deref();
+        for (index, param) in matrix.into_iter().flat_map(|matrix| matrix.params.iter().enumerate()) {
+            self.value(&param.value, &format!("matrix/params/{index}/value"));
+        }
+        for (index, include) in matrix.into_iter().flat_map(|matrix| matrix.include.iter().enumerate()) {
+            for (number, param) in include.params.iter().enumerate() {
+                self.value(&param.value, &format!("matrix/include/{index}/params/{number}/value"));
+            }
+        }
         for (index, param) in task.params.iter().enumerate() {
             self.value(&param.value, &format!("params/{index}/value"));
         }

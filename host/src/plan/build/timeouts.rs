@@ -20,6 +20,9 @@ impl Builder<'_> {
         let Some(spec) = spec else {
             return Timeouts { pipeline: Some(DEFAULT), ..Timeouts::default() };
         };
+        if site.is_partial() {
+            return Timeouts::default();
+        }
         match effective(spec) {
             Ok(timeouts) => timeouts,
             Err((below, message)) => {
