@@ -55,6 +55,9 @@ pub(super) struct StagedHead {
     _directory: tempfile::TempDir,
 }
 
+/// A reference, and what came of asking a registry for it.
+pub(super) type Asked = (Reference, Result<Digest, RemoteError>);
+
 /// The registries of one machine and one repository.
 pub struct Registries {
     embedded: PathBuf,
@@ -342,11 +345,7 @@ impl Registries {
     ///
     /// # Errors
     /// [`ResolveError`], where the tags cannot be had.
-    pub fn tags(
-        &self,
-        host: &str,
-        name: &str,
-    ) -> Result<Vec<(Reference, Result<Digest, RemoteError>)>, ResolveError> {
+    pub fn tags(&self, host: &str, name: &str) -> Result<Vec<Asked>, ResolveError> {
         let remote = self.remote(host)?;
         let runtime = self.runtime()?;
         let mut tags = runtime.block_on(remote.tags(name))?;

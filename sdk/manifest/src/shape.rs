@@ -217,7 +217,9 @@ impl<'a> Walk<'a> {
         let closed = additional == Some(&Value::Bool(false));
         let required = schema.get("required").and_then(Value::as_array);
         for key in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !entries.iter().any(|(name, ..)| name == key) && !(closed && meant(key)) {
+            let is_there = entries.iter().any(|(name, ..)| name == key);
+            let is_misspelled = || closed && meant(key);
+            if !is_there && !is_misspelled() {
                 let message = format!("{what} needs `{key}`");
                 self.report(FaultKind::MissingKey, node.place, message, None);
             }
