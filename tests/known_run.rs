@@ -122,10 +122,10 @@ fn a_known_run_has_one_event_for_its_tasks_and_is_shown_as_the_one_it_is_known_f
 fn what_a_known_run_made_and_who_attested_it_can_be_had_as_files() {
     let (world, pipeline) = known();
     // Elsewhere: what is written to the source is part of it.
-    let [out, att] = ["out", "att"].map(|name| world.home().join(name));
-    let args = ["--outputs", out.to_str().unwrap(), "--attestations", att.to_str().unwrap(), &pipeline];
-    let known = run(&world, &args);
+    let [out, att, own] = ["out", "att", "own"].map(|name| world.home().join(name));
+    let known = run(&world, &["--outputs", out.to_str().unwrap(), &pipeline]);
     assert!(is_known(&known));
+    world.run(&["show", &name(&known), "--attestations", att.to_str().unwrap()]).ok();
     assert_eq!(fs::read_to_string(out.join("b/copy/text.txt")).unwrap(), "same more");
     for file in ["run", "reused-run", "task-a", "task-b", "task-look"] {
         world.run(&["verify", att.join(format!("{file}.sigstore.json")).to_str().unwrap()]).ok();
@@ -144,6 +144,11 @@ fn what_a_known_run_made_and_who_attested_it_can_be_had_as_files() {
     let reused = self::statement(&att.join("reused-run.sigstore.json"));
     assert_eq!(statement["subject"], reused["subject"]);
     assert!(dependencies.iter().all(|one| one["name"] != "pipelineTask"));
+    let told = world.run(&["verify", att.join("run.sigstore.json").to_str().unwrap()]).ok().out;
+    assert!(told.contains(&format!("the attestation sha256:{bundle} tells of each of them")), "{told}");
+    // Whoever wants evidence for others has it in one place.
+    let whole = run(&world, &["--attestations", own.to_str().unwrap(), &pipeline]);
+    assert!(!is_known(&whole) && !own.join("reused-run.sigstore.json").exists());
 }
 
 fn statement(bundle: &Path) -> Value {
@@ -357,10 +362,7 @@ fn what_was_made_and_attested_must_be_there() {
 #[test]
 fn a_run_that_relies_on_a_changed_one_does_not_verify() {
     let changes = [
-        (
-            "UPDATE event SET fact = replace(fact, 'same', 'evil') WHERE run = ?1 AND seq = 2",
-            "changed at event",
-        ),
+        ("UPDATE event SET fact = fact || ' ' WHERE run = ?1 AND seq = 2", "changed at event"),
         (
             "UPDATE attestation SET bundle = replace(bundle, 'a', 'b') WHERE run = ?1",
             "not what another run took",

@@ -54,8 +54,11 @@ fn the_contract_is_an_artifact_under_its_version_alone() {
     world.run(&["plan", &pipeline]).refused(3, "component/wit", ".cofferdam/test.yaml:");
     // Nobody asks for the latest one: what it is changes.
     let host = registry.host();
-    let tags = world.run(&["task", "list", &format!("{host}/{REPOSITORY}")]).ok().out;
-    assert_eq!(tags, format!("{host}/{REPOSITORY}:{version}\n"));
+    let tags = world.run(&["task", "list", &format!("{host}/{REPOSITORY}")]);
+    assert_eq!(tags.status, 1, "what is no task is said to be none: {tags:?}");
+    assert!(tags.out.starts_with(&format!("task:{version}\n")), "{tags:?}");
+    assert_eq!(tags.out.matches("  problem ").count(), 1, "{tags:?}");
+    assert!(tags.out.contains("is a package of WIT, and no task"), "{tags:?}");
 }
 
 #[test]

@@ -9,16 +9,15 @@ mod listing;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::Serialize;
 
 use crate::attestation::may_be_signature;
 use crate::digest::Digest;
 use crate::document::{Descriptor, Index, LayoutMarker, MANIFEST_TYPE, Manifest, REF_NAME};
+use crate::held::hold_directory;
 use crate::plain_file::{is_unsuitable, read_plain, read_unnoted};
 use crate::sight;
 
@@ -210,16 +209,9 @@ impl Layout {
         LayoutError::Corrupt { path: self.blob_path(digest), why: why.to_owned() }
     }
 
-    /// Lets one process at a time change the index. The directory itself is held:
-    /// a file for that would be one more in every copy of the layout.
+    /// Lets one process at a time change the index.
     fn lock(&self) -> Result<File, LayoutError> {
-        let mut options = File::options();
-        let flags = (OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed();
-        let directory = options.read(true).custom_flags(flags).open(&self.root);
-        let directory = directory.map_err(io_error("open", &self.root))?;
-        let held = flock(&directory, FlockOperation::LockExclusive);
-        held.map_err(|error| io_error("lock", &self.root)(error.into()))?;
-        Ok(directory)
+        hold_directory(&self.root).map_err(io_error("lock", &self.root))
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), LayoutError> {

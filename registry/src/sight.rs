@@ -2,6 +2,7 @@
 //! it was would decide the same, and need not.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::digest::Digest;
 use crate::plain_file;
 
 /// Something that was looked at, and what was there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sight {
     /// Where, as an absolute path.
@@ -20,7 +21,7 @@ pub struct Sight {
     found: Found,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Found {
     /// A plain file of so many bytes; `linked`, if one behind a link is as good.
@@ -55,25 +56,22 @@ impl Sight {
 
 thread_local! {
     /// What this thread has seen, while that is of interest.
-    static SEEN: RefCell<Option<Vec<Sight>>> = const { RefCell::new(None) };
+    static SEEN: RefCell<Option<HashSet<Sight>>> = const { RefCell::new(None) };
 }
 
 /// Does something, and gives what this thread looked at for it.
 pub fn observed<T>(work: impl FnOnce() -> T) -> (T, Vec<Sight>) {
-    let outer = SEEN.with_borrow_mut(|seen| seen.replace(Vec::new()));
+    let outer = SEEN.with_borrow_mut(|seen| seen.replace(HashSet::new()));
     let done = work();
     let inner = SEEN.with_borrow_mut(|seen| std::mem::replace(seen, outer)).unwrap_or_default();
     inner.iter().for_each(|sight| note(|| sight.clone()));
-    (done, inner)
+    (done, inner.into_iter().collect())
 }
 
 fn note(sight: impl FnOnce() -> Sight) {
     SEEN.with_borrow_mut(|seen| {
         if let Some(seen) = seen {
-            let sight = sight();
-            if !seen.contains(&sight) {
-                seen.push(sight);
-            }
+            seen.insert(sight());
         }
     });
 }

@@ -9,10 +9,11 @@
 //! or where anything is other than it says, the run is planned as any other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::{Digest, Sight};
@@ -29,7 +30,8 @@ use super::opening::History;
 use super::plan::{Grounds, overrides};
 use super::printer::Printer;
 use super::run::{Reading, acquire};
-use super::run_directory::Gate;
+use super::run_directory::RunDirectory;
+use crate::engine::Platform;
 use crate::event::{Fact, Journal, JournalError, Recorder, RunRecord, RunReuse, RunStart, Source};
 use crate::model::{Overrides, RunId, RunReason};
 use crate::provenance::{Attestor, PREDICATE_TYPE};
@@ -46,6 +48,7 @@ const MAX_KEPT: u64 = 64 << 20;
 #[serde(rename_all = "camelCase")]
 struct Asked<'a> {
     version: &'static str,
+    platform: String,
     home: String,
     file: &'a Path,
     /// The same, wherever it was asked for.
@@ -62,6 +65,7 @@ impl Asked<'_> {
     fn name(args: &PipelineArgs, home: &Home) -> Option<Digest> {
         let asked = Asked {
             version: env!("CARGO_PKG_VERSION"),
+            platform: Platform::here("").name,
             home: format!("{home:?}"),
             file: &args.file,
             whole: std::path::absolute(&args.file).ok()?,
@@ -174,10 +178,6 @@ impl Known {
     /// The run that tells of its tasks, every event of it looked at; nothing where
     /// it is not as it was.
     fn tasks(&self, journal: &Journal) -> Result<Option<RunRecord>, JournalError> {
-        let RunReuse { run, attestation, .. } = &self.reuse;
-        if journal.bundle_digest(run, "", PREDICATE_TYPE)? != Some(*attestation) {
-            return Ok(None);
-        }
         match journal.offering(&self.reuse) {
             Ok(other) => Ok(Some(other)),
             Err(JournalError::Changed { .. }) => Ok(None),
@@ -207,17 +207,23 @@ pub(crate) fn keep(args: &RunArgs, home: &Home, ran: &Ran, (source, grounds): (b
 
 /// Forgets what is known of runs as a whole: each is planned as any other again.
 pub(crate) fn forget(home: &Home) {
-    if let Err(error) = fs::remove_dir_all(home.known_runs())
-        && error.kind() != ErrorKind::NotFound
-    {
-        tracing::warn!("what is known of runs as a whole cannot be forgotten: {error}");
+    let known = home.known_runs();
+    // Out of the way first: others may be adding to it.
+    let gone = known.with_extension(hex::encode(random::<8>().unwrap_or_default()));
+    match fs::rename(&known, &gone) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!("what is known of runs as a whole cannot be forgotten: {error}"),
+        Ok(()) => drop(fs::remove_dir_all(&gone)),
     }
 }
 
 fn find(name: Digest, home: &Home) -> Option<Known> {
-    let bytes = super::read_file(&home.known_runs().join(name.to_hex()), MAX_KEPT).ok()?;
+    let path = home.known_runs().join(name.to_hex());
+    let bytes = super::read_file(&path, MAX_KEPT).ok()?;
     let (mac_of, text) = bytes.split_at_checked(MAC_BYTES)?;
     mac(home, name, text)?.verify_slice(mac_of).ok()?;
+    // What is used stays young, and is not removed.
+    let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
     serde_json::from_slice(text).ok()
 }
 
@@ -257,13 +263,18 @@ pub(crate) fn recall(
         if !is_given || !known.is_kept_in(store) {
             return None;
         }
+        // Before others have to wait: it may take a password.
+        let key = home.signing_key().ok().filter(|key| key.public().id() == known.start.builder.key)?;
         // From here on, nobody removes the run that is named.
-        Some((known, Gate::pass(&home.work_root()).ok()?))
+        let id = RunId::new(&known.start.pipeline, u64::from_be_bytes(random().ok()?));
+        let work = RunDirectory::create(&home.work_root(), id.as_str()).ok()?;
+        Some((known, key, id, work))
     };
-    if args.no_cache || args.explain_cache {
+    // Whoever wants evidence for others wants all of it in one place.
+    if args.no_cache || args.explain_cache || args.attestations.is_some() {
         return Ok(Recalled::Unknown(history));
     }
-    let Some((known, _passing)) = found() else { return Ok(Recalled::Unknown(history)) };
+    let Some((known, key, id, work)) = found() else { return Ok(Recalled::Unknown(history)) };
     let journal = history.finish()?;
     let unknown = |journal| Ok(Recalled::Unknown(History::Open(Box::new(journal))));
     if !known.is_attested_in(&journal)? {
@@ -271,19 +282,13 @@ pub(crate) fn recall(
     }
     // Of many tasks, a summary tells only how many there are.
     let is_brief = !printer.prints_json() && known.start.tasks.len() > MANY_TASKS;
-    let tasks = if is_brief && args.outputs.is_none() && args.attestations.is_none() {
+    let tasks = if is_brief && args.outputs.is_none() {
         None
     } else {
         let Some(tasks) = known.tasks(&journal)? else { return unknown(journal) };
         Some(tasks)
     };
-    // Last: it may take a password.
-    let key = home.signing_key()?;
-    if key.public().id() != known.start.builder.key {
-        return unknown(journal);
-    }
     let Known { start, source, reason, message, results, reuse, .. } = known;
-    let id = RunId::new(&start.pipeline, u64::from_be_bytes(random()?));
     let sinks = if args.quiet { Vec::new() } else { vec![printer.live(hex::encode(random::<16>()?)).0] };
     let recorder = Arc::new(Recorder::new(id, journal.into_writer()?, sinks, Timestamp::now));
     let start = RunStart { uid: hex::encode(random::<16>()?), ..start };
@@ -293,7 +298,7 @@ pub(crate) fn recall(
     }
     recorder.record(Fact::RunReused(Box::new(reuse)))?;
     recorder.record(Fact::RunFinished { reason, message, hermetic: true, results })?;
-    let body = SpooledTempFile::new_in(MAX_IN_MEMORY, home.work_root());
+    let body = SpooledTempFile::new_in(MAX_IN_MEMORY, work.path());
     Attestor::new(&key, &recorder, start, source).run(body)?;
     recorder.record(Fact::RunSealed)?;
     recorder.flush()?;

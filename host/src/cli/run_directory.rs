@@ -21,20 +21,7 @@ pub(crate) struct Gate {
     _lock: File,
 }
 
-/// While this is held, the gate stays open.
-#[derive(Debug)]
-pub(crate) struct Passing(#[expect(dead_code, reason = "the lock goes with the file")] File);
-
 impl Gate {
-    /// Goes through: until what is given is dropped, nobody closes it. For a run
-    /// that is over at once, and needs no directory of its own.
-    pub(crate) fn pass(root: &Path) -> io::Result<Passing> {
-        fs::create_dir_all(root)?;
-        let gate = open(&root.join(GATE))?;
-        flock(&gate, FlockOperation::LockShared)?;
-        Ok(Passing(gate))
-    }
-
     /// Waits until no other process holds it.
     pub(crate) fn close(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;

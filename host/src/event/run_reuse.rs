@@ -157,8 +157,8 @@ impl Journal {
         other.filter(same).ok_or_else(|| changed("it is not what another run took from it"))
     }
 
-    /// Whether a run is still there as it was when it ended, as far as its last
-    /// events and its attestation tell; `verify` looks at all of it.
+    /// Whether a run is still there as it was when it ended, as far as its end and
+    /// its attestation tell; `verify` looks at all of it.
     ///
     /// # Errors
     /// [`JournalError::Io`].
@@ -170,11 +170,9 @@ impl Journal {
                 .connection
                 .query_row(sql, params![reuse.run.as_str(), last], |row| row.get(0))
                 .optional()?;
-            let sql = "SELECT 1 FROM attestation WHERE run = ?1 AND task = '' AND predicate_type = ?2";
-            let mut attested = self.connection.prepare(sql)?;
-            let attested = attested.exists(params![reuse.run.as_str(), predicate_type])?;
-            Ok(attested && head.as_deref() == Some(reuse.head.as_bytes().as_slice()))
+            Ok(head.as_deref() == Some(reuse.head.as_bytes().as_slice()))
         };
-        query().map_err(failed("read", &self.path))
+        let ended = query().map_err(failed("read", &self.path))?;
+        Ok(ended && self.bundle_digest(&reuse.run, "", predicate_type)? == Some(reuse.attestation))
     }
 }

@@ -1,8 +1,8 @@
 //! Writes the log of runs, on a thread of its own.
 //!
 //! It commits what has gathered in a few milliseconds, so a busy run pays for
-//! few commits, each of which writes the last page of every table again; whoever must know that all of it is on disk asks for that, and
-//! waits. Moving what was committed into the database itself is left to moments
+//! few commits, each of which writes the last page of every table again; whoever
+//! must know that all of it is on disk asks for that, and waits. Moving what was committed into the database itself is left to moments
 //! in which nothing else is to be written.
 
 use std::fs::File;

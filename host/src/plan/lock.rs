@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cofferdam_manifest::{Document, Fault, decode};
-use cofferdam_registry::{Digest, read_plain};
-use rustix::fs::{FlockOperation, flock};
+use cofferdam_registry::{Digest, hold_directory, read_plain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -188,7 +187,7 @@ impl Lock {
     }
 
     /// Writes the pins, whole or not at all, where they have changed. What others
-    /// have pinned or removed meanwhile stays so.
+    /// have done meanwhile to other references stays so.
     ///
     /// # Errors
     /// [`LockError`], also where the file is wrong now.
@@ -198,17 +197,14 @@ impl Lock {
         let io = |source| LockError::Io { action: "write", path: path.clone(), source };
         let held = || -> std::io::Result<std::fs::File> {
             std::fs::create_dir_all(directory)?;
-            // The directory itself: a file for this would end in version control.
-            let held = std::fs::File::open(directory)?;
-            flock(&held, FlockOperation::LockExclusive)?;
-            Ok(held)
+            hold_directory(directory)
         };
         let _held = held().map_err(io)?;
         let mut now = Self::load(directory)?.pins;
-        for name in std::mem::take(&mut self.changed) {
-            match self.pins.remove(&name) {
-                Some(pin) => now.insert(name, pin),
-                None => now.remove(&name),
+        for name in &self.changed {
+            match self.pins.get(name) {
+                Some(pin) => now.insert(name.clone(), pin.clone()),
+                None => now.remove(name),
             };
         }
         self.pins = now;
@@ -220,7 +216,9 @@ impl Lock {
             file.as_file().set_permissions(mode)?;
             file.persist(&path).map(drop).map_err(|error| error.error)
         };
-        write().map_err(io)
+        write().map_err(io)?;
+        self.changed.clear();
+        Ok(())
     }
 
     /// One line for each fact, so that a change reads well in review. References,

@@ -30,6 +30,8 @@ pub const PIPELINE_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/pipeline-r
 pub const LOCAL_BUILDER: &str = "https://cofferdam.dev/builder/local@v1";
 /// What keeps tasks apart.
 const ISOLATION: &str = "wasm-component";
+/// The name of the run whose outcomes another one has, all of them.
+pub(super) const REUSED_RUN: &str = "reusedPipelineRun";
 /// What the name of a byproduct about the files that were opened begins with.
 pub(super) const INPUT_READS: &str = "inputReads/";
 
@@ -355,7 +357,7 @@ fn reused_dependency(task: &str, reuse: &Reuse) -> ResourceDescriptor {
 
 /// The run whose outcomes were taken, all of them, by the bundle that attests it.
 fn reused_run_dependency(reuse: &RunReuse) -> ResourceDescriptor {
-    ResourceDescriptor::named("reusedPipelineRun")
+    ResourceDescriptor::named(REUSED_RUN)
         .digest("sha256", reuse.attestation.to_hex())
         .annotation("pipelineRun", reuse.run.to_string())
         .annotation("taskRuns", reuse.task_runs)

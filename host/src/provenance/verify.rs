@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::rebuild::{TEST_RESULT_TYPE, TestResult, rebuild_statement};
 use super::reused::reused;
-use super::statement::{INPUT_READS, outcome_digest, signed_results};
+use super::statement::{INPUT_READS, REUSED_RUN, outcome_digest, signed_results};
 use super::{
-    LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, TASK_RUN_TYPE, is_written_as,
-    run_statement, task_statement,
+    LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, ResourceDescriptor, TASK_RUN_TYPE,
+    is_written_as, run_statement, task_statement,
 };
 use crate::event::{
     Event, Fact, Journal, JournalError, Origin, ReusedBy, RunRecord, RunReuse, RunStart, RunState,
@@ -333,6 +333,17 @@ fn artifact(store: &Store, digest: Digest) -> Result<String, String> {
     }
 }
 
+/// Says where the outcomes are told that a Statement names and does not tell.
+fn taken_from(reused: &ResourceDescriptor) -> Result<String, String> {
+    let run = reused.annotations.get("pipelineRun").and_then(serde_json::Value::as_str);
+    match (run, reused.digest.get("sha256")) {
+        (Some(run), Some(digest)) => {
+            Ok(format!("those of {run}: the attestation sha256:{digest} tells of each of them"))
+        }
+        _ => Err("the run that they were taken from is not named".to_owned()),
+    }
+}
+
 /// The digest of what a Statement without artifacts is about: the outcome of a
 /// task, or the journal of a run, as its byproducts give them.
 fn own_record(statement: &Statement<Provenance>) -> Option<Digest> {
@@ -414,6 +425,11 @@ pub fn verify_bundle(bundle: &[u8], store: &Store, key: &PublicKey) -> Report {
         },
     );
     report.add("outcome", outcome(&statement));
+    for reused in statement.predicate.build_definition.resolved_dependencies.iter() {
+        if reused.name == REUSED_RUN {
+            report.add("outcomes of its tasks", taken_from(reused));
+        }
+    }
     for subject in &statement.subject {
         let finding = match subject.sha256() {
             Some(digest) if Some(digest) == own_record(&statement) => {
