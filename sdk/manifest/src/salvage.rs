@@ -34,31 +34,46 @@ pub struct Salvaged<T> {
 /// what is left. One that ends in `/` means an item of a list, or a key that
 /// nobody can tell the meaning of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lost(Vec<String>);
+pub struct Lost {
+    all: BTreeSet<String>,
+    /// The lists that are not known to have all their items and names.
+    lists: BTreeSet<String>,
+}
 
 impl Lost {
+    fn new(all: Vec<String>) -> Self {
+        let list = |lost: &String| match lost.strip_suffix("/name").and_then(|item| item.rsplit_once('/')) {
+            Some((list, _)) => list.to_owned(),
+            None => lost.strip_suffix('/').unwrap_or(lost).to_owned(),
+        };
+        Self { lists: all.iter().map(list).collect(), all: all.into_iter().collect() }
+    }
+
     /// Whether anything is missing at a place, or below it.
     #[must_use]
     pub fn within(&self, pointer: &str) -> bool {
-        self.0.iter().any(|lost| is_within(lost, pointer))
+        self.all.contains(pointer) || self.below(pointer).next().is_some()
     }
 
     /// Whether exactly this is missing; with `/` at its end, something that
     /// should stand directly below it.
     #[must_use]
     pub fn is(&self, pointer: &str) -> bool {
-        self.0.iter().any(|lost| lost == pointer)
+        self.all.contains(pointer)
     }
 
     /// Whether a list is not known to have all its items, each with the name
     /// that it was given.
     #[must_use]
     pub fn names_in(&self, list: &str) -> bool {
-        self.0.iter().any(|lost| match lost.strip_prefix(list) {
-            Some("" | "/") => true,
-            Some(below) => matches!(below.split('/').collect::<Vec<_>>()[..], ["", _, "name"]),
-            None => false,
-        })
+        self.lists.contains(list)
+    }
+
+    /// What is missing below a place, each by the rest of its pointer.
+    fn below(&self, pointer: &str) -> impl Iterator<Item = &str> {
+        let from = format!("{pointer}/");
+        let found = self.all.range(from.clone()..);
+        found.map_while(move |lost| lost.strip_prefix(from.as_str()))
     }
 }
 
@@ -73,20 +88,20 @@ pub fn salvage<T: JsonSchema + DeserializeOwned>(
 ) -> (Vec<Fault>, Option<Salvaged<T>>) {
     let root = schema::<T>();
     let definitions = root.get("$defs");
-    let mend = |document: &Document, bad: &BTreeSet<String>, before: &[String]| {
+    let mend = |document: &Document, bad: &BTreeSet<String>, before: &Lost| {
         let mut mending = Mending { definitions, bad, before, named, lost: Vec::new(), nameless: 0 };
         let node = mending.node(document.root(), &root, "", "")?;
-        Some((Document::of(node), mending.lost))
+        Some((Document::of(node), Lost::new(mending.lost)))
     };
     let unwanted: BTreeSet<String> = unwanted.iter().cloned().collect();
-    let (mut document, mut lost) = (document.clone(), Vec::new());
+    let (mut document, mut lost) = (document.clone(), Lost::default());
     if !unwanted.is_empty() {
         // Only to leave that out: what is wrong besides is to be told of.
         let mut cut = Vec::new();
         let Some(node) = without(document.root(), &unwanted, "", "", &mut cut) else {
             return (Vec::new(), None);
         };
-        (document, lost) = (Document::of(node), cut);
+        (document, lost) = (Document::of(node), Lost::new(cut));
     }
     let mut walk = Walk::new(definitions);
     walk.check_root(document.root(), &root);
@@ -100,7 +115,7 @@ pub fn salvage<T: JsonSchema + DeserializeOwned>(
         let read: Result<T, serde_path_to_error::Error<_>> =
             serde_path_to_error::deserialize(document.root());
         match read {
-            Ok(value) => return (faults, Some(Salvaged { value, document, lost: Lost(lost) })),
+            Ok(value) => return (faults, Some(Salvaged { value, document, lost })),
             Err(error) => {
                 let pointer = pointer_of(error.path());
                 let place = document.place(&pointer);
@@ -169,7 +184,7 @@ struct Mending<'a> {
     /// What the type refused, by its pointers in the value.
     bad: &'a BTreeSet<String>,
     /// What was left out before.
-    before: &'a [String],
+    before: &'a Lost,
     named: &'a [&'a str],
     lost: Vec<String>,
     nameless: usize,
@@ -187,15 +202,18 @@ impl<'a> Mending<'a> {
         if self.bad.contains(old) {
             return None;
         }
+        if self.before.is(old) {
+            self.lost.push(new.to_owned());
+        }
         let refused = self.bad.iter().any(|bad| is_within(bad, old));
         if !refused && self.faults(node, schema) == 0 {
-            let moved = self.before.iter().filter(|lost| is_within(lost, old));
-            let moved = moved.map(|lost| format!("{new}{}", lost.get(old.len()..).unwrap_or_default()));
-            self.lost.extend(moved);
+            self.lost.extend(self.before.below(old).map(|below| format!("{new}/{below}")));
             return Some(node.clone());
         }
-        let lost = self.before.iter().filter(|lost| lost.strip_suffix('/') == Some(old));
-        self.lost.extend(lost.map(|_| format!("{new}/")));
+        // What is missing in it already, and not below something that it has.
+        if self.before.is(&format!("{old}/")) {
+            self.lost.push(format!("{new}/"));
+        }
         let walk = Walk::new(self.definitions);
         let alternatives = walk.alternatives(schema);
         let fitting = |schema: &&&'a Value| types_of(schema).iter().any(|name| is_type(&node.kind, name));
@@ -249,9 +267,8 @@ impl<'a> Mending<'a> {
             }
         }
         // What was left out of it before.
-        let own = self.before.iter().filter_map(|lost| lost.strip_prefix(old)?.strip_prefix('/'));
-        let own: Vec<&str> = own.filter(|key| !key.is_empty() && !key.contains('/')).collect();
-        self.lost.extend(own.iter().map(|key| format!("{new}/{key}")));
+        let own = self.before.below(old).filter(|key| !key.is_empty() && !key.contains('/'));
+        self.lost.extend(own.map(|key| format!("{new}/{key}")));
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         for key in required.filter_map(Value::as_str) {
             if kept.iter().any(|(name, ..)| name == key) {
@@ -263,7 +280,7 @@ impl<'a> Mending<'a> {
                 return None;
             };
             let below = step(new, key);
-            if !self.lost.contains(&below) {
+            if !self.lost.iter().skip(before).any(|lost| *lost == below) {
                 self.lost.push(below);
             }
             kept.push((key.to_owned(), place, Node { place, kind }));
@@ -348,12 +365,12 @@ mod tests {
     const HEAD: &str =
         "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: { name: x, version: '1' }\nspec:\n";
 
-    fn of(text: &str, unwanted: &[&str], named: &[&str]) -> (Vec<String>, Manifest, Vec<String>, Document) {
+    fn of(text: &str, unwanted: &[&str], named: &[&str]) -> (Vec<String>, Manifest, Lost, Document) {
         let document = Document::parse(text).unwrap();
         let unwanted: Vec<String> = unwanted.iter().map(|one| (*one).to_owned()).collect();
         let (faults, salvaged) = salvage::<Manifest>(&document, &unwanted, named);
         let Salvaged { value, document, lost } = salvaged.unwrap();
-        (faults.iter().map(|fault| fault.place.to_string()).collect(), value, lost.0, document)
+        (faults.iter().map(|fault| fault.place.to_string()).collect(), value, lost, document)
     }
 
     #[test]
@@ -368,15 +385,10 @@ mod tests {
         assert_eq!(names, ["b", "c"]);
         assert_eq!(manifest.spec.results.len(), 1, "a key that is misspelled is taken for what was meant");
         assert_eq!(document.place("/spec/params/1/name").to_string(), "9:15");
-        let expected = [
-            "/spec/params/",
-            "/spec/params/0/type",
-            "/spec/params/0/enum/",
-            "/spec/params/",
-            "/spec/limits/memory",
-            "/spec/",
-        ];
-        assert_eq!(lost, expected);
+        let expected =
+            ["/spec/", "/spec/limits/memory", "/spec/params/", "/spec/params/0/enum/", "/spec/params/0/type"];
+        assert_eq!(lost.all.iter().collect::<Vec<_>>(), expected);
+        assert!(lost.within("/spec/params/0") && !lost.within("/spec/params/1") && !lost.within("/spec/par"));
     }
 
     #[test]
@@ -384,10 +396,7 @@ mod tests {
         let (faults, manifest, lost, _) =
             of("metadata: { version: '1' }\nspec: { params: [{ name: a }] }\n", &[], &["Metadata"]);
         assert_eq!(faults.len(), 3, "{faults:?}");
-        assert!(
-            lost.contains(&"/metadata/name".to_owned()) && lost.contains(&"/kind".to_owned()),
-            "{lost:?}"
-        );
+        assert!(lost.is("/metadata/name") && lost.is("/kind"), "{lost:?}");
         assert_eq!(manifest.spec.params.len(), 1);
         let document = Document::parse("version: 1\n").unwrap();
         let (faults, salvaged) = salvage::<Metadata>(&document, &[], &[]);
@@ -400,12 +409,11 @@ mod tests {
         let unwanted = ["/spec/params/0/foo", "/spec/params/1/bar"];
         let (faults, manifest, lost, _) = of(&text, &unwanted, &[]);
         assert_eq!((faults.len(), manifest.spec.params.len()), (1, 2));
-        let lost = Lost(lost);
         assert!(lost.is("/spec/params/0/foo") && lost.is("/spec/params/1/bar"), "{lost:?}");
         assert!(lost.within("/spec/params/1/type") && !lost.within("/spec/params/0/type"));
         assert!(!lost.names_in("/spec/params"));
         let text = format!("{HEAD}  params: [{{ nme: a, nam: b }}, {{ name: b, type: 5 }}]\n");
         let (_, _, lost, _) = of(&text, &[], &[]);
-        assert!(Lost(lost).names_in("/spec/params"));
+        assert!(lost.names_in("/spec/params"));
     }
 }
