@@ -92,7 +92,7 @@ fn known() -> (World, String) {
 fn a_known_run_has_one_event_for_its_tasks_and_is_shown_as_the_one_it_is_known_from() {
     let world = world();
     let pipeline = pipeline(&world);
-    run(&world, &[&pipeline]);
+    let first = run(&world, &[&pipeline]);
     let second = run(&world, &[&pipeline]);
     for _ in 0..2 {
         let known = run(&world, &[&pipeline]);
@@ -111,7 +111,11 @@ fn a_known_run_has_one_event_for_its_tasks_and_is_shown_as_the_one_it_is_known_f
             graph.lines().filter(|line| !line.contains("RUN")).map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(unnamed(&known).len(), unnamed(&second).len());
-        world.run(&["logs", &name(&known), "each[x]"]).ok();
+        let elsewhere = format!(
+            "each[x] did not run here; what it logged: cofferdam logs {}",
+            first["run"].as_str().unwrap()
+        );
+        world.run(&["logs", &name(&known), "each[x]"]).ok().says(&elsewhere);
         world.run(&["logs", &name(&known), "other"]).refused(3, "journal/no-such-task", "other");
         let difference = world.run(&["diff", &name(&second), &name(&known)]).ok().out;
         assert!(difference.contains("nothing differs in 6 tasks; nothing else differs"), "{difference}");
@@ -121,7 +125,6 @@ fn a_known_run_has_one_event_for_its_tasks_and_is_shown_as_the_one_it_is_known_f
 #[test]
 fn what_a_known_run_made_and_who_attested_it_can_be_had_as_files() {
     let (world, pipeline) = known();
-    // Elsewhere: what is written to the source is part of it.
     let [out, att, own] = ["out", "att", "own"].map(|name| world.home().join(name));
     let known = run(&world, &["--outputs", out.to_str().unwrap(), &pipeline]);
     assert!(is_known(&known));
@@ -161,6 +164,35 @@ fn statement(bundle: &Path) -> Value {
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     hex::encode(sha2::Sha256::digest(bytes))
+}
+
+#[test]
+fn a_directory_for_what_is_made_is_no_part_of_what_it_is_made_from() {
+    let (world, pipeline) = known();
+    let known = run(&world, &["--outputs", "out", &pipeline]);
+    assert!(is_known(&known), "it was not there when the source was read: {known}");
+    assert!(world.project().join("out/a/copy/text.txt").is_file());
+    fs::remove_dir_all(world.project().join("out")).unwrap();
+    world.run(&["run", "--outputs", "new", "nope.yaml"]).refused(3, "io/unreadable", "nope.yaml");
+    world.run(&["run", "--outputs", "new", "--param", "nope=1", &pipeline]).refused(
+        3,
+        "plan/unknown-name",
+        "",
+    );
+    assert!(!world.project().join("new").exists());
+}
+
+#[test]
+fn an_outcome_whose_run_was_removed_is_made_again_without_a_warning() {
+    let (world, pipeline) = known();
+    let other =
+        world.pipeline("- { name: z, taskRef: { name: echo }, params: [{ name: text, value: new }] }");
+    run(&world, &[&other]);
+    world.run(&["gc", "--keep-last", "1", "--older-than", "0s", "--grace", "0s"]).ok();
+    let pipeline_again = self::pipeline(&world);
+    assert_eq!(pipeline_again, pipeline);
+    let done = world.run(&["run", "--quiet", &pipeline]).ok();
+    assert!(!done.err.contains("WARN") && !done.out.contains("reused"), "{done:?}");
 }
 
 #[test]

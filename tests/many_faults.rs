@@ -309,3 +309,23 @@ fn a_task_that_is_run_alone_tells_wrong_params_and_inputs_together() {
     );
     assert!(run(&["--input", "source=gone"]).err.contains("source/not-a-directory"));
 }
+
+#[test]
+fn of_many_names_only_some_are_told() {
+    let world = World::with(&[Task::Test("echo")]);
+    let tasks = |after: &str, count: usize| -> String {
+        let task = |n: usize| format!("    - {{ name: t{n:03}, taskRef: {{ name: echo }}{after} }}\n");
+        format!("{HEAD}  tasks:\n{}", (0..count).map(task).collect::<String>())
+    };
+    let lint = |text: String| {
+        world.write(".cofferdam/test.yaml", text);
+        let done = world.run(&["lint", ".cofferdam/test.yaml"]);
+        assert_eq!(done.status, 3, "{done:?}");
+        done.out + &done.err
+    };
+    let few = lint(tasks(", runAfter: [zebra]", 13));
+    assert!(few.contains("t010, t011, ..\n") && !few.contains("t011, t012"), "{few}");
+    let many = lint(tasks(", runAfter: [zebra]", 300));
+    assert_eq!(many.matches("there is: t000, t001").count(), 100);
+    assert_eq!(many.matches("what there is, is told of the first of them").count(), 200);
+}

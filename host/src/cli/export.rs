@@ -16,14 +16,27 @@ use crate::store::Store;
 
 /// Makes a directory, and refuses one that holds something.
 pub(crate) fn make_new(directory: &Path) -> Result<(), Failure> {
+    if is_empty(directory)? {
+        return Ok(());
+    }
+    fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error))
+}
+
+/// Refuses a directory that holds something, and makes none.
+pub(crate) fn check_new(directory: &Path) -> Result<(), Failure> {
+    is_empty(directory).map(drop)
+}
+
+/// Whether there is a directory; one that holds something is refused.
+fn is_empty(directory: &Path) -> Result<bool, Failure> {
     let refuse = |why: &str| {
         let message = format!("{} {why}", directory.display());
         Failure::invalid("io/not-empty", message, "give a new directory, or remove that one")
     };
     match fs::read_dir(directory) {
-        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(refuse("is not empty"))),
+        Ok(mut entries) => entries.next().map_or(Ok(true), |_| Err(refuse("is not empty"))),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(refuse("is no directory")),
-        Err(_) => fs::create_dir_all(directory).map_err(|error| Failure::io("create", directory, &error)),
+        Err(_) => Ok(false),
     }
 }
 

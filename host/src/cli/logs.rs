@@ -1,6 +1,6 @@
 //! `cofferdam logs`: what the tasks of a run logged, also while it is under way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use super::printer::Printer;
 use super::{exit, show};
 use crate::event::{Cursor, Event, Fact, LogLevel};
 use crate::model::RunId;
-use crate::report::{Heading, LogLine};
+use crate::report::{Heading, LogLine, shell_word, visible};
 
 /// How often a run that is under way is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -26,6 +26,8 @@ pub(crate) fn run(args: &LogsArgs, home: &Home, printer: &Printer) -> Result<u8,
         since: args.since.map(|since| since.moment(Timestamp::now())),
         tasks: BTreeSet::new(),
         reused: None,
+        makers: BTreeMap::new(),
+        printed: false,
         sealed: false,
     };
     let mut cursor = Cursor::start(&run);
@@ -39,6 +41,7 @@ pub(crate) fn run(args: &LogsArgs, home: &Home, printer: &Printer) -> Result<u8,
         }
         reader.insist_on_task(run.as_str())?;
         if !args.follow || reader.sealed || !alive || printer.is_closed() {
+            reader.say_where_else();
             return Ok(exit::OK);
         }
         std::thread::sleep(LOOK);
@@ -53,6 +56,9 @@ struct Reader<'a> {
     tasks: BTreeSet<String>,
     /// The run whose outcomes it has, until its tasks were looked for.
     reused: Option<RunId>,
+    /// The TaskRuns that logged what was made, by the tasks that have it.
+    makers: BTreeMap<String, (RunId, String)>,
+    printed: bool,
     sealed: bool,
 }
 
@@ -78,10 +84,14 @@ impl Reader<'_> {
             self.tasks.extend(runs.iter().cloned());
         } else if let Fact::PipelineStarted(start) = fact {
             self.tasks.extend(start.tasks.iter().cloned());
+        } else if let Fact::TaskFinished(end) = fact
+            && let Some(reuse) = &end.reused
+        {
+            self.makers.insert(end.task.clone(), (reuse.run.clone(), reuse.task.clone()));
         }
     }
 
-    fn print(&self, line: &LogLine<'_>) {
+    fn print(&mut self, line: &LogLine<'_>) {
         let asked = self.args.task.as_deref();
         let level = self.args.level.map_or(LogLevel::Debug, LogLevel::from);
         if asked.is_some_and(|asked| !belongs(line.task, asked))
@@ -91,7 +101,25 @@ impl Reader<'_> {
             return;
         }
         let heading = Heading { task: asked != Some(line.task), time: self.args.timestamps };
+        self.printed = true;
         self.printer.log_line(line, heading);
+    }
+
+    /// Says where the lines are of tasks that did not run, if nothing was printed.
+    fn say_where_else(&self) {
+        let asked = |task: &str| self.args.task.as_deref().is_none_or(|asked| belongs(task, asked));
+        let mut makers = self.makers.iter().filter(|(task, _)| asked(task));
+        if self.printed {
+            return;
+        }
+        if let Some((task, (run, maker))) = makers.next() {
+            let (task, maker) = (visible(task), shell_word(maker));
+            let more = makers.count();
+            let more = if more > 0 { format!(", and {more} more did not run either") } else { String::new() };
+            let words =
+                format!("{task} did not run here{more}; what it logged: cofferdam logs {run} {maker}");
+            self.printer.note(&words);
+        }
     }
 
     fn insist_on_task(&self, run: &str) -> Result<(), Failure> {

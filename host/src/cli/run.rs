@@ -23,12 +23,15 @@ use crate::store::Store;
 
 pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, Failure> {
     let wanted = Wanted { outputs: args.outputs.as_ref(), attestations: args.attestations.as_ref() };
-    wanted.make()?;
+    wanted.check()?;
     let store = home.store()?;
     let history = History::begin(home)?;
     let mut taken = None;
     let history = match known_run::recall(args, (home, &store, printer), history, &mut taken)? {
-        Recalled::Ran(ran) => return tell(*ran, wanted, home, &store, printer),
+        Recalled::Ran(ran) => {
+            wanted.make()?;
+            return tell(*ran, wanted, home, &store, printer);
+        }
         Recalled::Unknown(history) => history,
     };
     let opening = Opening::beside(history, home, (args.jobs, cache_wish(args), None))?;
@@ -41,6 +44,7 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
             None => acquire(args, asked, &store)?,
         };
         // Now: they change nothing of the source that is built.
+        wanted.make()?;
         pins.save(printer)?;
         Ok(given)
     };
@@ -78,10 +82,19 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Refuses those that hold something, and makes none yet.
+    fn check(self) -> Result<(), Failure> {
+        self.each(export::check_new)
+    }
+
     /// Makes them: whoever wants them must not learn after the run that they
     /// cannot be.
     pub(crate) fn make(self) -> Result<(), Failure> {
-        [self.outputs, self.attestations].into_iter().flatten().try_for_each(|one| export::make_new(one))
+        self.each(export::make_new)
+    }
+
+    fn each(self, act: impl Fn(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+        [self.outputs, self.attestations].into_iter().flatten().try_for_each(|one| act(one))
     }
 }
 

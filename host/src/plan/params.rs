@@ -1,6 +1,6 @@
 //! The pipeline's own params: what was given, what the defaults say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cofferdam_manifest::{Value, ValueType, nearest};
 
@@ -104,12 +104,19 @@ pub(crate) fn is_meant<'a>(name: &str, given: impl IntoIterator<Item = &'a str>,
     unknown.into_iter().any(|given| nearest(given, known.iter().copied()) == Some(name))
 }
 
+/// So many of the names that there are are told.
+const SHOWN_NAMES: usize = 12;
+
 /// A sentence that lists names, for messages: first the one that was meant.
 pub(crate) fn known_names(meant: &str, known: &[&str], none: &str) -> String {
     if known.is_empty() {
         return none.to_owned();
     }
-    let list = format!("there is: {}", known.join(", "));
+    let mut seen = BTreeSet::new();
+    let mut names = known.iter().copied().filter(|name| seen.insert(*name));
+    let some: Vec<&str> = names.by_ref().take(SHOWN_NAMES).collect();
+    let more = if names.next().is_some() { ", .." } else { "" };
+    let list = format!("there is: {}{more}", some.join(", "));
     match nearest(meant, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`? {list}"),
         None => list,

@@ -83,7 +83,8 @@ fn tree(out: &mut String, what: &str, change: &TreeChange, palette: &Palette) {
         None => "nothing".to_owned(),
         Some(tree) => {
             let digest: String = tree.digest.to_string().chars().take(19).collect();
-            format!("{digest}.. ({} files, {})", tree.files, bytes(tree.bytes))
+            let files = if tree.files == 1 { "file" } else { "files" };
+            format!("{digest}.. ({} {files}, {})", tree.files, bytes(tree.bytes))
         }
     };
     let label = palette.faint.apply_to(visible(what).into_owned());

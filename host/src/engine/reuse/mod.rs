@@ -268,7 +268,15 @@ impl Reuses {
                 let age_micros = u64::try_from(age).unwrap_or(0);
                 (Some(taken), CacheFinding::Hit { run, task, age_micros })
             }
-            Err(why) => {
+            Err(Unsound::Gone(why)) => {
+                tracing::debug!(
+                    task = start.task,
+                    why,
+                    "a kept outcome has nothing to rely on; the task runs"
+                );
+                (None, CacheFinding::Damaged { why })
+            }
+            Err(Unsound::Damaged(why)) => {
                 tracing::warn!(task = start.task, why, "a kept outcome cannot be relied on; the task runs");
                 (None, CacheFinding::Damaged { why })
             }
@@ -296,22 +304,22 @@ impl Reuses {
     }
 
     /// The outcome of another TaskRun, if all of it is still there.
-    fn sound(&self, made: Made, reuse: Reuse, store: &Store) -> Result<Taken, String> {
+    fn sound(&self, made: Made, reuse: Reuse, store: &Store) -> Result<Taken, Unsound> {
         let Reuse { run, task, attestation, .. } = &reuse;
         let bundle = {
             let journal = self.journal();
             journal.hold();
             journal.bundle_digest(run, task, self.predicate_type).map_err(|error| error.to_string())?
         };
-        let bundle = bundle.ok_or_else(|| format!("the attestation of {task} of {run} is gone"))?;
-        if bundle != *attestation {
-            return Err(format!("the attestation of {task} of {run} was changed"));
+        let gone = || Unsound::Gone(format!("the attestation of {task} of {run} is gone"));
+        if bundle.ok_or_else(gone)? != *attestation {
+            return Err(format!("the attestation of {task} of {run} was changed").into());
         }
         for (name, tree) in &made.outputs {
             let found =
                 store.check_tree(tree.digest).map_err(|error| format!("its output `{name}`: {error}"))?;
             if (found.files, found.bytes) != (tree.files, tree.bytes) {
-                return Err(format!("its output `{name}` has another size than it was given"));
+                return Err(format!("its output `{name}` has another size than it was given").into());
             }
         }
         for (name, stored) in &made.stored_results {
@@ -385,6 +393,20 @@ impl Reuses {
     #[must_use]
     pub fn findings(&self) -> BTreeMap<String, CacheFinding> {
         std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why an outcome is not taken.
+enum Unsound {
+    /// Its run was removed, as `gc` does: nothing is wrong.
+    Gone(String),
+    /// What it names is not what it was.
+    Damaged(String),
+}
+
+impl From<String> for Unsound {
+    fn from(why: String) -> Self {
+        Self::Damaged(why)
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) use lineage::mark_descent;
 const MAX_DEPTH: usize = 8;
 /// More tasks than this, all pipelines together, are a mistake.
 const MAX_TASKS: usize = 100_000;
+/// So many wrong names are told with what may be meant.
+const HELPED: usize = 100;
 
 /// Where a task says which one it is.
 const WHICH: [&str; 4] = ["taskRef", "pipelineRef", "pipelineSpec", "taskSpec"];
@@ -535,7 +537,15 @@ impl Wiring<'_, '_> {
     }
 
     fn unknown(&mut self, what: &'static str, name: &str, known: &[&str], none: &str, below: &str) {
-        let (help, place) = (known_names(name, known, none), self.site.place(below));
+        // With so many wrong names nobody reads what each was meant to be, and to
+        // look for it among as many takes long.
+        let told = self.builder.faults.errors.len() < HELPED;
+        let help = if told {
+            known_names(name, known, none)
+        } else {
+            "what there is, is told of the first of them".to_owned()
+        };
+        let place = self.site.place(below);
         self.report(PlanError::UnknownName { what, name: name.to_owned(), help, place });
     }
 
