@@ -91,6 +91,8 @@ struct Known {
     message: String,
     results: BTreeMap<String, Value>,
     reuse: RunReuse,
+    /// The size of the bundle that attests it.
+    bundle_bytes: u64,
     /// The TaskRuns that made what its tasks have, each with the bundle that
     /// attests it.
     makers: BTreeSet<(RunId, String, Digest)>,
@@ -105,7 +107,7 @@ struct Known {
 impl Known {
     /// What may be kept of a run; nothing, unless each of its outcomes was known,
     /// and it would be planned the same way again.
-    fn of(record: &RunRecord, uses_source: bool, grounds: Grounds) -> Option<Self> {
+    fn of(record: &RunRecord, uses_source: bool, grounds: Grounds, home: &Home) -> Option<Self> {
         let Grounds { sights, steady, asked } = grounds;
         let reuse = RunReuse::of(record, PREDICATE_TYPE).filter(|_| !asked)?;
         let (_, reason, message) = record.finished.clone()?;
@@ -123,6 +125,7 @@ impl Known {
         });
         let makers = ends().filter_map(|end| end.reused.as_ref());
         let makers = makers.map(|reuse| (reuse.run.clone(), reuse.task.clone(), reuse.attestation));
+        let bundle_bytes = home.journal().ok()?.bundle_bytes(&reuse.run, PREDICATE_TYPE).ok()??;
         Some(Self {
             start: record.start.clone(),
             source: record.source.clone(),
@@ -131,6 +134,7 @@ impl Known {
             message,
             results: record.results.clone(),
             reuse,
+            bundle_bytes,
             makers: makers.collect(),
             blobs: blobs.collect(),
             sights,
@@ -167,7 +171,7 @@ impl Known {
     /// is attested as it was.
     fn is_attested_in(&self, journal: &Journal) -> Result<bool, JournalError> {
         journal.hold();
-        let mut there = journal.is_there(&self.reuse, PREDICATE_TYPE)?;
+        let mut there = journal.is_there(&self.reuse, self.bundle_bytes, PREDICATE_TYPE)?;
         for (run, task, bundle) in &self.makers {
             there = there && journal.bundle_digest(run, task, PREDICATE_TYPE)? == Some(*bundle);
         }
@@ -178,6 +182,10 @@ impl Known {
     /// The run that tells of its tasks, every event of it looked at; nothing where
     /// it is not as it was.
     fn tasks(&self, journal: &Journal) -> Result<Option<RunRecord>, JournalError> {
+        let RunReuse { run, attestation, .. } = &self.reuse;
+        if journal.bundle_digest(run, "", PREDICATE_TYPE)? != Some(*attestation) {
+            return Ok(None);
+        }
         match journal.offering(&self.reuse) {
             Ok(other) => Ok(Some(other)),
             Err(JournalError::Changed { .. }) => Ok(None),
@@ -190,7 +198,7 @@ impl Known {
 /// it costs time alone.
 pub(crate) fn keep(args: &RunArgs, home: &Home, ran: &Ran, (source, grounds): (bool, Grounds)) {
     let kept = || {
-        let known = Known::of(&ran.record, source, grounds).filter(|_| !ran.by_its_name)?;
+        let known = Known::of(&ran.record, source, grounds, home).filter(|_| !ran.by_its_name)?;
         let name = Asked::name(&args.pipeline, home)?;
         let text = serde_json::to_vec(&known).ok()?;
         let mac = mac(home, name, &text)?.finalize().into_bytes();
