@@ -180,6 +180,10 @@ fn a_directory_for_what_is_made_is_no_part_of_what_it_is_made_from() {
         "",
     );
     assert!(!world.project().join("new").exists());
+    // What cannot be made is said before anything is recorded.
+    let before = world.runs().len();
+    world.run(&["run", "--outputs", "/proc/none", &pipeline]).refused(1, "io/refused", "/proc/none");
+    assert_eq!(world.runs().len(), before);
 }
 
 #[test]
@@ -411,14 +415,20 @@ fn a_run_that_relies_on_a_changed_one_does_not_verify() {
     }
 }
 
-#[test]
-fn of_many_tasks_a_changed_one_is_found_by_who_looks_at_it_and_relied_on_no_more() {
+/// As [`known`], of more tasks than a summary tells of one by one.
+fn known_of_many() -> (World, String) {
     let world = World::with(&[Task::Test("echo")]);
     let tasks: String = (0..50).map(|n| format!("- {{ name: t{n}, taskRef: {{ name: echo }} }}\n")).collect();
     let pipeline = world.pipeline(&tasks);
     for _ in 0..2 {
         run(&world, &[&pipeline]);
     }
+    (world, pipeline)
+}
+
+#[test]
+fn of_many_tasks_a_changed_one_is_found_by_who_looks_at_it_and_relied_on_no_more() {
+    let (world, pipeline) = known_of_many();
     let known = run(&world, &[&pipeline]);
     let other = known["reusedRun"]["run"].as_str().unwrap();
     let change = "UPDATE event SET fact = fact || ' ' WHERE run = ?1 AND seq = 9";
@@ -480,12 +490,7 @@ fn a_known_run_can_be_repeated() {
 
 #[test]
 fn of_many_tasks_the_summary_tells_how_many() {
-    let world = World::with(&[Task::Test("echo")]);
-    let tasks: String = (0..50).map(|n| format!("- {{ name: t{n}, taskRef: {{ name: echo }} }}\n")).collect();
-    let pipeline = world.pipeline(&tasks);
-    for _ in 0..2 {
-        run(&world, &[&pipeline]);
-    }
+    let (world, pipeline) = known_of_many();
     let done = world.run(&["run", &pipeline]).ok();
     assert!(done.err.contains("Reused 50 TaskRuns, as in "), "{done:?}");
     for words in [

@@ -250,14 +250,17 @@ pub(crate) enum Recalled {
 /// Runs what was asked for without planning it, if it is known as a whole.
 /// Whatever does not fit leaves it to a run as any other, which says what is
 /// wrong; what was read of the source for nothing is `taken` by that one.
+/// `prepare` is called last of all before the run begins.
 ///
 /// # Errors
-/// The journal cannot be opened, or written once the run has begun.
+/// The journal cannot be opened, or written once the run has begun; what
+/// `prepare` says.
 pub(crate) fn recall(
     args: &RunArgs,
     (home, store, printer): (&Home, &Store, &Printer),
     history: History,
     taken: &mut Option<(Reading, Given)>,
+    prepare: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<Recalled, Failure> {
     let mut found = || {
         let known = find(Asked::name(&args.pipeline, home)?, home)?;
@@ -289,13 +292,14 @@ pub(crate) fn recall(
         return unknown(journal);
     }
     // Of many tasks, a summary tells only how many there are.
-    let is_brief = !printer.prints_json() && known.start.tasks.len() > MANY_TASKS;
+    let is_brief = !printer.prints_json() && known.reuse.task_runs + known.reuse.skipped > MANY_TASKS;
     let tasks = if is_brief && args.outputs.is_none() {
         None
     } else {
         let Some(tasks) = known.tasks(&journal)? else { return unknown(journal) };
         Some(tasks)
     };
+    prepare()?;
     let Known { start, source, reason, message, results, reuse, .. } = known;
     let sinks = if args.quiet { Vec::new() } else { vec![printer.live(hex::encode(random::<16>()?)).0] };
     let recorder = Arc::new(Recorder::new(id, journal.into_writer()?, sinks, Timestamp::now));

@@ -27,11 +27,9 @@ pub(crate) fn run(args: &RunArgs, home: &Home, printer: &Printer) -> Result<u8, 
     let store = home.store()?;
     let history = History::begin(home)?;
     let mut taken = None;
-    let history = match known_run::recall(args, (home, &store, printer), history, &mut taken)? {
-        Recalled::Ran(ran) => {
-            wanted.make()?;
-            return tell(*ran, wanted, home, &store, printer);
-        }
+    let recalled = known_run::recall(args, (home, &store, printer), history, &mut taken, || wanted.make())?;
+    let history = match recalled {
+        Recalled::Ran(ran) => return tell(*ran, wanted, home, &store, printer),
         Recalled::Unknown(history) => history,
     };
     let opening = Opening::beside(history, home, (args.jobs, cache_wish(args), None))?;

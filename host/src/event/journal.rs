@@ -226,6 +226,16 @@ impl Journal {
         }
     }
 
+    /// Whether there is such a run.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn has(&self, run: &RunId) -> Result<bool, JournalError> {
+        let sql = "SELECT 1 FROM event WHERE run = ?1 AND seq = 0";
+        let found = self.connection.prepare_cached(sql).and_then(|mut find| find.exists([run.as_str()]));
+        found.map_err(failed("read", &self.path))
+    }
+
     /// Every event of a run in order, one at a time, the chain checked; gives
     /// their number.
     ///

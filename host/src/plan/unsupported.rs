@@ -35,10 +35,9 @@ type Found = Vec<(String, PlanError)>;
 
 fn keys(node: &Node, at: &str, table: &[(&str, &str)], found: &mut Found) {
     for (key, help) in table {
+        let Some((place, _)) = entry(node, key) else { continue };
         let pointer = format!("{at}/{key}");
-        if let Some((place, _)) = entry(node, key)
-            && !found.iter().any(|(known, _)| *known == pointer)
-        {
+        if !found.iter().any(|(known, _)| *known == pointer) {
             let (what, help) = ((*key).to_owned(), (*help).to_owned());
             found.push((pointer, PlanError::Unsupported { what, help, place: *place }));
         }

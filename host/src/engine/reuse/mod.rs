@@ -311,8 +311,13 @@ impl Reuses {
             journal.hold();
             journal.bundle_digest(run, task, self.predicate_type).map_err(|error| error.to_string())?
         };
-        let gone = || Unsound::Gone(format!("the attestation of {task} of {run} is gone"));
-        if bundle.ok_or_else(gone)? != *attestation {
+        let Some(bundle) = bundle else {
+            let why = format!("the attestation of {task} of {run} is gone");
+            // A run goes whole, so what is left of one was changed.
+            let left = self.journal().has(run).map_err(|error| error.to_string())?;
+            return Err(if left { Unsound::Damaged(why) } else { Unsound::Gone(why) });
+        };
+        if bundle != *attestation {
             return Err(format!("the attestation of {task} of {run} was changed").into());
         }
         for (name, tree) in &made.outputs {
