@@ -93,12 +93,7 @@ impl fmt::Display for NamedKey {
 /// [`KeyError`] when the key cannot sign.
 pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, KeyError> {
     let frame = sign_from(&mut &*statement, statement.len() as u64, key)?;
-    let around = frame.before.len() + frame.after.len();
-    let mut json = String::with_capacity(statement.len().div_ceil(3) * 4 + around);
-    json.push_str(&frame.before);
-    STANDARD.encode_string(statement, &mut json);
-    json.push_str(&frame.after);
-    Ok(json)
+    Ok(frame.around(statement))
 }
 
 /// The JSON of a bundle around the Statement that was signed.
@@ -109,11 +104,28 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The size of the bundle in bytes, with a Statement of `statement` bytes.
+    /// What [`Frame::parts`] gave.
     #[must_use]
-    pub fn size(&self, statement: u64) -> u64 {
-        let around = self.before.len() as u64 + self.after.len() as u64;
-        statement.div_ceil(3).saturating_mul(4).saturating_add(around)
+    pub fn new(before: String, after: String) -> Self {
+        Self { before, after }
+    }
+
+    /// The JSON before the Statement's base64, and after it.
+    #[must_use]
+    pub fn parts(&self) -> (&str, &str) {
+        (&self.before, &self.after)
+    }
+
+    /// All of the bundle, with a Statement that is in memory: the one that was
+    /// signed.
+    #[must_use]
+    pub fn around(&self, statement: &[u8]) -> String {
+        let around = self.before.len() + self.after.len();
+        let mut json = String::with_capacity(statement.len().div_ceil(3) * 4 + around);
+        json.push_str(&self.before);
+        STANDARD.encode_string(statement, &mut json);
+        json.push_str(&self.after);
+        json
     }
 
     /// Writes the bundle. The Statement must be the one that was signed; a piece

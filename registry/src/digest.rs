@@ -25,6 +25,18 @@ pub struct InvalidDigest(String);
 #[derive(Clone, Debug, Default)]
 pub struct Hasher(Sha256);
 
+/// Writing to it never fails.
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Digest {
     /// The digest of bytes in memory.
     #[must_use]

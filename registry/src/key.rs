@@ -1,7 +1,7 @@
 //! Signing keys: ECDSA P-256 with SHA-256, and Ed25519.
 
 use std::fmt;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -170,9 +170,9 @@ fn unread(source: io::Error) -> KeyError {
 /// Hashes a message of `size` bytes, a piece at a time.
 fn digest_of(message: &mut dyn Read, size: u64) -> Result<Digest, KeyError> {
     let piece = usize::try_from(size.min(PIECE)).unwrap_or_default();
-    let mut hashed = BufWriter::with_capacity(piece, Hashing(Hasher::default()));
+    let mut hashed = BufWriter::with_capacity(piece, Hasher::default());
     io::copy(message, &mut hashed).map_err(unread)?;
-    let hasher = hashed.into_inner().map_err(|error| unread(error.into_error()))?.0;
+    let hasher = hashed.into_inner().map_err(|error| unread(error.into_error()))?;
     Ok(hasher.finish())
 }
 
@@ -190,20 +190,6 @@ fn whole(message: &mut dyn Read, size: u64) -> Result<Vec<u8>, KeyError> {
 /// a key for Ed25519 is: its parser would pass over the rest.
 fn is_one_short_value(der: &[u8]) -> bool {
     matches!(der, [0x30, size @ 0..0x80, content @ ..] if usize::from(*size) == content.len())
-}
-
-/// Hashes what is written.
-struct Hashing(Hasher);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl PublicKey {

@@ -91,8 +91,8 @@ struct Known {
     message: String,
     results: BTreeMap<String, Value>,
     reuse: RunReuse,
-    /// The size of the bundle that attests it.
-    bundle_bytes: u64,
+    /// The digest of what the journal keeps of the bundle that attests it.
+    kept: Digest,
     /// The TaskRuns that made what its tasks have, each with the bundle that
     /// attests it.
     makers: BTreeSet<(RunId, String, Digest)>,
@@ -125,7 +125,7 @@ impl Known {
         });
         let makers = ends().filter_map(|end| end.reused.as_ref());
         let makers = makers.map(|reuse| (reuse.run.clone(), reuse.task.clone(), reuse.attestation));
-        let bundle_bytes = home.journal().ok()?.bundle_bytes(&reuse.run, PREDICATE_TYPE).ok()??;
+        let kept = home.journal().ok()?.kept_digest(&reuse.run, PREDICATE_TYPE).ok()??;
         Some(Self {
             start: record.start.clone(),
             source: record.source.clone(),
@@ -134,7 +134,7 @@ impl Known {
             message,
             results: record.results.clone(),
             reuse,
-            bundle_bytes,
+            kept,
             makers: makers.collect(),
             blobs: blobs.collect(),
             sights,
@@ -171,7 +171,7 @@ impl Known {
     /// is attested as it was.
     fn is_attested_in(&self, journal: &Journal) -> Result<bool, JournalError> {
         journal.hold();
-        let mut there = journal.is_there(&self.reuse, self.bundle_bytes, PREDICATE_TYPE)?;
+        let mut there = journal.is_there(&self.reuse, self.kept, PREDICATE_TYPE)?;
         for (run, task, bundle) in &self.makers {
             there = there && journal.bundle_digest(run, task, PREDICATE_TYPE)? == Some(*bundle);
         }

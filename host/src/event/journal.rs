@@ -5,12 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cofferdam_registry::Digest;
+use cofferdam_registry::{Digest, Hasher};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Event;
+use super::base::{Bases, Kind};
 use super::begin::begin;
+use super::packed::{needs_base, write_bundle};
 use super::query::Cursor;
 use super::record::RunRecord;
 use super::writer::JournalWriter;
@@ -29,8 +31,16 @@ CREATE TABLE IF NOT EXISTS attestation (
     run TEXT NOT NULL, task TEXT NOT NULL, predicate_type TEXT NOT NULL, bundle TEXT NOT NULL,
     PRIMARY KEY (run, task, predicate_type)
 );
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS base (
+    run TEXT NOT NULL, kind TEXT NOT NULL, text BLOB NOT NULL,
+    PRIMARY KEY (run, kind)
+);
+PRAGMA user_version = 2;
 ";
+
+/// The format that this version writes. It reads those before: what they keep as
+/// text is text in this one, too.
+pub(super) const FORMAT: i64 = 2;
 
 /// Why the log of runs cannot be written or read.
 #[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
@@ -48,7 +58,7 @@ pub enum JournalError {
         why: String,
     },
     /// A newer version wrote the database.
-    #[error("the journal {} has format {found}; this version reads format 1", path.display())]
+    #[error("the journal {} has format {found}; this version reads formats up to {FORMAT}", path.display())]
     #[diagnostic(code("journal/newer-format"), help("use the newer version of cofferdam that wrote it"))]
     NewerFormat {
         /// The database.
@@ -87,14 +97,12 @@ pub enum JournalError {
     },
 }
 
-/// `seq`, `at`, `fact` and `hash` as stored.
-pub(super) type Row = (u64, i64, String, Vec<u8>);
-
 /// Reads runs.
 #[derive(Debug)]
 pub struct Journal {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
+    pub(super) bases: Bases,
 }
 
 pub(super) fn failed<'a>(
@@ -117,18 +125,19 @@ pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
         // The writer says when: see there.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let lay_out = || connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"));
         if version == 0 {
             // Most that is written is longer than a page of SQLite's own choice.
             connection.pragma_update(None, "page_size", PAGE)?;
-            begin(&connection, BUSY, || {
-                connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
-            })?;
+            begin(&connection, BUSY, lay_out)?;
+        } else if version < FORMAT {
+            lay_out()?;
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         Ok((connection, version))
     };
     let (connection, found) = open().map_err(failed("open", path))?;
-    if found > 1 {
+    if found > FORMAT {
         return Err(JournalError::NewerFormat { path: path.to_owned(), found });
     }
     Ok(connection)
@@ -159,7 +168,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`], or a format this version does not know.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        Ok(Self { path: path.to_owned(), connection: connect(path)? })
+        Ok(Self { path: path.to_owned(), connection: connect(path)?, bases: Bases::default() })
     }
 
     /// Starts a thread that writes the events of one run.
@@ -290,12 +299,43 @@ impl Journal {
         task: &str,
         predicate_type: &str,
     ) -> Result<Option<Digest>, JournalError> {
-        let query = || -> rusqlite::Result<Option<Digest>> {
+        let digest = |kept: &[u8], base: &[u8]| {
+            let mut hasher = Hasher::default();
+            write_bundle(kept, base, &mut hasher).map_or_else(|_| Digest::of(kept), |()| hasher.finish())
+        };
+        self.kept(run, task, predicate_type, digest)
+    }
+
+    /// The digest of what is kept of the bundle about a run as a whole, if there is
+    /// one: as long as it is the same, the bundle is.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn kept_digest(&self, run: &RunId, predicate_type: &str) -> Result<Option<Digest>, JournalError> {
+        self.kept(run, "", predicate_type, |kept, _| Digest::of(kept))
+    }
+
+    /// Looks where the database has it at what is kept of a bundle, if there is
+    /// such a one, and at the base that it needs.
+    fn kept<T>(
+        &self,
+        run: &RunId,
+        task: &str,
+        predicate_type: &str,
+        look: impl FnOnce(&[u8], &[u8]) -> T,
+    ) -> Result<Option<T>, JournalError> {
+        let query = || -> rusqlite::Result<Option<T>> {
             let sql = "SELECT bundle FROM attestation WHERE run = ?1 AND task = ?2 AND predicate_type = ?3";
             let mut statement = self.connection.prepare_cached(sql)?;
-            // Hashed where the database has it.
-            let digest = |row: &rusqlite::Row<'_>| Ok(Digest::of(row.get_ref(0)?.as_bytes()?));
-            statement.query_row(params![run.as_str(), task, predicate_type], digest).optional()
+            let look = |row: &rusqlite::Row<'_>| {
+                let kept = row.get_ref(0)?.as_bytes()?;
+                if needs_base(kept) {
+                    Ok(look(kept, &self.bases.find(&self.connection, run, Kind::Bundle)?))
+                } else {
+                    Ok(look(kept, &[]))
+                }
+            };
+            statement.query_row(params![run.as_str(), task, predicate_type], look).optional()
         };
         query().map_err(failed("read", &self.path))
     }
@@ -322,17 +362,11 @@ impl Journal {
         task: Option<&str>,
         predicate_type: &str,
     ) -> Result<Option<Vec<u8>>, JournalError> {
-        let query = || -> rusqlite::Result<Option<Vec<u8>>> {
-            let sql = "SELECT rowid FROM attestation WHERE run = ?1 AND task = ?2 AND predicate_type = ?3";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let key = params![run.as_str(), task.unwrap_or_default(), predicate_type];
-            let Some(row) = statement.query_row(key, |row| row.get(0)).optional()? else { return Ok(None) };
-            // Read in place: as a value it would be in memory twice.
-            let blob = self.connection.blob_open("main", "attestation", "bundle", row, true)?;
-            let mut bundle = vec![0; blob.len()];
-            blob.read_at_exact(&mut bundle, 0)?;
-            Ok(Some(bundle))
+        // What was damaged is given as it is: nobody takes it for a bundle.
+        let json = |kept: &[u8], base: &[u8]| {
+            let mut json = Vec::new();
+            write_bundle(kept, base, &mut json).map_or_else(|_| kept.to_vec(), |()| json)
         };
-        query().map_err(failed("read", &self.path))
+        self.kept(run, task.unwrap_or_default(), predicate_type, json)
     }
 }

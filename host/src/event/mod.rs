@@ -1,15 +1,17 @@
 //! What happened, in order, in a form that cannot be changed unnoticed.
 
+mod base;
 mod begin;
 mod contact;
 mod fact;
 mod journal;
-mod long_bundle;
+mod packed;
 mod query;
 mod record;
 mod recorder;
 mod remove;
 mod run_reuse;
+mod signed_bundle;
 mod writer;
 
 use cofferdam_registry::{Digest, Hasher};
@@ -27,13 +29,13 @@ pub use fact::{
 };
 pub use journal::{Journal, JournalError};
 pub(crate) use journal::{hold, let_go};
-pub use long_bundle::LongBundle;
 pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 pub use remove::JournalSize;
 pub use run_reuse::RunReuse;
-pub use writer::{Bundle, JournalWriter, StoredAttestation};
+pub use signed_bundle::SignedBundle;
+pub use writer::{JournalWriter, StoredAttestation};
 
 /// A [`Fact`] with its place in the run. Only the recorder makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

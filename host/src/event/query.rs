@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::Deserialize;
 
-use super::journal::{Journal, JournalError, Row, failed};
+use super::base::{Bases, Kind};
+use super::journal::{FORMAT, Journal, JournalError, failed};
+use super::packed::{needs_base, unpack_fact};
 use super::{Event, Fact, RunState, chain, genesis};
 use crate::model::{RunId, RunReason};
 
@@ -82,7 +85,7 @@ impl Journal {
         let connection = Connection::open_with_flags(path, flags).ok()?;
         connection.busy_timeout(Duration::from_millis(200)).ok()?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).ok()?;
-        (version == 1).then(|| Self { path: path.to_owned(), connection })
+        (1..=FORMAT).contains(&version).then(|| Self { path: path.to_owned(), connection, bases: Bases::default() })
     }
 
     /// The newest runs for which `wanted` holds, newest first; and why those
@@ -156,7 +159,8 @@ impl Journal {
         let failed = failed("read", &self.path);
         let sql = "SELECT at, fact FROM event WHERE run = ?1 ORDER BY seq DESC LIMIT ?2";
         let mut lasts = self.connection.prepare_cached(sql).map_err(&failed)?;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        // Nothing that is packed says how a run ended.
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get_ref(1)?.as_str().unwrap_or_default().to_owned()));
         let rows = lasts.query_map(params![run.as_str(), LAST], row).map_err(&failed)?;
         let mut sealed = false;
         for (index, row) in rows.enumerate() {
@@ -189,15 +193,26 @@ impl Journal {
         let failed = failed("read", &self.path);
         let sql = "SELECT seq, at, fact, hash FROM event WHERE run = ?1 AND seq >= ?2 ORDER BY seq";
         let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let row = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(u64, i64, Option<String>, Vec<u8>)> {
+            let kept = row.get_ref(2)?;
+            let fact = match kept {
+                ValueRef::Blob(kept) if needs_base(kept) => {
+                    let base = self.bases.find(&self.connection, run, Kind::Start)?;
+                    unpack_fact(kept, &base).ok()
+                }
+                _ => kept.as_str().ok().map(str::to_owned),
+            };
+            Ok((row.get(0)?, row.get(1)?, fact, row.get(3)?))
+        };
         let rows = statement.query_map(params![run.as_str(), cursor.next], row).map_err(&failed)?;
         for row in rows {
-            let (seq, at, fact, hash): Row = row.map_err(&failed)?;
+            let (seq, at, fact, hash) = row.map_err(&failed)?;
             let changed = |why| JournalError::Changed { run: run.to_string(), seq: cursor.next, why };
             if seq != cursor.next {
                 return Err(changed("it is missing"));
             }
             let at = Timestamp::from_microsecond(at).map_err(|_| changed("its time is not one"))?;
+            let fact = fact.ok_or_else(|| changed("it cannot be read"))?;
             let found = chain(cursor.before, seq, at, &fact);
             if hash != found.as_bytes() {
                 return Err(changed("its hash does not fit"));

@@ -158,16 +158,15 @@ impl Journal {
     }
 
     /// Whether a run is still there as it was when it ended, as far as its end and
-    /// the size of its attestation tell: that of a thousand tasks takes longer to
-    /// hash than all else that is done for a run which is known. `verify` looks at
-    /// all of it.
+    /// what is kept of its attestation tell, which is a fortieth of it. `verify`
+    /// looks at all of it.
     ///
     /// # Errors
     /// [`JournalError::Io`].
     pub fn is_there(
         &self,
         reuse: &RunReuse,
-        bundle_bytes: u64,
+        kept: Digest,
         predicate_type: &str,
     ) -> Result<bool, JournalError> {
         let query = || -> rusqlite::Result<bool> {
@@ -180,17 +179,6 @@ impl Journal {
             Ok(head.as_deref() == Some(reuse.head.as_bytes().as_slice()))
         };
         let ended = query().map_err(failed("read", &self.path))?;
-        Ok(ended && self.bundle_bytes(&reuse.run, predicate_type)? == Some(bundle_bytes))
-    }
-
-    /// How many bytes the bundle about a run as a whole has, if there is one.
-    ///
-    /// # Errors
-    /// [`JournalError::Io`].
-    pub fn bundle_bytes(&self, run: &RunId, predicate_type: &str) -> Result<Option<u64>, JournalError> {
-        // Told by the database without reading it.
-        let sql = "SELECT octet_length(bundle) FROM attestation WHERE run = ?1 AND task = '' AND predicate_type = ?2";
-        let bytes = self.connection.query_row(sql, params![run.as_str(), predicate_type], |row| row.get(0));
-        bytes.optional().map_err(failed("read", &self.path))
+        Ok(ended && self.kept_digest(&reuse.run, predicate_type)? == Some(kept))
     }
 }

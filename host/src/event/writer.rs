@@ -6,27 +6,26 @@
 //! in which nothing else is to be written.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, params};
 
-use super::Event;
+use super::base::{Bases, Kind};
+use super::{Event, Fact};
 use super::journal::{BUSY, JournalError, failed};
-use super::long_bundle::LongBundle;
+use super::packed::{in_one_piece, pack_alone, pack_beside, pack_fact};
+use super::signed_bundle::SignedBundle;
 use crate::model::RunId;
 
 /// Events and bundles that wait to be written; who makes more waits with them,
 /// so that a slow disk costs time and not memory. A busy run makes so many in
 /// twice the time in which they are gathered, and need not wait.
 const MAX_WAITING: usize = 2048;
-/// Bytes of a long bundle that are written at once.
-const PIECE: usize = 64 << 10;
 /// How long the writer gathers what it commits at once.
 const GATHER: Duration = Duration::from_millis(8);
 /// How long nothing must have come for the writer to call itself idle: longer
@@ -52,17 +51,8 @@ pub struct StoredAttestation {
     pub task: Option<String>,
     /// The predicate's type.
     pub predicate_type: String,
-    /// The bundle's JSON.
-    pub bundle: Bundle,
-}
-
-/// The JSON of a bundle on its way into the journal.
-#[derive(Debug)]
-pub enum Bundle {
-    /// As text.
-    Text(String),
-    /// To be made from its Statement: that of a run grows with its tasks.
-    Long(LongBundle),
+    /// The bundle.
+    pub bundle: SignedBundle,
 }
 
 enum Message {
@@ -75,7 +65,8 @@ impl Message {
     fn is_awaited(&self) -> bool {
         match self {
             Self::Flush(_) => true,
-            Self::Attestation(attestation) => matches!(attestation.bundle, Bundle::Long(_)),
+            // Its run has ended.
+            Self::Attestation(attestation) => attestation.task.is_none(),
             Self::Event(..) => false,
         }
     }
@@ -132,9 +123,9 @@ impl JournalWriter {
     }
 
     pub(crate) fn attest(&self, attestation: StoredAttestation) -> Result<(), JournalError> {
-        let long = matches!(attestation.bundle, Bundle::Long(_));
+        let is_last = attestation.task.is_none();
         self.send(Message::Attestation(Box::new(attestation)))?;
-        if long {
+        if is_last {
             self.hurry();
         }
         Ok(())
@@ -182,7 +173,7 @@ fn write_all(
         // its room by the system, page by page.
         let _ = move_log(&connection, if length() > MAX_LEFT { "TRUNCATE" } else { "PASSIVE" });
     }
-    let mut moved = 0;
+    let (mut moved, bases) = (0, Bases::default());
     loop {
         let first = match receiver.recv_timeout(IDLE) {
             Ok(first) => first,
@@ -201,7 +192,7 @@ fn write_all(
         let mut flushes = Vec::new();
         // Before the transaction, which keeps other processes waiting.
         let batch = gather(first, receiver);
-        let written = write_batch(&mut connection, batch, &mut flushes);
+        let written = write_batch(&mut connection, batch, &bases, &mut flushes);
         let written = written.and_then(|()| if flushes.is_empty() { Ok(()) } else { sync(path) });
         let result = written.map_err(failed("write", path));
         if let Err(error) = &result {
@@ -268,7 +259,7 @@ fn gather(first: Message, receiver: &Receiver<Message>) -> Vec<Message> {
 /// "Write-Ahead Logging", "Performance Considerations".
 fn sync(path: &Path) -> rusqlite::Result<()> {
     let synced = File::open(log_of(path)).and_then(|file| file.sync_data());
-    synced.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    synced.map_err(io_failed)
 }
 
 /// Where SQLite keeps what was committed and is not yet in the database.
@@ -281,6 +272,7 @@ fn log_of(path: &Path) -> PathBuf {
 fn write_batch(
     connection: &mut Connection,
     batch: Vec<Message>,
+    bases: &Bases,
     flushes: &mut Vec<SyncSender<Result<(), JournalError>>>,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -293,26 +285,19 @@ fn write_batch(
             match message {
                 Message::Event(event, text) => {
                     let at = event.at.as_microsecond();
-                    let hash = event.hash.as_bytes();
-                    event_row.execute(params![event.run.as_str(), event.seq, at, text, hash.as_slice()])?;
+                    let (run, hash) = (event.run.as_str(), event.hash.as_bytes().as_slice());
+                    if matches!(event.fact, Fact::TaskStarted(_)) {
+                        let text = text.as_bytes();
+                        let base = bases.find_or_begin(&transaction, &event.run, Kind::Start, text)?;
+                        event_row.execute(params![run, event.seq, at, pack_fact(text, &base), hash])?;
+                    } else {
+                        event_row.execute(params![run, event.seq, at, text, hash])?;
+                    }
                 }
                 Message::Attestation(a) => {
+                    let kept = pack(&transaction, bases, &a)?;
                     let task = a.task.as_deref().unwrap_or_default();
-                    match a.bundle {
-                        Bundle::Text(text) => {
-                            attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, text])?;
-                        }
-                        Bundle::Long(bundle) => {
-                            let room = ZeroBlob(bundle.size());
-                            let row = attestation_row.insert(params![
-                                a.run.as_str(),
-                                task,
-                                a.predicate_type,
-                                room
-                            ])?;
-                            fill(&transaction, row, &bundle)?;
-                        }
-                    }
+                    attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, kept])?;
                 }
                 Message::Flush(done) => flushes.push(done),
             }
@@ -321,26 +306,39 @@ fn write_batch(
     transaction.commit()
 }
 
-/// Writes a bundle to where room for it was made: as a value the database would
-/// have it in memory twice. What is filled in later is a blob, never text.
-fn fill(connection: &Connection, row: i64, bundle: &LongBundle) -> rusqlite::Result<()> {
-    let mut blob = connection.blob_open("main", "attestation", "bundle", row, false)?;
-    let mut piece = BufWriter::with_capacity(PIECE, &mut blob);
-    let written = bundle.write(&mut piece).and_then(|()| piece.flush());
-    written.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    drop(piece);
-    blob.close()
+/// What is kept of a bundle: those of TaskRuns stand beside their run's base, if
+/// they are not large.
+fn pack(connection: &Connection, bases: &Bases, a: &StoredAttestation) -> rusqlite::Result<Vec<u8>> {
+    let piece = if a.task.is_some() { in_one_piece(&a.bundle).map_err(io_failed)? } else { None };
+    let Some(piece) = piece else { return pack_alone(&a.bundle).map_err(io_failed) };
+    let base = bases.find_or_begin(connection, &a.run, Kind::Bundle, &piece)?;
+    Ok(pack_beside(&a.bundle, &piece, &base))
+}
+
+fn io_failed(error: io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    use cofferdam_registry::{Digest, Frame};
+
     use super::*;
     use crate::event::Journal;
 
+    /// Bytes that cannot be packed.
+    fn noise(size: usize) -> Vec<u8> {
+        let pieces = (0_u64..).flat_map(|n| *Digest::of(&n.to_be_bytes()).as_bytes());
+        pieces.take(size).collect()
+    }
+
     fn bundle(run: &RunId, size: usize) -> StoredAttestation {
         let (task, predicate_type) = (None, format!("{size}"));
-        StoredAttestation { run: run.clone(), task, predicate_type, bundle: Bundle::Text("b".repeat(size)) }
+        // Nothing that can be packed.
+        let statement = noise(size);
+        let bundle = SignedBundle::of(Frame::new(String::new(), String::new()), statement);
+        StoredAttestation { run: run.clone(), task, predicate_type, bundle }
     }
 
     #[test]
@@ -372,7 +370,7 @@ mod tests {
         assert_eq!(write(large), (0, 0));
         for size in [some, 1, 2, large] {
             let found = journal.bundle(&run, None, &size.to_string()).unwrap();
-            assert_eq!(found.map(|bundle| bundle.len()), Some(size));
+            assert_eq!(found.map(|bundle| bundle.len()), Some(size.div_ceil(3) * 4));
         }
     }
 }

@@ -15,12 +15,12 @@ mod verify;
 use std::io::{self, Seek as _};
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign, sign_from};
+use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign_from};
 use serde::Serialize;
 use tempfile::SpooledTempFile;
 
 use crate::event::{
-    Bundle, Contacts, Event, Fact, JournalError, LongBundle, Recorder, RunRecord, RunStart, Source,
+    Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, SignedBundle, Source,
     StoredAttestation,
 };
 
@@ -96,12 +96,7 @@ impl<'a> Attestor<'a> {
             && start.grants.tcp.is_empty();
         let contacts = if quiet { Contacts::default() } else { self.recorder.contacts(&start.task) };
         let facts = TaskFacts { started: started.at, start, finished: finished.at, end, contacts: &contacts };
-        let statement = task_statement(run, facts);
-        // Small: made once, not once for each time it is asked for.
-        let bundle = sign(&encode(&statement), self.key)?;
-        let digest = Digest::of(bundle.as_bytes());
-        self.keep(Some(start.task.clone()), statement.predicate_type, Bundle::Text(bundle), digest)?;
-        Ok(digest)
+        self.keep(Some(start.task.clone()), task_statement(run, facts))
     }
 
     /// Attests the run, once it has ended. Its Statement grows with its tasks: it
@@ -125,12 +120,12 @@ impl<'a> Attestor<'a> {
         let predicate_type = made.unwrap_or_else(|| Err(incomplete()))?;
         let size = body.stream_position().map_err(failed("write"))?;
         body.set_len(size).and_then(|()| body.rewind()).map_err(failed("read"))?;
-        let bundle = LongBundle::new(sign_from(&mut body, size, self.key)?, body, size);
+        let bundle = SignedBundle::spooled(sign_from(&mut body, size, self.key)?, body, size);
         // Stored while it is hashed.
-        self.store(None, &predicate_type, Bundle::Long(bundle.clone()))?;
-        let mut hashed = Hashing(Hasher::default());
+        self.store(None, &predicate_type, bundle.clone())?;
+        let mut hashed = Hasher::default();
         bundle.write(&mut hashed).map_err(failed("read"))?;
-        self.note(None, predicate_type, hashed.0.finish())
+        self.note(None, predicate_type, hashed.finish())
     }
 
     /// Attests whether the run, which has ended, made the same as the one it
@@ -142,23 +137,30 @@ impl<'a> Attestor<'a> {
         let statement = self.recorder.read(|after| rebuild_statement(before, after)).flatten();
         let statement =
             statement.ok_or(AttestError::Incomplete("the run that is repeated was not attested"))?;
-        let bundle = sign(&encode(&statement), self.key)?;
-        let digest = Digest::of(bundle.as_bytes());
-        self.keep(None, statement.predicate_type, Bundle::Text(bundle), digest)
+        self.keep(None, statement).map(drop)
     }
 
+    /// Signs and stores a Statement that is small: it is made once, not once for
+    /// each time it is asked for.
     fn keep(
         &self,
         task: Option<String>,
-        predicate_type: String,
-        bundle: Bundle,
-        digest: Digest,
-    ) -> Result<(), AttestError> {
-        self.store(task.clone(), &predicate_type, bundle)?;
-        self.note(task, predicate_type, digest)
+        statement: Statement<impl Serialize>,
+    ) -> Result<Digest, AttestError> {
+        let bytes = encode(&statement);
+        let frame = sign_from(&mut bytes.as_slice(), bytes.len() as u64, self.key)?;
+        let digest = Digest::of(frame.around(&bytes).as_bytes());
+        self.store(task.clone(), &statement.predicate_type, SignedBundle::of(frame, bytes))?;
+        self.note(task, statement.predicate_type, digest)?;
+        Ok(digest)
     }
 
-    fn store(&self, task: Option<String>, predicate_type: &str, bundle: Bundle) -> Result<(), AttestError> {
+    fn store(
+        &self,
+        task: Option<String>,
+        predicate_type: &str,
+        bundle: SignedBundle,
+    ) -> Result<(), AttestError> {
         let (run, predicate_type) = (self.recorder.run().clone(), predicate_type.to_owned());
         Ok(self.recorder.attest(StoredAttestation { run, task, predicate_type, bundle })?)
     }
@@ -166,20 +168,6 @@ impl<'a> Attestor<'a> {
     /// Records that a bundle is among those that are stored.
     fn note(&self, task: Option<String>, predicate_type: String, bundle: Digest) -> Result<(), AttestError> {
         self.recorder.record(Fact::Attested { task, predicate_type, bundle })?;
-        Ok(())
-    }
-}
-
-/// Hashes what is written.
-struct Hashing(Hasher);
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
