@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, BufWriter, Read, Write};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use base64::write::EncoderWriter;
 use serde::de::DeserializeOwned;
 use sigstore_types::bundle::{
@@ -18,6 +18,7 @@ use sigstore_types::bundle::{
 use sigstore_types::dsse::{DsseEnvelope, DsseSignature};
 use sigstore_types::{KeyId, MediaType, PayloadBytes, SignatureBytes};
 
+use crate::digest::{Digest, Hasher};
 use crate::key::{PublicKey, SigningKey};
 use crate::key_error::{KeyError, invalid};
 use crate::statement::{STATEMENT_TYPE, Statement};
@@ -140,6 +141,48 @@ impl Frame {
         encoded.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
         out.write_all(self.after.as_bytes())?;
         out.flush()
+    }
+}
+
+/// Hashes a bundle while its Statement is made, before it can be signed: what is
+/// written is the Statement.
+pub struct BundleHasher(EncoderWriter<'static, GeneralPurpose, Hasher>);
+
+impl fmt::Debug for BundleHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BundleHasher").finish()
+    }
+}
+
+impl BundleHasher {
+    /// For a bundle that a key will sign.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the key cannot be named.
+    pub fn new(key: &SigningKey) -> Result<Self, KeyError> {
+        let mut hasher = Hasher::default();
+        hasher.update(key.unsigned_bundle()?.before.as_bytes());
+        Ok(Self(EncoderWriter::new(hasher, &STANDARD)))
+    }
+
+    /// The digest of the bundle, from what [`sign_from`] gave for the Statement.
+    ///
+    /// # Errors
+    /// None in practice: hashing does not fail.
+    pub fn finish(mut self, frame: &Frame) -> io::Result<Digest> {
+        let mut hasher = self.0.finish()?;
+        hasher.update(frame.after.as_bytes());
+        Ok(hasher.finish())
+    }
+}
+
+impl Write for BundleHasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

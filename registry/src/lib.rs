@@ -42,8 +42,8 @@ mod wit_package;
 pub use artifact::{Bundles, MAX_COMPONENT, PulledTask, SIGNATURE_PREDICATE, SignError, TaskArtifact};
 pub use attestation::{Attestation, SBOM_PREDICATE};
 pub use bundle::{
-    BUNDLE_TYPE, BundleError, Frame, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from, verify,
-    verify_statement,
+    BUNDLE_TYPE, BundleError, BundleHasher, Frame, NamedKey, PAYLOAD_TYPE, claimed_key, sign, sign_from,
+    verify, verify_statement,
 };
 pub use contract::TaskHead;
 pub use cosign_tags::SimpleSigning;

@@ -36,7 +36,12 @@ pub(super) struct Bases(RefCell<Vec<(RunId, Kind, Arc<[u8]>)>>);
 
 impl Bases {
     /// The base of a kind in a run; empty, where it has none.
-    pub(super) fn find(&self, connection: &Connection, run: &RunId, kind: Kind) -> rusqlite::Result<Arc<[u8]>> {
+    pub(super) fn find(
+        &self,
+        connection: &Connection,
+        run: &RunId,
+        kind: Kind,
+    ) -> rusqlite::Result<Arc<[u8]>> {
         let known = self.0.borrow().iter().find(|known| (&known.0, known.1) == (run, kind)).cloned();
         if let Some((_, _, base)) = known {
             return Ok(base);

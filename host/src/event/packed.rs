@@ -203,7 +203,9 @@ mod tests {
 
     fn task(n: usize) -> String {
         let digest = cofferdam_registry::Digest::of(&n.to_be_bytes());
-        format!(r#"{{"limits":{{"memory":"1Gi","timeout":"1h"}},"task":"t{n}","digest":"{digest}","hermetic":true}}"#)
+        format!(
+            r#"{{"limits":{{"memory":"1Gi","timeout":"1h"}},"task":"t{n}","digest":"{digest}","hermetic":true}}"#
+        )
     }
 
     #[test]
@@ -240,7 +242,8 @@ mod tests {
     fn damage_is_no_bundle_that_was_made() {
         let (first, some) = (in_one_piece(&bundle(&task(0))).unwrap().unwrap(), bundle(&task(7)));
         let piece = in_one_piece(&some).unwrap().unwrap();
-        for (kept, base) in [(pack_beside(&some, &piece, &first), &*first), (pack_alone(&some).unwrap(), &[])] {
+        for (kept, base) in [(pack_beside(&some, &piece, &first), &*first), (pack_alone(&some).unwrap(), &[])]
+        {
             let is_there = |kept: &[u8]| unpacked(kept, base).is_ok_and(|found| found == json(&some));
             assert!(is_there(&kept));
             let header = 1 + 3 * 8;

@@ -85,7 +85,11 @@ impl Journal {
         let connection = Connection::open_with_flags(path, flags).ok()?;
         connection.busy_timeout(Duration::from_millis(200)).ok()?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).ok()?;
-        (1..=FORMAT).contains(&version).then(|| Self { path: path.to_owned(), connection, bases: Bases::default() })
+        (1..=FORMAT).contains(&version).then(|| Self {
+            path: path.to_owned(),
+            connection,
+            bases: Bases::default(),
+        })
     }
 
     /// The newest runs for which `wanted` holds, newest first; and why those
@@ -160,7 +164,9 @@ impl Journal {
         let sql = "SELECT at, fact FROM event WHERE run = ?1 ORDER BY seq DESC LIMIT ?2";
         let mut lasts = self.connection.prepare_cached(sql).map_err(&failed)?;
         // Nothing that is packed says how a run ended.
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get_ref(1)?.as_str().unwrap_or_default().to_owned()));
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok((row.get(0)?, row.get_ref(1)?.as_str().unwrap_or_default().to_owned()))
+        };
         let rows = lasts.query_map(params![run.as_str(), LAST], row).map_err(&failed)?;
         let mut sealed = false;
         for (index, row) in rows.enumerate() {

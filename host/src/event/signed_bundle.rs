@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use cofferdam_registry::Frame;
+use cofferdam_registry::{Digest, Frame, Hasher};
 use tempfile::{SpooledData, SpooledTempFile};
 
 /// A signed Statement in memory or, where it is large, in a file. Its clones are
@@ -42,6 +42,16 @@ impl SignedBundle {
     /// The Statement cannot be read, or `out` cannot be written.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.frame().write(&mut *self.statement(), out)
+    }
+
+    /// The digest of that.
+    ///
+    /// # Errors
+    /// The Statement cannot be read.
+    pub fn digest(&self) -> io::Result<Digest> {
+        let mut hasher = Hasher::default();
+        self.write(&mut hasher)?;
+        Ok(hasher.finish())
     }
 
     pub(super) fn frame(&self) -> &Frame {

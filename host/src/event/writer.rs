@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 
 use super::base::{Bases, Kind};
-use super::{Event, Fact};
 use super::journal::{BUSY, JournalError, failed};
 use super::packed::{in_one_piece, pack_alone, pack_beside, pack_fact};
 use super::signed_bundle::SignedBundle;
+use super::{Event, Fact};
 use crate::model::RunId;
 
 /// Events and bundles that wait to be written; who makes more waits with them,

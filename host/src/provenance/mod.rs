@@ -4,32 +4,34 @@
 //! before its run counts as complete, and verified by folding again.
 
 mod contacts;
+mod dependency;
 mod rebuild;
 mod reused;
+mod sealing;
 mod slsa;
 mod statement;
 mod task_build;
 mod tekton;
 mod verify;
 
-use std::io::{self, Seek as _};
+use std::io;
 use std::sync::Arc;
 
-use cofferdam_registry::{Digest, Hasher, KeyError, SigningKey, Statement, sign_from};
+use cofferdam_registry::{Digest, KeyError, SigningKey, Statement, sign_from};
 use serde::Serialize;
-use tempfile::SpooledTempFile;
 
 use crate::event::{
     Contacts, Event, Fact, JournalError, Recorder, RunRecord, RunStart, SignedBundle, Source,
     StoredAttestation,
 };
 
+pub use dependency::{RunDependencies, TaskDependencies, TaskUsed};
 pub use rebuild::{Comparison, Difference, Different, TEST_RESULT_TYPE, TestResult, rebuild_statement};
 pub use reused::reused;
 pub use slsa::{PREDICATE_TYPE, Provenance, ResourceDescriptor};
 pub use statement::{
-    LOCAL_BUILDER, PIPELINE_RUN_TYPE, RunDependencies, RunFacts, TASK_RUN_TYPE, TaskFacts, TaskProvenance,
-    run_statement, task_statement,
+    LOCAL_BUILDER, PIPELINE_RUN_TYPE, RanBy, RunFacts, RunProvenance, TASK_RUN_TYPE, TaskFacts,
+    TaskProvenance, run_statement, task_statement,
 };
 pub use task_build::{BuildSource, TASK_BUILD_TYPE, TaskBuild, UNOBSERVED_BUILDER, task_build_provenance};
 pub use verify::{Check, Report, verify_bundle, verify_run};
@@ -51,12 +53,6 @@ pub enum AttestError {
     #[diagnostic(code("provenance/incomplete"))]
     Incomplete(&'static str),
 }
-
-/// Bytes that are gathered before they are written to a file.
-const BUFFER: usize = 64 << 10;
-/// Bytes that the Statement of a run has for each task that is given nothing and
-/// makes nothing.
-const ROOM: u64 = 1536;
 
 /// Signs the Statements of one run.
 #[derive(Debug)]
@@ -97,35 +93,6 @@ impl<'a> Attestor<'a> {
         let contacts = if quiet { Contacts::default() } else { self.recorder.contacts(&start.task) };
         let facts = TaskFacts { started: started.at, start, finished: finished.at, end, contacts: &contacts };
         self.keep(Some(start.task.clone()), task_statement(run, facts))
-    }
-
-    /// Attests the run, once it has ended. Its Statement grows with its tasks: it
-    /// is made in `body`, which must be empty, and goes to disk where it is large.
-    ///
-    /// # Errors
-    /// [`AttestError`].
-    pub fn run(&self, mut body: SpooledTempFile) -> Result<(), AttestError> {
-        let incomplete = || AttestError::Incomplete("the run has not ended");
-        let failed = |action| move |source| KeyError::Io { action, path: "the statement".into(), source };
-        let made = self.recorder.read(|record| -> Result<_, AttestError> {
-            let statement = run_statement(record).ok_or_else(incomplete)?;
-            // Room at once: what grows is copied each time it has doubled.
-            let room = record.tasks.len() as u64 * ROOM;
-            body.set_len(room).map_err(failed("write"))?;
-            let mut out = io::BufWriter::with_capacity(BUFFER, &mut body);
-            write(&statement, &mut out).and_then(|()| io::Write::flush(&mut out)).map_err(failed("write"))?;
-            drop(out);
-            Ok(statement.predicate_type)
-        });
-        let predicate_type = made.unwrap_or_else(|| Err(incomplete()))?;
-        let size = body.stream_position().map_err(failed("write"))?;
-        body.set_len(size).and_then(|()| body.rewind()).map_err(failed("read"))?;
-        let bundle = SignedBundle::spooled(sign_from(&mut body, size, self.key)?, body, size);
-        // Stored while it is hashed.
-        self.store(None, &predicate_type, bundle.clone())?;
-        let mut hashed = Hasher::default();
-        bundle.write(&mut hashed).map_err(failed("read"))?;
-        self.note(None, predicate_type, hashed.finish())
     }
 
     /// Attests whether the run, which has ended, made the same as the one it

@@ -11,11 +11,11 @@ pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// How an artifact came to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Provenance<D = Vec<ResourceDescriptor>, E = Value, I = Value> {
+pub struct Provenance<D = Vec<ResourceDescriptor>, E = Value, I = Value, B = BuilderDescription> {
     /// What went in.
     pub build_definition: BuildDefinition<D, E, I>,
     /// This one execution.
-    pub run_details: RunDetails,
+    pub run_details: RunDetails<B>,
 }
 
 /// What went in.
@@ -35,9 +35,9 @@ pub struct BuildDefinition<D = Vec<ResourceDescriptor>, E = Value, I = Value> {
 /// One execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RunDetails {
+pub struct RunDetails<B = BuilderDescription> {
     /// Who ran it.
-    pub builder: BuilderDescription,
+    pub builder: B,
     /// When, and under which name.
     pub metadata: Metadata,
     /// What else came out.

@@ -2,21 +2,18 @@
 //! same bytes, which is how a signed Statement is checked against the journal.
 
 use std::collections::BTreeMap;
-use std::iter;
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::{Digest, Statement, Subject, TrustDecision};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::json;
 
-use super::slsa::{
-    BuildDefinition, BuilderDescription, Metadata, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails,
-};
-use super::{contacts, tekton};
+use super::contacts;
+use super::dependency::{RunDependencies, TaskDependencies, TaskUsed, commit_dependency, input_dependency};
+use super::slsa::{BuildDefinition, Metadata, PREDICATE_TYPE, Provenance, ResourceDescriptor, RunDetails};
 use crate::event::{
-    Contacts, Grants, InputArtifact, InputReads, Reuse, ReusedBy, RunRecord, RunReuse, RunStart, Source,
-    StoredResult, TaskEnd, TaskFailure, TaskStart,
+    Contacts, Grants, InputReads, RunRecord, RunStart, Source, StoredResult, TaskEnd, TaskFailure, TaskStart,
 };
 use crate::model::{EffectiveLimits, Overrides, RunId, Shared, Status, TaskRunReason};
 use crate::store::Tree;
@@ -30,8 +27,6 @@ pub const PIPELINE_RUN_TYPE: &str = "https://cofferdam.dev/buildtypes/pipeline-r
 pub const LOCAL_BUILDER: &str = "https://cofferdam.dev/builder/local@v1";
 /// What keeps tasks apart.
 const ISOLATION: &str = "wasm-component";
-/// The name of the run whose outcomes another one has, all of them.
-pub(super) const REUSED_RUN: &str = "reusedPipelineRun";
 /// What the name of a byproduct about the files that were opened begins with.
 pub(super) const INPUT_READS: &str = "inputReads/";
 
@@ -106,7 +101,10 @@ struct Component<'a> {
 }
 
 /// The provenance of one TaskRun.
-pub type TaskProvenance<'a> = Provenance<Vec<ResourceDescriptor>, Started<'a>, Settings<'a>>;
+pub type TaskProvenance<'a> = Provenance<TaskDependencies<'a>, Started<'a>, Settings<'a>, RanBy<'a>>;
+
+/// The provenance of a whole run.
+pub type RunProvenance<'a> = Provenance<RunDependencies<'a>, serde_json::Value, serde_json::Value, RanBy<'a>>;
 
 /// The Statement about one TaskRun.
 #[must_use]
@@ -114,8 +112,7 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
     let TaskFacts { start, end, .. } = task;
     let identity = &start.identity;
     let doubts = start.doubts.as_deref();
-    let mut dependencies = vec![task_dependency("task", start)];
-    dependencies.extend(start.inputs.iter().map(input_dependency));
+    let mut dependencies: Vec<ResourceDescriptor> = start.inputs.iter().map(input_dependency).collect();
     if start.inputs.iter().any(|input| input.task.is_none()) {
         dependencies.extend(run.source.and_then(commit_dependency));
     }
@@ -154,7 +151,10 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
                 source_date_epoch: run.start.source_date_epoch,
                 isolation: ISOLATION,
             },
-            resolved_dependencies: dependencies,
+            resolved_dependencies: TaskDependencies {
+                task: TaskUsed::of("task", start),
+                others: dependencies,
+            },
         },
         run_details: RunDetails {
             builder: builder(run.start),
@@ -169,43 +169,9 @@ pub fn task_statement<'a>(run: RunFacts<'a>, task: TaskFacts<'a>) -> Statement<T
     Statement::new(PREDICATE_TYPE, task_subjects(run.id, end), provenance)
 }
 
-/// What went into a run. Of ten thousand tasks that is twenty thousand parts,
-/// so each is made when it is written, and gone after it.
-#[derive(Clone, Copy, Debug)]
-pub struct RunDependencies<'a>(&'a RunRecord);
-
-impl Serialize for RunDependencies<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(record) = *self;
-        let start = &record.start;
-        let pipeline = ResourceDescriptor::named("pipeline")
-            .uri(start.file.clone())
-            .digest("sha256", start.file_digest.to_hex());
-        let bundles = start.pipelines.iter().map(|found| {
-            let uri = found.reference.rsplit_once('@').map_or(found.reference.as_str(), |(uri, _)| uri);
-            ResourceDescriptor::named("pipeline").uri(scheme(uri)).digest("sha256", found.digest.to_hex())
-        });
-        let source = record.source.iter();
-        let source =
-            source.flat_map(|source| iter::once(source_dependency(source)).chain(commit_dependency(source)));
-        let tasks = record.task_facts().flat_map(|task| {
-            let run = task_dependency("pipelineTask", task.start).json(&tekton::TaskRun::new(record, task));
-            let reused = task.end.reused.iter().map(|reuse| reused_dependency(&task.start.task, reuse));
-            [task_dependency("task", task.start), run]
-                .into_iter()
-                .chain(reused)
-                .chain(contacts::fetched(task.contacts))
-        });
-        // Of a run that is known as a whole, the other one's bundle tells the rest.
-        let reused = record.reused.iter().map(|(_, reuse)| reused_run_dependency(reuse));
-        let tasks = tasks.filter(|_| record.reused.is_none());
-        serializer.collect_seq(iter::once(pipeline).chain(bundles).chain(source).chain(reused).chain(tasks))
-    }
-}
-
 /// The Statement about a whole run; nothing while it has not ended.
 #[must_use]
-pub fn run_statement(record: &RunRecord) -> Option<Statement<Provenance<RunDependencies<'_>>>> {
+pub fn run_statement(record: &RunRecord) -> Option<Statement<RunProvenance<'_>>> {
     let (finished, reason, _) = record.finished.as_ref()?;
     let (events, head) = record.finished_head?;
     let start = &record.start;
@@ -328,52 +294,6 @@ fn output_subjects(task: &str, outputs: &BTreeMap<String, Tree>) -> impl Iterato
     outputs.iter().map(move |(name, tree)| Subject::new(format!("{task}/{name}"), tree.digest))
 }
 
-fn task_dependency(name: &str, start: &TaskStart) -> ResourceDescriptor {
-    let identity = &start.identity;
-    let uri = identity.reference.rsplit_once('@').map_or(identity.reference.as_str(), |(uri, _)| uri);
-    ResourceDescriptor::named(name).uri(scheme(uri)).digest("sha256", identity.digest.to_hex())
-}
-
-/// A reference as a URI.
-fn scheme(reference: &str) -> String {
-    let is_uri = reference.starts_with("oci:") || reference.starts_with("file:");
-    if is_uri { reference.to_owned() } else { format!("oci://{reference}") }
-}
-
-/// The TaskRun whose outcome was taken, by the bundle that attests it.
-fn reused_dependency(task: &str, reuse: &Reuse) -> ResourceDescriptor {
-    let why = match reuse.by {
-        ReusedBy::Cache => "cache",
-        ReusedBy::Resume => "resume",
-    };
-    ResourceDescriptor::named("reusedTaskRun")
-        .digest("sha256", reuse.attestation.to_hex())
-        .annotation("pipelineTask", task)
-        .annotation("pipelineRun", reuse.run.to_string())
-        .annotation("taskRun", reuse.task.clone())
-        .annotation("by", why)
-        .annotation("key", reuse.key.to_string())
-}
-
-/// The run whose outcomes were taken, all of them, by the bundle that attests it.
-fn reused_run_dependency(reuse: &RunReuse) -> ResourceDescriptor {
-    ResourceDescriptor::named(REUSED_RUN)
-        .digest("sha256", reuse.attestation.to_hex())
-        .annotation("pipelineRun", reuse.run.to_string())
-        .annotation("taskRuns", reuse.task_runs)
-        .annotation("by", "cache")
-}
-
-fn input_dependency(input: &InputArtifact) -> ResourceDescriptor {
-    let from = match (&input.task, &input.output) {
-        (Some(task), Some(output)) => format!("{task}/{output}"),
-        _ => "source".to_owned(),
-    };
-    ResourceDescriptor::named(format!("inputs/{}", input.name))
-        .digest("sha256", input.tree.digest.to_hex())
-        .annotation("from", from)
-}
-
 /// A result that is kept in the store: the digest of its JSON.
 fn stored_result(name: &str, stored: &StoredResult) -> ResourceDescriptor {
     let described = ResourceDescriptor::named(format!("{RESULTS}{name}"));
@@ -412,28 +332,6 @@ pub(super) fn input_reads(input: &str, reads: &InputReads) -> ResourceDescriptor
     }
 }
 
-fn source_dependency(source: &Source) -> ResourceDescriptor {
-    ResourceDescriptor::named("source")
-        .digest("sha256", source.tree.digest.to_hex())
-        .annotation("dirty", source.dirty)
-}
-
-/// The commit, in the form Conforma looks for. A working copy with changes is
-/// not its commit, so it names none.
-fn commit_dependency(source: &Source) -> Option<ResourceDescriptor> {
-    let commit = source.commit.as_ref().filter(|_| !source.dirty)?;
-    let algorithm = if commit.len() == 40 { "sha1" } else { "gitCommit" };
-    let described = ResourceDescriptor::named("inputs/result").digest(algorithm, commit);
-    Some(match &source.remote {
-        // The host has seen the commit, and of the remote only its name.
-        Some(remote) => described.uri(format!("git+{}.git", remote.trim_end_matches(".git"))).annotation(
-            "uri",
-            "the remote that the checkout is configured with; nothing was fetched from it",
-        ),
-        None => described,
-    })
-}
-
 /// Where the pipeline is. A repository is named only for a file that is in the
 /// commit that was checked out: any other could be anything.
 fn workflow(record: &RunRecord) -> serde_json::Value {
@@ -445,7 +343,18 @@ fn workflow(record: &RunRecord) -> serde_json::Value {
     })
 }
 
-fn builder(start: &RunStart) -> BuilderDescription {
-    let version = [("cofferdam".to_owned(), start.builder.version.clone())];
-    BuilderDescription { id: start.builder.id.clone(), version: version.into() }
+/// Who ran it, as a [`BuilderDescription`](super::slsa::BuilderDescription).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RanBy<'a> {
+    id: &'a str,
+    version: RanVersion<'a>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct RanVersion<'a> {
+    cofferdam: &'a str,
+}
+
+fn builder(start: &RunStart) -> RanBy<'_> {
+    RanBy { id: &start.builder.id, version: RanVersion { cofferdam: &start.builder.version } }
 }

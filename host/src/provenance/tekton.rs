@@ -7,7 +7,8 @@
 
 use cofferdam_manifest::Value;
 use cofferdam_registry::Digest;
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use super::TaskFacts;
 use crate::event::{RunRecord, StoredResult};
@@ -26,8 +27,17 @@ pub(super) struct TaskRun<'a> {
 
 #[derive(Serialize)]
 struct Metadata<'a> {
-    name: String,
+    name: Name<'a>,
     labels: Labels<'a>,
+}
+
+/// The names of the run and of the task, joined.
+struct Name<'a>(&'a RunId, &'a str);
+
+impl Serialize for Name<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}-{}", self.0, self.1))
+    }
 }
 
 #[derive(Serialize)]
@@ -71,8 +81,8 @@ struct Given<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RunStatus<'a> {
-    start_time: String,
-    completion_time: String,
+    start_time: Timestamp,
+    completion_time: Timestamp,
     conditions: [Condition; 1],
     results: Vec<TaskResult<'a>>,
 }
@@ -120,7 +130,7 @@ impl<'a> TaskRun<'a> {
             api_version: "tekton.dev/v1",
             kind: "TaskRun",
             metadata: Metadata {
-                name: format!("{}-{}", record.id, start.task),
+                name: Name(&record.id, &start.task),
                 labels: Labels {
                     task: &identity.name,
                     pipeline_task: &start.task,
@@ -140,8 +150,8 @@ impl<'a> TaskRun<'a> {
                 params: start.params.iter().map(|(name, value)| Given { name, value }).collect(),
             },
             status: RunStatus {
-                start_time: task.started.to_string(),
-                completion_time: task.finished.to_string(),
+                start_time: task.started,
+                completion_time: task.finished,
                 conditions: [Condition {
                     kind: "Succeeded",
                     status: if succeeded { "True" } else { "False" },

@@ -3,9 +3,10 @@
 use cofferdam_registry::{Digest, PublicKey, Statement, verify, verify_statement};
 use serde::Serialize;
 
+use super::dependency::REUSED_RUN;
 use super::rebuild::{TEST_RESULT_TYPE, TestResult, rebuild_statement};
 use super::reused::reused;
-use super::statement::{INPUT_READS, REUSED_RUN, outcome_digest, signed_results};
+use super::statement::{INPUT_READS, outcome_digest, signed_results};
 use super::{
     LOCAL_BUILDER, PIPELINE_RUN_TYPE, PREDICATE_TYPE, Provenance, ResourceDescriptor, TASK_RUN_TYPE,
     is_written_as, run_statement, task_statement,
