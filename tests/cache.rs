@@ -295,13 +295,17 @@ fn an_artifact_that_was_changed_or_lost_is_made_again() {
 fn an_attestation_that_was_changed_or_lost_is_made_again() {
     for change in [
         "UPDATE attestation SET bundle = replace(bundle, 'a', 'b') WHERE task = 'a'",
+        // Another one of the same run, signed by the same key.
+        "UPDATE attestation SET bundle = (SELECT bundle FROM attestation WHERE task = 'b') WHERE task = 'a'",
+        // What was packed and is damaged.
+        "UPDATE attestation SET bundle = x'01ffffff' WHERE task = 'a'",
         "DELETE FROM attestation WHERE task = 'a'",
     ] {
         let world = world();
         let pipeline = world.pipeline(CHAIN);
         run(&world, &[&pipeline]);
         let second = run(&world, &[&pipeline]);
-        let history = Connection::open(world.home().join("state.db")).unwrap();
+        let history = world.history();
         assert_eq!(history.execute(change, []).unwrap(), 1);
         // Who relied on it no longer verifies, and nobody relies on it again.
         let verdict = world.run(&["verify", &name(&second)]);

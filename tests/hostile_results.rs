@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::{Task, World, name, task};
@@ -82,7 +81,7 @@ fn a_digest_that_a_task_claims_is_never_the_subject() {
         assert!(subjects.contains(digest.trim_start_matches("sha256:")), "{statement:#}");
         assert!(!subjects.contains(FALSE), "{statement:#}");
     }
-    let journal = Connection::open(world.home().join("state.db")).unwrap();
+    let journal = world.history();
     let facts: Vec<String> = {
         let mut rows = journal.prepare("SELECT fact FROM event ORDER BY seq").unwrap();
         rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()

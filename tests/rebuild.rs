@@ -108,6 +108,8 @@ fn a_comparison_does_not_outlive_what_it_was_about() {
     for change in [
         "DELETE FROM attestation WHERE run = ?1 AND predicate_type LIKE '%test-result%'",
         "UPDATE attestation SET bundle = replace(bundle, 'a', 'b') WHERE run = ?1 AND predicate_type LIKE '%test-result%'",
+        // What was packed and is damaged.
+        "UPDATE attestation SET bundle = x'02ffffff' WHERE run = ?1 AND predicate_type LIKE '%test-result%'",
         "DELETE FROM attestation WHERE run = ?2 AND task = ''",
         "DELETE FROM event WHERE run = ?2",
     ] {
@@ -117,7 +119,7 @@ fn a_comparison_does_not_outlive_what_it_was_about() {
         let (status, found) = rebuild(&world, &name(&first));
         assert_eq!(status, 0, "{found}");
         let second = found["run"].as_str().unwrap().to_owned();
-        let history = Connection::open(world.home().join("state.db")).unwrap();
+        let history = world.history();
         let changed = history.execute(&format!("{change} AND ?1 <> ?2"), [&second, &name(&first)]).unwrap();
         assert!(changed > 0, "{change}");
         let verdict = world.run(&["verify", &second]);

@@ -100,7 +100,7 @@ fn tampered(change: impl FnOnce(&World, &Connection)) -> String {
     world.run(&["run", &pipeline]).ok();
     let run = name(&world.runs()[0]);
     world.run(&["verify", &run]).ok();
-    change(&world, &Connection::open(world.home().join("state.db")).unwrap());
+    change(&world, &world.history());
     let verdict = world.run(&["verify", &run]);
     assert_eq!(verdict.status, 1, "{verdict:?}");
     verdict.out
@@ -142,6 +142,23 @@ fn a_changed_event_does_not_verify() {
         assert!(db.execute(sql, []).unwrap() > 0);
     });
     assert!(found.contains("BROKEN  journal"), "{found}");
+}
+
+/// The TaskRuns of a run are kept beside the first of them.
+#[test]
+fn what_others_are_packed_beside_cannot_be_changed() {
+    for (kind, broken) in [("start", "BROKEN  journal"), ("bundle", "BROKEN  provenance of task a")] {
+        for change in ["UPDATE base SET text = CAST(replace(text, 'e', 'f') AS BLOB)", "DELETE FROM base"] {
+            let (world, pipeline) = world();
+            world.run(&["run", &pipeline]).ok();
+            let run = name(&world.runs()[0]);
+            let db = Connection::open(world.home().join("state.db")).unwrap();
+            assert_eq!(db.execute(&format!("{change} WHERE kind = ?1"), [kind]).unwrap(), 1);
+            let verdict = world.run(&["verify", &run]);
+            assert_eq!(verdict.status, 1, "{verdict:?}");
+            assert!(verdict.out.contains(broken), "{verdict:?}");
+        }
+    }
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl World {
 
     pub(super) fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(args).current_dir(&self.directory).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        command.args(args).current_dir(&self.directory);
+        as_from_a_shell(&mut command);
         command
     }
 
@@ -88,6 +89,15 @@ impl World {
         let mut command = self.command(env!("CARGO_BIN_EXE_cofferdam"), args);
         command.env("COFFERDAM_HOME", self.directory.join("home"));
         command
+    }
+}
+
+/// Takes away what make and cargo add for those that they start. With cargo's
+/// `LD_LIBRARY_PATH` every process looks for the C library in directories that do
+/// not have it, which costs a tool that starts a thousand of them a quarter more.
+pub(super) fn as_from_a_shell(command: &mut Command) {
+    for name in ["MAKEFLAGS", "MAKELEVEL", "LD_LIBRARY_PATH"] {
+        command.env_remove(name);
     }
 }
 

@@ -13,6 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use cofferdam::event::{Event, Journal};
+use rusqlite::{Connection, params};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -132,6 +134,31 @@ impl World {
         // The keychain of whoever runs the tests is left alone.
         command.env("COFFERDAM_SECRET_STORE", "file");
         command
+    }
+
+    /// The journal of this world, in which everything that is packed was put back
+    /// into text first: what a test changes there, it can then read.
+    pub(crate) fn history(&self) -> Connection {
+        let path = self.home().join("state.db");
+        let (journal, history) = (Journal::open(&path).unwrap(), Connection::open(&path).unwrap());
+        for run in journal.runs(100).unwrap() {
+            let into_text = |event: Event| {
+                let text = serde_json::to_string(&event.fact).unwrap();
+                let sql = "UPDATE event SET fact = ?1 WHERE run = ?2 AND seq = ?3";
+                history.execute(sql, params![text, run.as_str(), event.seq]).unwrap();
+            };
+            let mut events = Vec::new();
+            journal.replay(&run, |event| events.push(event)).unwrap();
+            events.into_iter().for_each(into_text);
+            for (task, predicate_type) in journal.attested(&run).unwrap() {
+                let bundle = journal.bundle(&run, task.as_deref(), &predicate_type).unwrap().unwrap();
+                let sql =
+                    "UPDATE attestation SET bundle = ?1 WHERE run = ?2 AND task = ?3 AND predicate_type = ?4";
+                let (text, task) = (String::from_utf8(bundle).unwrap(), task.unwrap_or_default());
+                history.execute(sql, params![text, run.as_str(), task, predicate_type]).unwrap();
+            }
+        }
+        history
     }
 
     /// Runs the program to its end.

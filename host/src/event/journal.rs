@@ -370,3 +370,59 @@ impl Journal {
         self.kept(run, task.unwrap_or_default(), predicate_type, json)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    use super::*;
+    use crate::event::{chain, genesis};
+
+    /// As version 1 of the format kept a run: facts as text, the bundle of a task
+    /// as text, that of the run as bytes.
+    const BEFORE: &str = "
+        CREATE TABLE event (
+            run TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+            fact TEXT NOT NULL, hash BLOB NOT NULL,
+            PRIMARY KEY (run, seq)
+        );
+        CREATE INDEX run_started ON event (at) WHERE seq = 0;
+        CREATE TABLE attestation (
+            run TEXT NOT NULL, task TEXT NOT NULL, predicate_type TEXT NOT NULL, bundle TEXT NOT NULL,
+            PRIMARY KEY (run, task, predicate_type)
+        );
+        PRAGMA journal_mode = WAL;
+        PRAGMA user_version = 1;";
+
+    #[test]
+    fn what_an_older_version_kept_is_read_and_gone_on_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let run: RunId = "p-aaaaaaaaaa".parse().unwrap();
+        let fact = r#"{"fact":"taskLogged","task":"a","level":"info","message":"m"}"#;
+        let at = jiff::Timestamp::from_second(1).unwrap();
+        let hash = chain(genesis(&run), 0, at, fact);
+        {
+            let old = Connection::open(&path).unwrap();
+            old.execute_batch(BEFORE).unwrap();
+            let row = params![run.as_str(), at.as_microsecond(), fact, hash.as_bytes().as_slice()];
+            old.execute("INSERT INTO event VALUES (?1, 0, ?2, ?3, ?4)", row).unwrap();
+            let bundles =
+                "INSERT INTO attestation VALUES (?1, 'a', 't', '{\"a\":1}'), (?1, '', 't', x'7b7d')";
+            old.execute(bundles, [run.as_str()]).unwrap();
+        }
+        assert!(Journal::peek(&path).is_some());
+        for _ in 0..2 {
+            let journal = Journal::open(&path).unwrap();
+            assert_eq!(journal.replay(&run, |event| assert_eq!(event.hash, hash)).unwrap(), 1);
+            let bundle = |task| journal.bundle(&run, task, "t").unwrap().unwrap();
+            assert_eq!((bundle(Some("a")), bundle(None)), (b"{\"a\":1}".to_vec(), b"{}".to_vec()));
+            assert_eq!(journal.bundle_digest(&run, "", "t").unwrap(), Some(Digest::of(b"{}")));
+        }
+        let newer = Connection::open(&path).unwrap();
+        newer.pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        assert!(Journal::peek(&path).is_none());
+        assert!(
+            matches!(Journal::open(&path), Err(JournalError::NewerFormat { found, .. }) if found > FORMAT)
+        );
+    }
+}

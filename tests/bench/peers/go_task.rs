@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Files, Graph, Peer};
+use super::{Files, Graph, NO_OP, Peer};
 
-/// Its own shell runs `true` without a process. It has no memory of results: what
+/// It has no memory of results: what
 /// is up to date has to be asked with a command for each task.
 pub(in super::super) const GO_TASK: Peer = Peer {
     name: "go-task",
@@ -20,7 +20,7 @@ fn files(graph: &Graph) -> Files {
     let mut text =
         format!("version: '3'\nsilent: true\ntasks:\n  default: {{ deps: [{}] }}\n", all.join(", "));
     for (n, after) in graph.names() {
-        let _ = writeln!(text, "  t{n}: {{ run: once, deps: [{}], cmds: ['true'] }}", after.join(", "));
+        let _ = writeln!(text, "  t{n}: {{ run: once, deps: [{}], cmds: ['{NO_OP}'] }}", after.join(", "));
     }
     vec![("Taskfile.yml".to_owned(), text)]
 }

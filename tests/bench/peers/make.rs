@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Files, Graph, Peer};
+use super::{Files, Graph, NO_OP, Peer};
 
 pub(in super::super) const MAKE: Peer = Peer {
     name: "make -j2",
@@ -26,7 +26,7 @@ fn files(graph: &Graph) -> Files {
     touching.push_str(&plain);
     for (n, after) in graph.names() {
         let after = after.join(" ");
-        let _ = write!(plain, "t{n}: {after}\n\t@true\n");
+        let _ = write!(plain, "t{n}: {after}\n\t@{NO_OP}\n");
         let _ = write!(touching, "t{n}: {after}\n\t@touch $@\n");
     }
     vec![("Makefile".to_owned(), plain), ("files.mk".to_owned(), touching)]

@@ -17,13 +17,17 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::graphs::Graph;
-use super::world::World;
+use super::world::{World, as_from_a_shell};
 
 pub(super) use make::MAKE;
-pub(super) use ninja::NINJA;
+pub(super) use ninja::{NINJA, NINJA_WITHOUT_PROCESS};
 
-pub(super) const ALL: [Peer; 7] =
-    [MAKE, NINJA, go_task::GO_TASK, bazel::BAZEL, moon::MOON, nx::NX, turbo::TURBO];
+pub(super) const ALL: [Peer; 8] =
+    [MAKE, NINJA, NINJA_WITHOUT_PROCESS, go_task::GO_TASK, bazel::BAZEL, moon::MOON, nx::NX, turbo::TURBO];
+
+/// What each task runs, in all tools but bazel: a program, by its path, so that no
+/// shell takes a word of its own for it, as a task that does something would be.
+const NO_OP: &str = "/usr/bin/true";
 
 /// What takes longer than this is ended, and has no figure.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -210,7 +214,8 @@ fn command(world: &World, directory: &Path, args: &[&str]) -> Command {
     let (program, args) = args.split_first().unwrap();
     let mut command = Command::new(program);
     command.args(args.iter().map(|arg| arg.replace("{directory}", &directory.to_string_lossy())));
-    command.current_dir(directory).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    command.current_dir(directory);
+    as_from_a_shell(&mut command);
     // With everything that it starts it can be ended as one.
     command.envs(QUIET).env("PATH", path).process_group(0);
     command

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use super::{Files, Graph, Peer};
+use super::{Files, Graph, NO_OP, Peer};
 
 /// All tasks are of one project, which costs it less than a project for each.
 pub(in super::super) const MOON: Peer = Peer {
@@ -19,7 +19,7 @@ pub(in super::super) const MOON: Peer = Peer {
 };
 
 fn files(graph: &Graph) -> Files {
-    let task = |after: Vec<String>| json!({ "command": "true", "inputs": ["moon.yml"], "deps": after });
+    let task = |after: Vec<String>| json!({ "command": NO_OP, "inputs": ["moon.yml"], "deps": after });
     let tasks: Map<_, _> = graph.names().map(|(n, after)| (format!("t{n}"), task(after))).collect();
     let workspace = json!({ "projects": { "root": "." }, "telemetry": false });
     vec![

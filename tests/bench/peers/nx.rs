@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Files, Graph, Peer};
+use super::{Files, Graph, NO_OP, Peer};
 
 /// Without its daemon, and with the graph of its projects known from before.
 pub(in super::super) const NX: Peer = Peer {
@@ -27,7 +27,7 @@ fn files(graph: &Graph) -> Files {
         let text = json!({
             "name": format!("t{n}"),
             "implicitDependencies": after,
-            "targets": { "build": { "command": "true" } },
+            "targets": { "build": { "command": NO_OP } },
         });
         (format!("p/t{n}/project.json"), text.to_string())
     };

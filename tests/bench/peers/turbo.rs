@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Files, Graph, Peer};
+use super::{Files, Graph, NO_OP, Peer};
 
 /// It runs each task through a package manager. bun is the fastest of those that
 /// it knows: with npm a task costs it some hundred milliseconds.
@@ -37,7 +37,7 @@ fn files(graph: &Graph) -> Files {
         workspaces.insert(format!("p/{name}"), package.clone());
         packages.insert(name.clone(), json!([format!("{name}@workspace:p/{name}")]));
         if let Some(fields) = package.as_object_mut() {
-            fields.insert("scripts".to_owned(), json!({ "build": "true" }));
+            fields.insert("scripts".to_owned(), json!({ "build": NO_OP }));
         }
         files.push((format!("p/{name}/package.json"), package.to_string()));
     }
