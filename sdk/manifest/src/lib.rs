@@ -18,6 +18,7 @@ mod node;
 mod quantity;
 mod salvage;
 mod shape;
+mod usual;
 
 pub use address::{AddressRange, InvalidRange};
 pub use address_kind::AddressKind;
