@@ -11,6 +11,7 @@ use std::fmt;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as TextSpan, StrInput};
 
 use crate::fault::{Fault, FaultKind};
+use crate::list::List;
 use crate::usual;
 
 /// Larger than any pipeline a person writes, and small enough to refuse a flood.
@@ -57,7 +58,7 @@ pub enum NodeKind {
     /// Quoted, or plain and none of the above.
     Text(String),
     /// A sequence.
-    List(Vec<Node>),
+    List(List),
     /// A mapping in the order it was written: key, the key's place, value.
     Map(Vec<(String, Place, Node)>),
 }
@@ -146,7 +147,14 @@ impl Document {
         for step in pointer.split('/').skip(1) {
             let step = step.replace("~1", "/").replace("~0", "~");
             let next = match &node.kind {
-                NodeKind::List(items) => step.parse().ok().and_then(|i: usize| items.get(i)),
+                NodeKind::List(items) => {
+                    let index = step.parse::<usize>().ok();
+                    if let Some(row) = items.row() {
+                        // Nothing stands below a string.
+                        return index.and_then(|index| row.place(index)).unwrap_or(place);
+                    }
+                    index.and_then(|index| items.get(index))
+                }
                 NodeKind::Map(entries) => {
                     let found = entries.iter().find(|(key, ..)| *key == step);
                     if let Some((_, key_place, value)) = found {
@@ -359,7 +367,7 @@ impl<'a> Reader<'a> {
             match self.next()? {
                 (Event::SequenceEnd, _) => {
                     items.shrink_to_fit();
-                    return Ok(NodeKind::List(items));
+                    return Ok(NodeKind::List(items.into()));
                 }
                 (event, place) => items.push(self.value(event, place, depth + 1)?),
             }

@@ -1,9 +1,11 @@
 //! Lists and mappings in brackets, and strings.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Reader;
 use crate::document::{Keys, MAX_DEPTH, Node, NodeKind, Place, plain};
+use crate::list::{Row, Word};
 
 /// What a byte in a string without quotes may be.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,6 +31,29 @@ const fn is_bracket(byte: u8) -> bool {
     matches!(byte, b',' | b'[' | b']' | b'{' | b'}')
 }
 
+/// A list of strings in brackets on one line.
+pub(super) struct WrittenRow {
+    /// Where what is behind its `[` begins.
+    begin: usize,
+    /// Where it ends, with its `]`.
+    end: usize,
+    /// How many more bytes than characters it has.
+    wide: usize,
+    words: Arc<[Word]>,
+}
+
+fn word(item: Node, list: Place) -> Option<Word> {
+    match item.kind {
+        NodeKind::Text(text) => Some(Word { text, behind: item.place.column - list.column }),
+        NodeKind::Null
+        | NodeKind::Bool(_)
+        | NodeKind::Integer(_)
+        | NodeKind::Float(_)
+        | NodeKind::List(_)
+        | NodeKind::Map(_) => None,
+    }
+}
+
 impl<'a> Reader<'a> {
     /// A list or a mapping in brackets; all of it is further in than this column.
     pub(super) fn flow(&mut self, column: usize, depth: usize) -> Option<Node> {
@@ -42,7 +67,18 @@ impl<'a> Reader<'a> {
     }
 
     fn flow_list(&mut self, column: usize, depth: usize, place: Place) -> Option<Node> {
-        let first = self.items.len();
+        let begin = self.at;
+        if let Some(row) = &self.row
+            && self.bytes.get(row.begin..row.end).is_some_and(|text| self.rest().starts_with(text))
+        {
+            self.at += row.end - row.begin;
+            self.begin += row.wide;
+            return Some(Node {
+                place,
+                kind: NodeKind::List(Row::new(Arc::clone(&row.words), place).into()),
+            });
+        }
+        let (first, line, line_begin) = (self.items.len(), self.line, self.begin);
         loop {
             self.skip_in_flow(column)?;
             if self.peek()? == b']' {
@@ -58,7 +94,17 @@ impl<'a> Reader<'a> {
             }
         }
         self.at += 1;
-        Some(self.list(first, place))
+        let items = self.items.get(first..).unwrap_or_default();
+        let is_row = self.line == line
+            && !items.is_empty()
+            && items.iter().all(|item| matches!(item.kind, NodeKind::Text(_)));
+        if !is_row {
+            return Some(self.list(first, place));
+        }
+        let words: Arc<[Word]> = self.items.drain(first..).filter_map(|item| word(item, place)).collect();
+        let wide = self.begin - line_begin;
+        self.row = Some(WrittenRow { begin, end: self.at, wide, words: Arc::clone(&words) });
+        Some(Node { place, kind: NodeKind::List(Row::new(words, place).into()) })
     }
 
     fn flow_map(&mut self, column: usize, depth: usize, place: Place) -> Option<Node> {

@@ -21,7 +21,8 @@ pub(crate) fn read(text: &str) -> Option<Node> {
     if text.bytes().fold(false, |odd, byte| odd | is_odd(byte)) || text.contains('\u{feff}') {
         return None;
     }
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, line: 1, begin: 0, items: Vec::new() };
+    let mut reader =
+        Reader { text, bytes: text.as_bytes(), at: 0, line: 1, begin: 0, items: Vec::new(), row: None };
     if text.starts_with("---\n") {
         reader.at = 3;
         reader.skip_line_end();
@@ -45,6 +46,9 @@ struct Reader<'a> {
     begin: usize,
     /// The items of the lists that are open: each list then takes its own.
     items: Vec<Node>,
+    /// The last list of strings in brackets on one line: the next is often the
+    /// same.
+    row: Option<flow::WrittenRow>,
 }
 
 impl<'a> Reader<'a> {
@@ -148,7 +152,7 @@ impl<'a> Reader<'a> {
 
     /// The items from one on, as a list.
     fn list(&mut self, first: usize, place: Place) -> Node {
-        Node { place, kind: NodeKind::List(self.items.split_off(first)) }
+        Node { place, kind: NodeKind::List(self.items.split_off(first).into()) }
     }
 
     /// What stands behind the `-` of an item.
@@ -316,6 +320,8 @@ mod tests {
             "a: |\n\n  #!/bin/sh\n   b: c\n\n  d  \n   \n\ne: |-\n      f\n\n# g\nh: i\n",
             "- |\n a\n\n b\n- c: |-\n    d\n  e: f\n",
             "a: \"\\n\\t\\\"\\\\ b\"\n\"c d\": -$(params.x)\ne f : g-h\ni: j:k\n",
+            "a: [b, 'c', \"d\"]\ne: { f: [b, 'c', \"d\"], g: [b, 'c', \"d\"] }\nh: [b, 'c']\ni: [[b, 'c'], [b, 'c'], 1]\n",
+            "a: [ä, ü]\nb: { c: [ä, ü], d: [ä, ü], e: f }\ng: [[ä, ü], [ä, ü], { h: [ä, ü] }, i]\nj: [true, k]\n",
             "a: { 'ä': 'ü', b: éß , c: \"–\\n\" } # €\nü: ä\n",
         ] {
             let expected = whole(text).unwrap();
@@ -370,7 +376,7 @@ mod tests {
         #[test]
         fn what_is_read_here_is_what_the_whole_reader_reads(parts in prop::collection::vec(prop::sample::select(vec![
             "a", "b c", "ä", "1", "~", "- ", "-", ": ", ":", "\n", "\n  ", "\n    ", "\n- ", " ", "  ", "[", "]", "{", "}", ", ", ",",
-            " #", "#", "'", "\"", "''", "\\", "\\n", " |\n", "|-\n  ", "---", "...", "&", "*", "!", "?", "%", ".", "$(x)",
+            " #", "#", "'", "[a, ä]", "[a, ä]", "\"", "''", "\\", "\\n", " |\n", "|-\n  ", "---", "...", "&", "*", "!", "?", "%", ".", "$(x)",
         ]), 0..24)) {
             let text = parts.concat();
             if let Some(root) = read(&text) {
