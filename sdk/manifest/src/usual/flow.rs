@@ -7,25 +7,11 @@ use super::Reader;
 use crate::document::{Keys, MAX_DEPTH, Node, NodeKind, Place, plain};
 use crate::list::{Row, Word};
 
-/// What a byte in a string without quotes may be.
-#[derive(Clone, Copy, PartialEq)]
-enum Class {
-    /// Part of it, wherever it stands.
-    Inside,
-    /// The end of it, or what depends on what is beside it.
-    Special,
+/// Whether a byte is the end of a string without quotes, or may be, by what is
+/// beside it.
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'\n' | b' ' | b':') || is_bracket(byte)
 }
-
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Inside; 256];
-    let special = b"\n :#,[]{}";
-    let mut at = 0;
-    while at < special.len() {
-        classes[special[at] as usize] = Class::Special;
-        at += 1;
-    }
-    classes
-};
 
 const fn is_bracket(byte: u8) -> bool {
     matches!(byte, b',' | b'[' | b']' | b'{' | b'}')
@@ -260,8 +246,7 @@ impl<'a> Reader<'a> {
         }
         let mut end = begin;
         loop {
-            let inside = |byte: &&u8| CLASSES.get(usize::from(**byte)) == Some(&Class::Inside);
-            self.at += self.rest().iter().take_while(inside).count();
+            self.at += self.rest().iter().take_while(|byte| !is_special(**byte)).count();
             let before = self.at;
             match self.peek() {
                 None | Some(b'\n') => break,
