@@ -48,6 +48,10 @@ impl Resolver for Nothing {
 
 pub(crate) fn pipeline(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    // What is read in one pass is what the reader of all of YAML reads.
+    if let (Ok(document), all) = (Document::parse(text), Document::parse_all(text)) {
+        assert_eq!(all, Ok(vec![document]), "{text:?}");
+    }
     let _ = Template::parse(text);
     let given = BTreeMap::new();
     let request = PlanRequest {

@@ -439,7 +439,7 @@ impl Walk {
     fn release(&mut self, node: Node, outcome: Outcome) {
         let Some(flow) = self.flows.get_mut(node.flow) else { return };
         let graph = Arc::clone(&flow.graph);
-        for (waiter, needs) in graph.waiting.get(node.task).into_iter().flatten() {
+        for (waiter, needs) in graph.waiting(node.task) {
             let doom = match outcome {
                 Outcome::Skipped(SkipReason::WhenExpressionsEvaluatedToFalse) => {
                     needs.then_some(SkipReason::ResultsWereMissing)
@@ -448,16 +448,16 @@ impl Walk {
                 Outcome::Succeeded | Outcome::Ignored | Outcome::Failed | Outcome::Cancelled => None,
             };
             // That a task before it was skipped says more than what is missing.
-            if let (Some(doomed), Some(reason)) = (flow.doomed.get_mut(*waiter), doom)
+            if let (Some(doomed), Some(reason)) = (flow.doomed.get_mut(waiter), doom)
                 && *doomed != Some(SkipReason::ParentTasksWereSkipped)
             {
                 *doomed = Some(reason);
             }
-            let Some(State::Waiting(open)) = flow.states.get_mut(*waiter) else { continue };
+            let Some(State::Waiting(open)) = flow.states.get_mut(waiter) else { continue };
             *open = open.saturating_sub(1);
             if *open == 0 && matches!(outcome, Outcome::Succeeded | Outcome::Ignored | Outcome::Skipped(_)) {
-                let node = Node { flow: node.flow, task: *waiter };
-                let doomed = flow.doomed.get(*waiter).copied().flatten();
+                let node = Node { flow: node.flow, task: waiter };
+                let doomed = flow.doomed.get(waiter).copied().flatten();
                 if flow.stop.is_none() {
                     self.ready.push_back(doomed.map_or(Turn::Consider(node), |why| Turn::Skip(node, why)));
                 }

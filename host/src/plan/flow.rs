@@ -52,8 +52,9 @@ pub struct PlannedTask {
     pub name: Arc<str>,
     /// A name for people.
     pub display_name: Option<String>,
-    /// What must have ended first; of no use in `finally`.
-    pub after: Vec<Dependency>,
+    /// What must have ended first, by its index; of no use in `finally`. Tasks that
+    /// wait for the same have the same list.
+    pub after: Arc<[Dependency]>,
     /// The conditions it runs under.
     pub when: Vec<Guard>,
     /// The combinations it runs for.

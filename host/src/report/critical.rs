@@ -39,26 +39,22 @@ pub(super) fn critical_path(spans: &[Span<'_>]) -> (u64, Vec<usize>) {
     let durations: Vec<u64> = sorted.iter().map(|span| span.micros()).collect();
     let named = |name: &str| by_name.get(name).into_iter().flatten().copied();
     let mut last: (&[String], Vec<usize>) = (&[], Vec::new());
-    let before: Vec<Vec<usize>> = sorted
-        .iter()
-        .enumerate()
-        .map(|(at, span)| {
-            if !std::ptr::eq(last.0, span.after) {
-                last = (span.after, span.after.iter().flat_map(|name| named(name)).collect());
-            }
-            let mut before = last.1.clone();
-            before.extend(span.from.iter().flat_map(|name| named(name)));
-            if span.finally {
-                before.extend(named(pipeline(span.task)));
-            }
-            let places = before.iter().filter_map(|index| place.get(*index)).copied();
-            let ended = |earlier: &usize| {
-                *earlier < at && sorted.get(*earlier).is_some_and(|earlier| earlier.end <= span.start)
-            };
-            places.filter(ended).collect()
-        })
-        .collect();
-    let (micros, path) = longest(&durations, &before);
+    // What a task follows, one after the other: all together may be many.
+    let before = |at: usize, found: &mut Vec<usize>| {
+        let Some(span) = sorted.get(at) else { return };
+        if !std::ptr::eq(last.0, span.after) {
+            last = (span.after, span.after.iter().flat_map(|name| named(name)).collect());
+        }
+        let from = span.from.iter().flat_map(|name| named(name));
+        let whole = span.finally.then(|| named(pipeline(span.task))).into_iter().flatten();
+        let before = last.1.iter().copied().chain(from).chain(whole);
+        let places = before.filter_map(|index| place.get(index)).copied();
+        let ended = |earlier: &usize| {
+            *earlier < at && sorted.get(*earlier).is_some_and(|earlier| earlier.end <= span.start)
+        };
+        found.extend(places.filter(ended));
+    };
+    let (micros, path) = longest(&durations, before);
     (micros, path.iter().filter_map(|at| order.get(*at)).copied().collect())
 }
 
@@ -89,10 +85,13 @@ fn pipeline(task: &str) -> &str {
 }
 
 /// The longest chain in a graph in which everything stands after what it
-/// follows: its length, and its members in order.
-fn longest(durations: &[u64], before: &[Vec<usize>]) -> (u64, Vec<usize>) {
+/// follows: its length, and its members in order. `follow` says what one follows.
+fn longest(durations: &[u64], mut follow: impl FnMut(usize, &mut Vec<usize>)) -> (u64, Vec<usize>) {
     let mut best: Vec<(u64, Option<usize>)> = Vec::with_capacity(durations.len());
-    for (duration, before) in durations.iter().zip(before) {
+    let mut before = Vec::new();
+    for (at, duration) in durations.iter().enumerate() {
+        before.clear();
+        follow(at, &mut before);
         let reached = before.iter().filter_map(|index| Some((best.get(*index)?.0, *index)));
         // Of two that are equally long, the one that is written first.
         let from = reached.max_by_key(|(micros, index)| (*micros, std::cmp::Reverse(*index)));
@@ -182,7 +181,7 @@ mod tests {
                 .enumerate()
                 .map(|(at, (_, before))| if at == 0 { Vec::new() } else { before.iter().map(|i| i.index(at)).collect() })
                 .collect();
-            let (micros, path) = longest(&durations, &before);
+            let (micros, path) = longest(&durations, |at, found| found.extend(&before[at]));
             let expected = (0..durations.len()).map(|last| brute(&durations, &before, last)).max().unwrap_or(0);
             prop_assert_eq!(micros, expected);
             prop_assert_eq!(path.iter().map(|index| durations[*index]).sum::<u64>(), micros);

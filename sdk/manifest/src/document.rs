@@ -11,10 +11,12 @@ use std::fmt;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as TextSpan, StrInput};
 
 use crate::fault::{Fault, FaultKind};
+use crate::list::List;
+use crate::usual;
 
 /// Larger than any pipeline a person writes, and small enough to refuse a flood.
 const MAX_BYTES: usize = 4 << 20;
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 /// So many keys of a mapping are compared one by one.
 const FEW: usize = 16;
 
@@ -56,7 +58,7 @@ pub enum NodeKind {
     /// Quoted, or plain and none of the above.
     Text(String),
     /// A sequence.
-    List(Vec<Node>),
+    List(List),
     /// A mapping in the order it was written: key, the key's place, value.
     Map(Vec<(String, Place, Node)>),
 }
@@ -97,6 +99,10 @@ impl Document {
     /// # Errors
     /// One [`Fault`] at the first place that cannot be read.
     pub fn parse_as(text: &str, schema: &str) -> Result<Self, Fault> {
+        check_size(text)?;
+        if let Some(root) = usual::read(text) {
+            return Ok(Self { root });
+        }
         let mut reader = Reader::new(text)?;
         reader.begin()?.ok_or_else(|| reader.nothing(schema))?;
         let document = reader.document()?;
@@ -141,7 +147,14 @@ impl Document {
         for step in pointer.split('/').skip(1) {
             let step = step.replace("~1", "/").replace("~0", "~");
             let next = match &node.kind {
-                NodeKind::List(items) => step.parse().ok().and_then(|i: usize| items.get(i)),
+                NodeKind::List(items) => {
+                    let index = step.parse::<usize>().ok();
+                    if let Some(row) = items.row() {
+                        // Nothing stands below a string.
+                        return index.and_then(|index| row.place(index)).unwrap_or(place);
+                    }
+                    index.and_then(|index| items.get(index))
+                }
                 NodeKind::Map(entries) => {
                     let found = entries.iter().find(|(key, ..)| *key == step);
                     if let Some((_, key_place, value)) = found {
@@ -197,6 +210,36 @@ impl Node {
     }
 }
 
+/// The keys of a mapping so far.
+#[derive(Default)]
+pub(crate) struct Keys {
+    /// Of a mapping of many.
+    seen: HashSet<String>,
+}
+
+impl Keys {
+    /// Whether a key is none of those before.
+    pub(crate) fn is_new(&mut self, entries: &[(String, Place, Node)], key: &str) -> bool {
+        // Most mappings are small, and their keys are looked through faster.
+        if entries.len() == FEW {
+            self.seen.extend(entries.iter().map(|(key, ..)| key.clone()));
+        }
+        match entries.len() {
+            ..FEW => entries.iter().all(|(other, ..)| *other != key),
+            _ => self.seen.insert(key.to_owned()),
+        }
+    }
+}
+
+/// Refuses a flood before any of it is read.
+fn check_size(text: &str) -> Result<(), Fault> {
+    if text.len() > MAX_BYTES {
+        let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
+        return Err(Fault::new(FaultKind::Syntax, Place { line: 1, column: 1 }, message));
+    }
+    Ok(())
+}
+
 struct Reader<'a> {
     events: Parser<'a, StrInput<'a>>,
     ended: Place,
@@ -208,10 +251,7 @@ fn place_of(span: TextSpan) -> Place {
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Result<Self, Fault> {
-        if text.len() > MAX_BYTES {
-            let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
-            return Err(Fault::new(FaultKind::Syntax, Place { line: 1, column: 1 }, message));
-        }
+        check_size(text)?;
         if text.contains('\0') {
             let place = Place { line: 1, column: 1 };
             let fault =
@@ -327,7 +367,7 @@ impl<'a> Reader<'a> {
             match self.next()? {
                 (Event::SequenceEnd, _) => {
                     items.shrink_to_fit();
-                    return Ok(NodeKind::List(items));
+                    return Ok(NodeKind::List(items.into()));
                 }
                 (event, place) => items.push(self.value(event, place, depth + 1)?),
             }
@@ -336,7 +376,7 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, depth: usize) -> Result<NodeKind, Fault> {
         let mut entries: Vec<(String, Place, Node)> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut keys = Keys::default();
         loop {
             let (key, place) = match self.next()? {
                 (Event::MappingEnd, _) => {
@@ -349,15 +389,7 @@ impl<'a> Reader<'a> {
                     return Err(Fault::new(FaultKind::Syntax, place, "a key must be a plain string"));
                 }
             };
-            // Most mappings are small, and their keys are looked through faster.
-            if entries.len() == FEW {
-                seen.extend(entries.iter().map(|(key, ..)| key.clone()));
-            }
-            let twice = match entries.len() {
-                ..FEW => entries.iter().any(|(other, ..)| *other == key),
-                _ => !seen.insert(key.clone()),
-            };
-            if twice {
+            if !keys.is_new(&entries, &key) {
                 let message = format!("the key `{key}` is written twice");
                 return Err(Fault::new(FaultKind::DuplicateKey, place, message));
             }
@@ -376,7 +408,7 @@ fn fitting(text: Cow<'_, str>) -> String {
 }
 
 /// Resolves a plain scalar by the core schema of YAML 1.2, section 10.3.2.
-fn plain(text: &str) -> NodeKind {
+pub(crate) fn plain(text: &str) -> NodeKind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return NodeKind::Null,
         "true" | "True" | "TRUE" => return NodeKind::Bool(true),

@@ -12,12 +12,14 @@ mod document;
 mod fault;
 mod host;
 mod limits;
+mod list;
 mod manifest;
 mod name;
 mod node;
 mod quantity;
 mod salvage;
 mod shape;
+mod usual;
 
 pub use address::{AddressRange, InvalidRange};
 pub use address_kind::AddressKind;
@@ -29,6 +31,7 @@ pub use document::{Document, Node, NodeKind, Place};
 pub use fault::{Fault, FaultKind};
 pub use host::{Host, HostPattern, InvalidHost, InvalidPath, PathPrefix};
 pub use limits::{Limits, OutputLimits, OutputSpec};
+pub use list::List;
 pub use manifest::{
     ArtifactSpec, Manifest, ManifestKind, Metadata, ParamSpec, Property, ResultSpec, Spec, TASK_API_VERSION,
     Value, ValueType,

@@ -167,7 +167,7 @@ fn without(
                     None => lost.push(format!("{new}/")),
                 }
             }
-            NodeKind::List(kept)
+            NodeKind::List(kept.into())
         }
         NodeKind::Null
         | NodeKind::Bool(_)
@@ -319,7 +319,7 @@ impl<'a> Mending<'a> {
                 }
             }
         }
-        Some(NodeKind::List(kept))
+        Some(NodeKind::List(kept.into()))
     }
 
     fn is_named(&self, schema: &Value) -> bool {
@@ -342,7 +342,7 @@ impl<'a> Mending<'a> {
             return Some(NodeKind::Text(word.to_owned()));
         }
         match types_of(schema)[..] {
-            ["array"] => Some(NodeKind::List(Vec::new())),
+            ["array"] => Some(NodeKind::List(Vec::new().into())),
             // Below a pointer that nothing has: all of it is filled in.
             ["object"] => self.map(&[], schema, place, "/", at),
             _ => None,

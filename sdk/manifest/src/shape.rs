@@ -5,6 +5,7 @@
 //! shape is found in one pass, each with its place.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use crate::address::AddressRange;
 use crate::document::{Document, Node, NodeKind, Place};
 use crate::fault::{Fault, FaultKind};
 use crate::host::{HostPattern, PathPrefix};
+use crate::list::{Row, Word};
 use crate::name::{Identifier, Name};
 use crate::quantity::{Quantity, Span};
 
@@ -74,11 +76,14 @@ impl fmt::Display for What<'_> {
 pub(crate) struct Walk<'a> {
     definitions: Option<&'a Value>,
     faults: Vec<Fault>,
+    /// The last strings in a row of which each has the form of a type: many lists
+    /// may be the same.
+    fine: Option<(Arc<[Word]>, Option<&'a str>)>,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(definitions: Option<&'a Value>) -> Self {
-        Self { definitions, faults: Vec::new() }
+        Self { definitions, faults: Vec::new(), fine: None }
     }
 
     pub(crate) fn into_faults(self) -> Vec<Fault> {
@@ -159,6 +164,11 @@ impl<'a> Walk<'a> {
                     // A list may have many, and what is asked of a text is found out once.
                     let resolved = self.resolve(item_schema);
                     let of_text = takes_any_text(resolved).then(|| self.name_of(resolved));
+                    if let (Some(row), Some(name)) = (items.row(), of_text)
+                        && self.is_fine(row, name)
+                    {
+                        return;
+                    }
                     for item in items {
                         match (&item.kind, of_text) {
                             (NodeKind::Text(text), Some(Some(name))) => {
@@ -242,6 +252,21 @@ impl<'a> Walk<'a> {
             self.report(FaultKind::InvalidValue, node.place, why, None);
         }
         fits
+    }
+
+    /// Whether each string of a row has the form of a type, by its name; then there
+    /// is nothing to say of any.
+    fn is_fine(&mut self, row: &Row, name: Option<&'a str>) -> bool {
+        let is_known = |(words, of): &(Arc<[Word]>, _)| Arc::ptr_eq(words, row.words()) && *of == name;
+        if self.fine.as_ref().is_some_and(is_known) {
+            return true;
+        }
+        let is_fine =
+            name.is_none_or(|name| row.words().iter().all(|word| refusal(name, &word.text).is_none()));
+        if is_fine {
+            self.fine = Some((Arc::clone(row.words()), name));
+        }
+        is_fine
     }
 
     fn check_text(&mut self, node: &Node, text: &str, schemas: &[&'a Value], what: What<'_>) {
@@ -409,6 +434,49 @@ mod tests {
         assert_eq!(codes, ["3:12", "4:1", "5:1"].map(|place| format!("{place} {unknown}")));
         let text = "apiVersion: cofferdam.dev/v1\nkind: Task\nmetadata: {x: y, version: '1'}\n";
         assert_eq!(faults(text).len(), 3, "{:?}", faults(text));
+    }
+
+    #[derive(Debug, serde::Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Lists {
+        names: Vec<Vec<Name>>,
+        #[serde(default)]
+        kinds: Vec<Vec<Kind>>,
+        #[serde(default)]
+        texts: Vec<Vec<Option<String>>>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Old,
+        New,
+    }
+
+    #[test]
+    fn lists_that_are_written_alike_are_read_and_refused_each_in_its_place() {
+        let read = |text: &str| decode::<Lists>(&Document::parse(text).unwrap());
+        let lists =
+            read("names: [[a, b], [a, b]]\nkinds: [[old, new], [old, new]]\ntexts: [[a], [a]]\n").unwrap();
+        let names: Vec<Vec<&str>> =
+            lists.names.iter().map(|names| names.iter().map(Name::as_str).collect()).collect();
+        assert_eq!(names, [["a", "b"], ["a", "b"]]);
+        assert_eq!(lists.kinds, [[Kind::Old, Kind::New], [Kind::Old, Kind::New]]);
+        assert_eq!(lists.texts, [[Some("a".to_owned())], [Some("a".to_owned())]]);
+        // The same strings are names, and no kinds.
+        let faults = read("names: [[a, b], [a, b]]\nkinds:\n  - [a, b]\n").unwrap_err();
+        let places = |faults: Vec<Fault>| -> Vec<String> {
+            faults.iter().map(|fault| format!("{} {}", fault.place, fault.kind.code())).collect()
+        };
+        assert_eq!(places(faults), ["3:6 document/invalid-value", "3:9 document/invalid-value"]);
+        let faults = read("names:\n  - [a, B]\n  - [a, B]\n  - [a]\n").unwrap_err();
+        assert_eq!(places(faults), ["2:9 document/invalid-value", "3:9 document/invalid-value"]);
+        let document = Document::parse("a: [b, c]\nd: [[b, c]]\n").unwrap();
+        for (pointer, place) in
+            [("/a/1", "1:8"), ("/d/0/1", "2:9"), ("/d/0/1/x", "2:9"), ("/d/0/7", "2:5"), ("/a/7", "1:1")]
+        {
+            assert_eq!(document.place(pointer).to_string(), place, "{pointer}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod matrix;
 mod task;
 mod timeouts;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -69,6 +70,7 @@ pub(in crate::plan) struct Builder<'a> {
 /// What the task before had: most have the same, and hold it together.
 #[derive(Default)]
 struct Alike {
+    after: Arc<[Dependency]>,
     withheld: Arc<Withheld>,
     grants: Option<Shared<Grants>>,
     limits: Option<Shared<EffectiveLimits>>,
@@ -145,6 +147,9 @@ struct Scope<'s> {
     resolved: &'s [Resolved],
     /// Where the pipeline itself stands.
     site: &'s Site,
+    /// The last task of which every name in its `runAfter` stands for a task, and
+    /// those tasks: many wait for the same.
+    ordered: RefCell<Option<(usize, Vec<Dependency>)>>,
 }
 
 /// Where in a pipeline something stands.
@@ -300,13 +305,15 @@ impl<'a> Builder<'a> {
         self.resolver.expect(&tasks, &nested, site.base());
         let resolved: Vec<Resolved> = written.iter().map(|(task, at)| self.resolve(task, at)).collect();
         let finally_from = spec.tasks.len();
-        let scope = Scope { pipeline: name, spec, params, names, finally_from, resolved: &resolved, site };
+        let ordered = RefCell::default();
+        let scope =
+            Scope { pipeline: name, spec, params, names, finally_from, resolved: &resolved, site, ordered };
         let mut tasks = Vec::with_capacity(written.len());
         let mut edges = Vec::with_capacity(written.len());
         for (index, (task, at)) in written.iter().enumerate() {
             let position = if index < finally_from { Position::Task(index) } else { Position::Finally };
             let (after, planned) = self.task(task, at, &scope, position, index);
-            edges.push(after.iter().map(|dependency| dependency.task).collect());
+            edges.push(after);
             tasks.extend(planned);
         }
         for path in cycle::find_all(edges.get(..finally_from).unwrap_or_default()) {

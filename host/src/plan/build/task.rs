@@ -35,7 +35,7 @@ impl Builder<'_> {
         scope: &Scope<'_>,
         position: Position,
         index: usize,
-    ) -> (Vec<Dependency>, Option<PlannedTask>) {
+    ) -> (Arc<[Dependency]>, Option<PlannedTask>) {
         let retry = self.retries(task, site);
         let mut wiring = Wiring { builder: self, scope, site, position, after: Vec::new() };
         wiring.order(task);
@@ -67,7 +67,7 @@ impl Builder<'_> {
         let planned = PlannedTask {
             name: task.name.as_str().into(),
             display_name: task.display_name.clone(),
-            after: after.clone(),
+            after: Arc::clone(&after),
             when,
             matrix,
             retry,
@@ -249,6 +249,13 @@ impl Builder<'_> {
 
 impl Wiring<'_, '_> {
     fn order(&mut self, task: &PipelineTask) {
+        if self.position != Position::Finally
+            && let Some((index, tasks)) = &*self.scope.ordered.borrow()
+            && self.scope.written(*index).is_some_and(|last| last.run_after == task.run_after)
+        {
+            self.after.extend_from_slice(tasks);
+            return;
+        }
         for (index, name) in task.run_after.iter().enumerate() {
             let below = || format!("runAfter/{index}");
             if self.position == Position::Finally {
@@ -259,6 +266,12 @@ impl Wiring<'_, '_> {
             {
                 self.after.push(Dependency { task, needs: false });
             }
+        }
+        // Where one is none, that is to be said of each task that names it.
+        if let Position::Task(index) = self.position
+            && self.after.len() == task.run_after.len()
+        {
+            self.scope.ordered.replace(Some((index, self.after.clone())));
         }
     }
 
@@ -282,9 +295,13 @@ impl Wiring<'_, '_> {
     }
 
     /// Each task once, as one that is needed where it is both.
-    fn finish(mut self) -> Vec<Dependency> {
+    fn finish(mut self) -> Arc<[Dependency]> {
         self.after.sort_unstable_by_key(|dependency| (dependency.task, !dependency.needs));
         self.after.dedup_by_key(|dependency| dependency.task);
-        self.after
+        let last = &mut self.builder.alike.after;
+        if **last != *self.after {
+            *last = self.after.into();
+        }
+        Arc::clone(last)
     }
 }
