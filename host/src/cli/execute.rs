@@ -2,11 +2,11 @@
 //! the same for a run from files, one that goes on, and one that repeats.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use cofferdam_registry::Digest;
 use jiff::Timestamp;
-use tempfile::SpooledTempFile;
 
 use super::failure::Failure;
 use super::home::Home;
@@ -28,11 +28,6 @@ use crate::provenance::{self, Attestor, LOCAL_BUILDER, PREDICATE_TYPE};
 use crate::report::Remarks;
 use crate::sandbox::{CancelToken, Sandbox};
 use crate::store::{Store, Tree};
-
-/// A larger Statement is kept in a file until its bundle is stored.
-pub(crate) const MAX_IN_MEMORY: usize = 4 << 20;
-/// That of a run of more tasks will be larger, and begins as a file.
-const MANY: usize = 1_500;
 
 /// What is to be run, and how.
 pub(crate) struct Order {
@@ -123,7 +118,7 @@ pub(crate) fn execute(
         file_in_source: given.file_in_source,
         params: plan.params.clone(),
         overrides: plan.overrides.clone(),
-        tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect(),
+        tasks: plan.flow.tasks.iter().map(|task| task.name.to_string()).collect::<Vec<_>>().into(),
         files: keep_files(&plan, store)?,
         pipelines: plan.pipelines.clone(),
         plan: Some(draft.keep(store, given.source.as_ref())?),
@@ -178,10 +173,7 @@ pub(crate) fn execute(
             drop((plan, sandbox));
             reuses.keep(move || durable.recv().is_ok());
         });
-        let many = recorder.read(|record| record.tasks.len() > MANY);
-        let in_memory = if many == Some(true) { 0 } else { MAX_IN_MEMORY };
-        let body = SpooledTempFile::new_in(in_memory, work.path());
-        let sealed = seal(&recorder, &attestor, body);
+        let sealed = seal(&recorder, &attestor, work.path());
         if sealed.is_ok() {
             // What keeps the outcomes has said why, where it has ended.
             let _ = done.send(());
@@ -215,8 +207,8 @@ impl CacheWish {
 }
 
 /// Attests the run as a whole, and waits until all of it is on disk.
-fn seal(recorder: &Recorder, attestor: &Attestor<'_>, body: SpooledTempFile) -> Result<(), Failure> {
-    attestor.run(body)?;
+fn seal(recorder: &Recorder, attestor: &Attestor<'_>, directory: &Path) -> Result<(), Failure> {
+    attestor.run(directory)?;
     recorder.record(Fact::RunSealed)?;
     Ok(recorder.flush()?)
 }

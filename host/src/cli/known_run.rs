@@ -20,10 +20,10 @@ use cofferdam_registry::{Digest, Sight};
 use hmac::Mac as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tempfile::{NamedTempFile, SpooledTempFile};
+use tempfile::NamedTempFile;
 
 use super::commands::{PipelineArgs, RunArgs};
-use super::execute::{Given, MAX_IN_MEMORY, Ran, no_events, random};
+use super::execute::{Given, Ran, no_events, random};
 use super::failure::Failure;
 use super::home::Home;
 use super::opening::History;
@@ -302,7 +302,8 @@ pub(crate) fn recall(
     prepare()?;
     let Known { start, source, reason, message, results, reuse, .. } = known;
     let sinks = if args.quiet { Vec::new() } else { vec![printer.live(hex::encode(random::<16>()?)).0] };
-    let recorder = Arc::new(Recorder::new(id, journal.into_writer()?, sinks, Timestamp::now));
+    let recorder = Recorder::new(id, journal.into_writer()?, sinks, Timestamp::now).without_tasks();
+    let recorder = Arc::new(recorder);
     let start = RunStart { uid: hex::encode(random::<16>()?), ..start };
     recorder.record(Fact::RunStarted(Box::new(start.clone())))?;
     if let Some(source) = &source {
@@ -310,8 +311,7 @@ pub(crate) fn recall(
     }
     recorder.record(Fact::RunReused(Box::new(reuse)))?;
     recorder.record(Fact::RunFinished { reason, message, hermetic: true, results })?;
-    let body = SpooledTempFile::new_in(MAX_IN_MEMORY, work.path());
-    Attestor::new(&key, &recorder, start, source).run(body)?;
+    Attestor::new(&key, &recorder, start, source).run(work.path())?;
     recorder.record(Fact::RunSealed)?;
     recorder.flush()?;
     let mut record = recorder.take().ok_or_else(no_events)?;

@@ -123,7 +123,7 @@ pub struct RunStart {
     #[serde(default, skip_serializing_if = "Overrides::is_empty")]
     pub overrides: Overrides,
     /// The tasks, in the order they are written, and then those of `finally`.
-    pub tasks: Vec<String>,
+    pub tasks: Shared<Vec<String>>,
     /// Every file the pipeline was read from, by name: its text is in the store.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Digest>,

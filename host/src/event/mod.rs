@@ -34,7 +34,7 @@ pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};
 pub use recorder::{LiveSink, Recorder};
 pub use remove::JournalSize;
 pub use run_reuse::RunReuse;
-pub use signed_bundle::SignedBundle;
+pub use signed_bundle::{SignedBundle, StatementBody};
 pub use writer::{JournalWriter, StoredAttestation};
 
 /// A [`Fact`] with its place in the run. Only the recorder makes one.

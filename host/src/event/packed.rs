@@ -53,12 +53,12 @@ pub(super) fn unpack_fact(kept: &[u8], base: &[u8]) -> io::Result<String> {
 /// The Statement cannot be read.
 pub(super) fn in_one_piece(bundle: &SignedBundle) -> io::Result<Option<Vec<u8>>> {
     let (before, after) = bundle.frame().parts();
-    let size = before.len() as u64 + after.len() as u64 + bundle.statement_size();
+    let size = before.len() as u64 + after.len() as u64 + bundle.statement().size();
     let Some(size) = usize::try_from(size).ok().filter(|size| *size <= MAX_BESIDE) else { return Ok(None) };
     let mut piece = Vec::with_capacity(size);
     piece.extend_from_slice(before.as_bytes());
     piece.extend_from_slice(after.as_bytes());
-    bundle.statement().read_to_end(&mut piece)?;
+    bundle.statement().reader().read_to_end(&mut piece)?;
     Ok(Some(piece))
 }
 
@@ -79,7 +79,7 @@ pub(super) fn pack_alone(bundle: &SignedBundle) -> io::Result<Vec<u8>> {
     let (before, after) = bundle.frame().parts();
     packing.write_all(before.as_bytes())?;
     packing.write_all(after.as_bytes())?;
-    io::copy(&mut bundle.statement(), &mut packing)?;
+    io::copy(&mut bundle.statement().reader(), &mut packing)?;
     Ok(packing.finish()?)
 }
 
@@ -107,7 +107,7 @@ pub(super) fn write_bundle(kept: &[u8], base: &[u8], out: &mut dyn Write) -> io:
 
 fn sizes_of(bundle: &SignedBundle) -> [u64; 3] {
     let (before, after) = bundle.frame().parts();
-    [before.len() as u64, after.len() as u64, bundle.statement_size()]
+    [before.len() as u64, after.len() as u64, bundle.statement().size()]
 }
 
 fn beside(sizes: &[u64], piece: &[u8], base: &[u8]) -> Vec<u8> {

@@ -118,20 +118,30 @@ impl RunRecord {
     /// The record of a run that has just begun.
     #[must_use]
     pub fn begin(first: &Event) -> Option<Self> {
+        let tasks =
+            |start: &RunStart| start.tasks.iter().map(|name| (name.clone(), TaskRecord::default())).collect();
+        let mut record = Self::begin_without_tasks(first)?;
+        record.order = Vec::clone(&record.start.tasks);
+        record.tasks = tasks(&record.start);
+        Some(record)
+    }
+
+    /// The same of a run whose tasks another one tells of.
+    #[must_use]
+    pub fn begin_without_tasks(first: &Event) -> Option<Self> {
         let Fact::RunStarted(start) = &first.fact else { return None };
-        let names = start.tasks.iter().cloned();
         Some(Self {
             id: first.run.clone(),
             started: first.at,
             start: RunStart::clone(start),
             source: None,
-            order: start.tasks.clone(),
+            order: Vec::new(),
             nested: BTreeMap::new(),
             reused: None,
             results: BTreeMap::new(),
             finally: BTreeMap::new(),
             latest: first.at,
-            tasks: names.map(|name| (name, TaskRecord::default())).collect(),
+            tasks: BTreeMap::new(),
             finished: None,
             finished_head: None,
             attested: BTreeMap::new(),

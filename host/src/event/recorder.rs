@@ -47,6 +47,8 @@ struct Head {
     hash: Digest,
     at: Timestamp,
     record: Option<RunRecord>,
+    /// How a run begins to be told.
+    begin: fn(&Event) -> Option<RunRecord>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -64,9 +66,17 @@ impl Recorder {
         sinks: Vec<Box<dyn LiveSink>>,
         now: fn() -> Timestamp,
     ) -> Self {
-        let head = Mutex::new(Head { seq: 0, hash: genesis(&run), at: Timestamp::MIN, record: None });
+        let begin = RunRecord::begin;
+        let head = Mutex::new(Head { seq: 0, hash: genesis(&run), at: Timestamp::MIN, record: None, begin });
         let shown = AtomicBool::new(!sinks.is_empty());
         Self { run, now, head, sinks: Mutex::new(sinks), shown, writer }
+    }
+
+    /// Does not list the tasks of the run: another one tells of them.
+    #[must_use]
+    pub fn without_tasks(self) -> Self {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).begin = RunRecord::begin_without_tasks;
+        self
     }
 
     /// The run.
@@ -92,7 +102,10 @@ impl Recorder {
             let hash = chain(head.hash, seq, at, &text);
             let event = Arc::new(Event { run: self.run.clone(), seq, at, fact, hash });
             (head.seq, head.hash, head.at) = (seq + 1, hash, at);
-            RunRecord::extend(&mut head.record, &event);
+            match &mut head.record {
+                Some(record) => record.apply(&event),
+                None => head.record = (head.begin)(&event),
+            }
             self.writer.append(Arc::clone(&event), text)?;
             event
         };

@@ -2,33 +2,35 @@
 //! can be at the same time. Between the last task and the end of the run nobody
 //! has anything else to do.
 
-use std::io::{self, BufWriter, Seek as _, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use cofferdam_registry::{BundleHasher, KeyError, sign_from};
-use tempfile::SpooledTempFile;
 
 use super::{AttestError, Attestor, run_statement, write};
-use crate::event::SignedBundle;
+use crate::event::{SignedBundle, StatementBody};
 
-/// Bytes that are gathered before they are written and hashed.
+/// Bytes that are gathered before they are hashed, and written where they are
+/// many.
 const PIECE: usize = 64 << 10;
 /// Pieces that may wait to be hashed.
 const WAITING: usize = 16;
 /// A run of so many tasks is hashed by a thread of its own.
 const MANY: usize = 64;
-/// Bytes that the Statement of a run has for each task that is given nothing and
-/// makes nothing.
-const ROOM: u64 = 1536;
+/// A larger Statement, in bytes, is kept in a file until its bundle is stored.
+const MAX_IN_MEMORY: u64 = 4 << 20;
 
 impl Attestor<'_> {
-    /// Attests the run, once it has ended. Its Statement grows with its tasks: it
-    /// is made in `body`, which must be empty, and goes to disk where it is large.
+    /// Attests the run, once it has ended. Its Statement grows with its tasks, and
+    /// goes to a file in `directory` where it is large.
     ///
     /// # Errors
     /// [`AttestError`].
-    pub fn run(&self, mut body: SpooledTempFile) -> Result<(), AttestError> {
+    pub fn run(&self, directory: &Path) -> Result<(), AttestError> {
         let hasher = BundleHasher::new(self.key)?;
         let (pieces, made) = sync_channel(WAITING);
         let many = self.recorder.read(|record| record.tasks.len() >= MANY) == Some(true);
@@ -36,11 +38,9 @@ impl Attestor<'_> {
             // Hashed while it is made, and while it is signed; a thread for little
             // would take longer than that.
             let hashing = many.then(|| scope.spawn(move || hash(hasher, &made)));
-            let predicate_type = self.write_run(&mut body, many.then_some(pieces))?;
-            let size = body.stream_position().map_err(failed("write"))?;
-            body.set_len(size).and_then(|()| body.rewind()).map_err(failed("read"))?;
-            let frame = sign_from(&mut body, size, self.key)?;
-            let bundle = SignedBundle::spooled(frame.clone(), body, size);
+            let (predicate_type, body) = self.write_run(directory, many.then_some(pieces))?;
+            let frame = sign_from(&mut *body.reader(), body.size(), self.key)?;
+            let bundle = SignedBundle::new(frame.clone(), body);
             self.store(None, &predicate_type, bundle.clone())?;
             let digest = match hashing {
                 Some(hashing) => {
@@ -53,27 +53,26 @@ impl Attestor<'_> {
         })
     }
 
-    /// Writes the Statement, and hands its pieces on; gives its predicate's type.
+    /// Makes the Statement, and hands its pieces on; gives its predicate's type.
     fn write_run(
         &self,
-        body: &mut SpooledTempFile,
-        pieces: Option<SyncSender<Vec<u8>>>,
-    ) -> Result<String, AttestError> {
+        directory: &Path,
+        pieces: Option<SyncSender<Arc<Vec<u8>>>>,
+    ) -> Result<(String, StatementBody), AttestError> {
         let incomplete = || AttestError::Incomplete("the run has not ended");
         let made = self.recorder.read(|record| -> Result<_, AttestError> {
             let statement = run_statement(record).ok_or_else(incomplete)?;
-            // Room at once: what grows is copied each time it has doubled.
-            let room = record.tasks.len() as u64 * ROOM;
-            body.set_len(room).map_err(failed("write"))?;
-            let mut out = BufWriter::with_capacity(PIECE, Handing { body, pieces });
-            write(&statement, &mut out).and_then(|()| out.flush()).map_err(failed("write"))?;
-            Ok(statement.predicate_type)
+            let body = Body { directory, written: StatementBody::InMemory(Vec::new()), pieces };
+            let mut out = BufWriter::with_capacity(PIECE, body);
+            write(&statement, &mut out).map_err(failed("write"))?;
+            let body = out.into_inner().map_err(|error| failed("write")(error.into_error()))?;
+            Ok((statement.predicate_type, body.written))
         });
         made.unwrap_or_else(|| Err(incomplete()))
     }
 }
 
-fn hash(mut hasher: BundleHasher, pieces: &Receiver<Vec<u8>>) -> io::Result<BundleHasher> {
+fn hash(mut hasher: BundleHasher, pieces: &Receiver<Arc<Vec<u8>>>) -> io::Result<BundleHasher> {
     pieces.iter().try_for_each(|piece| hasher.write_all(&piece))?;
     Ok(hasher)
 }
@@ -82,23 +81,50 @@ fn failed(action: &'static str) -> impl Fn(io::Error) -> AttestError {
     move |source| KeyError::Io { action, path: "the statement".into(), source }.into()
 }
 
-/// Writes to a file, and hands on what it has written, if somebody is there.
-struct Handing<'a> {
-    body: &'a mut SpooledTempFile,
-    pieces: Option<SyncSender<Vec<u8>>>,
+/// Keeps what is written, a piece at a time, and hands it on if somebody is there.
+struct Body<'a> {
+    directory: &'a Path,
+    written: StatementBody,
+    pieces: Option<SyncSender<Arc<Vec<u8>>>>,
 }
 
-impl Write for Handing<'_> {
+impl Write for Body<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.body.write_all(bytes)?;
+        let piece = Arc::new(bytes.to_vec());
+        if self.written.size() + bytes.len() as u64 > MAX_IN_MEMORY {
+            self.written = on_disk(
+                std::mem::replace(&mut self.written, StatementBody::InMemory(Vec::new())),
+                self.directory,
+            )?;
+        }
+        match &mut self.written {
+            StatementBody::InMemory(pieces) => pieces.push(Arc::clone(&piece)),
+            StatementBody::OnDisk(file, size) => {
+                file.write_all(&piece)?;
+                *size += piece.len() as u64;
+            }
+        }
         if let Some(pieces) = &self.pieces {
             // Only a panic ends who hashes before the last piece: it is told there.
-            let _ = pieces.send(bytes.to_vec());
+            let _ = pieces.send(piece);
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.body.flush()
+        Ok(())
+    }
+}
+
+/// Puts what is in memory into a file, which has no name.
+fn on_disk(body: StatementBody, directory: &Path) -> io::Result<StatementBody> {
+    match body {
+        StatementBody::InMemory(pieces) => {
+            let mut file: File = tempfile::tempfile_in(directory)?;
+            pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+            let size = pieces.iter().map(|piece| piece.len() as u64).sum();
+            Ok(StatementBody::OnDisk(file, size))
+        }
+        on_disk @ StatementBody::OnDisk(..) => Ok(on_disk),
     }
 }

@@ -4,7 +4,7 @@
 //! carries a MAC under a key that only this user has, and one whose MAC does
 //! not hold is as good as none. What is lost with the file is only time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use cofferdam_registry::Digest;
 use hmac::Mac;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::basis::Parts;
@@ -47,6 +47,12 @@ CREATE TABLE latest (
 ) WITHOUT ROWID;
 PRAGMA user_version = 2;
 ";
+
+/// More tasks than these are looked for all at once.
+const FEW: usize = 16;
+
+/// The key of a TaskRun, and its time where it looked at that.
+type LatestKey = (Digest, Option<i64>);
 
 /// What a TaskRun made: payload and trees, as its end tells them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -214,16 +220,27 @@ impl TaskRunCache {
         })
     }
 
-    /// The key of the last TaskRun of a name, and its time where it looked at
-    /// that, if its outcome was kept.
-    pub(super) fn latest_key(&self, pipeline: &str, task: &str) -> Option<(Digest, Option<i64>)> {
+    /// The keys of the last TaskRuns of a pipeline whose outcomes were kept, by
+    /// task, and their times where they looked at that. Those of `tasks` are among
+    /// them, as far as there are any.
+    pub(super) fn latest_keys(&self, pipeline: &str, tasks: &[&str]) -> HashMap<String, LatestKey> {
         let connection = self.lock();
         hold(&connection);
-        let sql = "SELECT key, epoch FROM latest WHERE pipeline = ?1 AND task = ?2 AND lack = ''";
-        let mut statement = connection.prepare_cached(sql).ok()?;
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (key, epoch): ([u8; 32], String) = statement.query_row(params![pipeline, task], row).ok()?;
-        Some((Digest::from_bytes(key), epoch.parse().ok()))
+        let found = || -> rusqlite::Result<HashMap<String, LatestKey>> {
+            let row = |row: &rusqlite::Row<'_>| {
+                let epoch: String = row.get(2)?;
+                Ok((row.get(0)?, (Digest::from_bytes(row.get(1)?), epoch.parse().ok())))
+            };
+            let sql = "SELECT task, key, epoch FROM latest WHERE pipeline = ?1 AND lack = ''";
+            // To look for each of many takes longer than to look at all there are.
+            if tasks.len() > FEW {
+                return connection.prepare(sql)?.query_map([pipeline], row)?.collect();
+            }
+            let mut one = connection.prepare(&format!("{sql} AND task = ?2"))?;
+            let each = tasks.iter().map(|task| one.query_row([pipeline, task], row).optional());
+            each.filter_map(Result::transpose).collect()
+        };
+        found().unwrap_or_default()
     }
 
     /// Ends what the first [`TaskRunCache::find`] began: to read from one state.
@@ -428,10 +445,13 @@ mod tests {
             [latest("a", None, ""), latest("b", Some(5), ""), latest("c", None, "it did not succeed")];
         cache.keep(std::iter::empty(), noted.into_iter(), || true);
         let key = row(1, None).key;
-        assert_eq!(cache.latest_key("build", "a"), Some((key, None)));
-        assert_eq!(cache.latest_key("build", "b"), Some((key, Some(5))));
-        assert_eq!(cache.latest_key("build", "c"), None);
-        assert_eq!(cache.latest_key("other", "a"), None);
+        let wanted = HashMap::from([("a".to_owned(), (key, None)), ("b".to_owned(), (key, Some(5)))]);
+        // Asked for one by one, and all at once.
+        for tasks in [vec!["a", "b", "c", "d"], vec!["a"; FEW + 1]] {
+            assert_eq!(cache.latest_keys("build", &tasks), wanted);
+            assert_eq!(cache.latest_keys("other", &tasks), HashMap::new());
+        }
+        assert_eq!(cache.latest_keys("build", &["c"]), HashMap::new());
     }
 
     #[test]

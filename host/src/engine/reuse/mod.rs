@@ -375,9 +375,11 @@ impl Reuses {
         let Fresh { rows, mut noted } = std::mem::take(&mut *self.fresh());
         // Most often the last one was given the same, and that is noted: whether
         // the outcome was taken, or made once more.
+        let tasks: Vec<&str> = noted.iter().map(|noted| noted.start.task.as_str()).collect();
+        let last = cache.latest_keys(&self.pipeline, &tasks);
         let is_noted = |noted: &Noted| {
-            let last = cache.latest_key(&self.pipeline, &noted.start.task);
-            last.is_some_and(|(key, epoch)| key == noted.key && (noted.hit || epoch == noted.epoch))
+            let last = last.get(&noted.start.task);
+            last.is_some_and(|(key, epoch)| *key == noted.key && (noted.hit || *epoch == noted.epoch))
         };
         noted.retain(|noted| !noted.lack.is_empty() || !is_noted(noted));
         let latest = |Noted { start, key, epoch, lack, .. }: Noted| Latest {
