@@ -105,7 +105,8 @@ pub(crate) fn tell(
     printer: &Printer,
 ) -> Result<u8, Failure> {
     let Ran { record, findings, .. } = ran;
-    let view = RunView::new(&record, false).with_cache(findings);
+    let view = if printer.prints_json() { RunView::new } else { RunView::summary };
+    let view = view(&record, false).with_cache(findings);
     let history = home.history();
     let here = printer.surroundings(&history);
     printer.result(&view, |palette| run_text(&view, Detail::Summary, here, palette));

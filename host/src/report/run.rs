@@ -96,8 +96,10 @@ pub struct RunView {
     /// The pipelines that ran in it, by the task they ran as.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pipelines: Vec<NestedView>,
-    /// Where the time went, what decided it, which grants were used.
-    pub story: Story,
+    /// Where the time went, what decided it, which grants were used. A summary in
+    /// words is made without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub story: Option<Story>,
     /// Its signed attestations.
     pub attestations: Vec<AttestationView>,
     /// What became of looking for each task in the cache, where that was asked
@@ -257,6 +259,12 @@ impl RunView {
     /// The view of a run; `alive` says whether its process still runs.
     #[must_use]
     pub fn new(record: &RunRecord, alive: bool) -> Self {
+        Self { story: Some(Story::of(record)), ..Self::summary(record, alive) }
+    }
+
+    /// The same for a summary in words.
+    #[must_use]
+    pub fn summary(record: &RunRecord, alive: bool) -> Self {
         let finished = record.finished.as_ref();
         // Of the right size at once: these are the most memory that a run takes.
         let mut tasks = Vec::with_capacity(record.start.tasks.len());
@@ -289,7 +297,7 @@ impl RunView {
                 .iter()
                 .map(|(task, nested)| NestedView::new(task, nested, alive))
                 .collect(),
-            story: Story::of(record),
+            story: None,
             attestations: record
                 .attested
                 .iter()

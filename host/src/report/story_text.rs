@@ -9,11 +9,8 @@ const LONG: usize = 12;
 
 /// What happened, a label and a line for each thing.
 pub(super) fn story_rows(view: &RunView) -> Vec<(&'static str, String)> {
-    let story = &view.story;
     let mut rows = Vec::new();
-    if story.ran == 0 {
-        return rows;
-    }
+    let Some(story) = view.story.as_ref().filter(|story| story.ran > 0) else { return rows };
     rows.push(("time", time(story)));
     rows.extend(critical(story, view.duration_micros).map(|words| ("critical", words)));
     if story.reused > 0 {
