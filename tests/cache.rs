@@ -298,7 +298,7 @@ fn an_attestation_that_was_changed_or_lost_is_made_again() {
         // Another one of the same run, signed by the same key.
         "UPDATE attestation SET bundle = (SELECT bundle FROM attestation WHERE task = 'b') WHERE task = 'a'",
         // What was packed and is damaged.
-        "UPDATE attestation SET bundle = x'01ffffff' WHERE task = 'a'",
+        "UPDATE attestation SET bundle = x'010162ffff' WHERE task = 'a'",
         "DELETE FROM attestation WHERE task = 'a'",
     ] {
         let world = world();

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cofferdam::event::{Event, Journal};
+use cofferdam::event::{Event, Journal, KeptBundle};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -150,11 +150,18 @@ impl World {
             let mut events = Vec::new();
             journal.replay(&run, |event| events.push(event)).unwrap();
             events.into_iter().for_each(into_text);
-            for (task, predicate_type) in journal.attested(&run).unwrap() {
-                let bundle = journal.bundle(&run, task.as_deref(), &predicate_type).unwrap().unwrap();
+            // All of them first: some are packed beside others.
+            let bundle = |(task, predicate_type): (Option<String>, String)| {
+                let name = task.as_deref();
+                let digest = journal.bundle_digest(&run, name.unwrap_or_default(), &predicate_type).unwrap();
+                let kept = journal.bundle(&run, name, &predicate_type, digest.unwrap()).unwrap();
+                let KeptBundle::Same(bundle) = kept else { panic!("{run}: {kept:?}") };
+                (task.unwrap_or_default(), predicate_type, String::from_utf8(bundle).unwrap())
+            };
+            let bundles: Vec<_> = journal.attested(&run).unwrap().into_iter().map(bundle).collect();
+            for (task, predicate_type, text) in bundles {
                 let sql =
                     "UPDATE attestation SET bundle = ?1 WHERE run = ?2 AND task = ?3 AND predicate_type = ?4";
-                let (text, task) = (String::from_utf8(bundle).unwrap(), task.unwrap_or_default());
                 history.execute(sql, params![text, run.as_str(), task, predicate_type]).unwrap();
             }
         }

@@ -5,10 +5,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use cofferdam_registry::Digest;
+
 use cofferdam_manifest::Identifier;
 
 use super::failure::Failure;
-use crate::event::{Journal, RunRecord};
+use crate::event::{Journal, KeptBundle, RunRecord};
+use crate::model::RunId;
 use crate::model::is_task_run_name;
 use crate::provenance::{PREDICATE_TYPE, TEST_RESULT_TYPE};
 use crate::report::visible;
@@ -74,25 +77,35 @@ pub(crate) fn attestations(
 ) -> Result<usize, Failure> {
     let run = &record.id;
     let mut count = 0;
-    let mut write = |name: &str, bundle: Option<Vec<u8>>| -> Result<(), Failure> {
-        count += usize::from(bundle.is_some());
-        bundle.map_or(Ok(()), |bundle| super::write_file(&directory.join(name), &bundle))
+    let mut write = |name: &str, (run, task): (&RunId, Option<&str>), kind: &str, named: Digest| {
+        let changed = |how: &str| {
+            let message = format!("the attestation `{name}` of {run} {how}");
+            let help = format!("do not rely on this run; `cofferdam verify {run}` says what holds");
+            Failure::invalid("journal/changed-attestation", message, help)
+        };
+        match journal.bundle(run, task, kind, named)? {
+            KeptBundle::Same(bundle) => super::write_file(&directory.join(name), &bundle)?,
+            KeptBundle::Other => return Err(changed("is not the one that its journal names")),
+            KeptBundle::Missing => return Err(changed("is missing")),
+        }
+        count += 1;
+        Ok(())
     };
-    for (task, predicate_type) in journal.attested(run)? {
+    for ((task, predicate_type), named) in &record.attested {
         let name = match task.as_deref() {
             Some(task) => file_name(task)?,
             None if predicate_type == TEST_RESULT_TYPE => "rebuild.sigstore.json".to_owned(),
             None => "run.sigstore.json".to_owned(),
         };
-        write(&name, journal.bundle(run, task.as_deref(), &predicate_type)?)?;
+        write(&name, (run, task.as_deref()), predicate_type, *named)?;
     }
     for (task, record) in record.tasks_in_order() {
         if let Some(reuse) = record.end.as_ref().and_then(|(_, end)| end.reused.as_ref()) {
-            write(&file_name(task)?, journal.bundle(&reuse.run, Some(&reuse.task), PREDICATE_TYPE)?)?;
+            write(&file_name(task)?, (&reuse.run, Some(&reuse.task)), PREDICATE_TYPE, reuse.attestation)?;
         }
     }
     if let Some((_, reuse)) = &record.reused {
-        write("reused-run.sigstore.json", journal.bundle(&reuse.run, None, PREDICATE_TYPE)?)?;
+        write("reused-run.sigstore.json", (&reuse.run, None), PREDICATE_TYPE, reuse.attestation)?;
     }
     Ok(count)
 }

@@ -125,7 +125,11 @@ impl Known {
         });
         let makers = ends().filter_map(|end| end.reused.as_ref());
         let makers = makers.map(|reuse| (reuse.run.clone(), reuse.task.clone(), reuse.attestation));
-        let kept = home.journal().ok()?.kept_digest(&reuse.run, PREDICATE_TYPE).ok()??;
+        let journal = home.journal().ok()?;
+        let kept = journal.kept_digest(&reuse.run, PREDICATE_TYPE).ok()??;
+        if journal.bundle_digest(&reuse.run, "", PREDICATE_TYPE).ok()? != Some(reuse.attestation) {
+            return None;
+        }
         Some(Self {
             start: record.start.clone(),
             source: record.source.clone(),

@@ -10,9 +10,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Event;
-use super::base::{Bases, Kind};
+use super::base::{Bases, Place};
 use super::begin::begin;
-use super::packed::{needs_base, write_bundle};
+use super::packed::{base_name, write_bundle};
 use super::query::Cursor;
 use super::record::RunRecord;
 use super::writer::JournalWriter;
@@ -30,10 +30,6 @@ CREATE INDEX IF NOT EXISTS run_started ON event (at) WHERE seq = 0;
 CREATE TABLE IF NOT EXISTS attestation (
     run TEXT NOT NULL, task TEXT NOT NULL, predicate_type TEXT NOT NULL, bundle TEXT NOT NULL,
     PRIMARY KEY (run, task, predicate_type)
-);
-CREATE TABLE IF NOT EXISTS base (
-    run TEXT NOT NULL, kind TEXT NOT NULL, text BLOB NOT NULL,
-    PRIMARY KEY (run, kind)
 );
 PRAGMA user_version = 2;
 ";
@@ -299,11 +295,7 @@ impl Journal {
         task: &str,
         predicate_type: &str,
     ) -> Result<Option<Digest>, JournalError> {
-        let digest = |kept: &[u8], base: &[u8]| {
-            let mut hasher = Hasher::default();
-            write_bundle(kept, base, &mut hasher).map_or_else(|_| Digest::of(kept), |()| hasher.finish())
-        };
-        self.kept(run, task, predicate_type, digest)
+        self.kept(run, task, predicate_type, digest_of)
     }
 
     /// The digest of what is kept of the bundle about a run as a whole, if there is
@@ -329,11 +321,10 @@ impl Journal {
             let mut statement = self.connection.prepare_cached(sql)?;
             let look = |row: &rusqlite::Row<'_>| {
                 let kept = row.get_ref(0)?.as_bytes()?;
-                if needs_base(kept) {
-                    Ok(look(kept, &self.bases.find(&self.connection, run, Kind::Bundle)?))
-                } else {
-                    Ok(look(kept, &[]))
-                }
+                let Some(first) = base_name(kept) else { return Ok(look(kept, &[])) };
+                let first = String::from_utf8_lossy(first).into_owned();
+                let place = Place::Bundle(first, predicate_type.to_owned());
+                Ok(look(kept, &self.bases.find(&self.connection, run, place)?))
             };
             statement.query_row(params![run.as_str(), task, predicate_type], look).optional()
         };
@@ -352,7 +343,8 @@ impl Journal {
         let_go(&self.connection);
     }
 
-    /// The JSON of one bundle of a run, if there is such a one.
+    /// The JSON of one bundle of a run, if it is the one of this digest. Any other
+    /// is not even unpacked: it could be made to take any amount of memory.
     ///
     /// # Errors
     /// [`JournalError::Io`].
@@ -361,14 +353,34 @@ impl Journal {
         run: &RunId,
         task: Option<&str>,
         predicate_type: &str,
-    ) -> Result<Option<Vec<u8>>, JournalError> {
-        // What was damaged is given as it is: nobody takes it for a bundle.
+        named: Digest,
+    ) -> Result<KeptBundle, JournalError> {
         let json = |kept: &[u8], base: &[u8]| {
             let mut json = Vec::new();
-            write_bundle(kept, base, &mut json).map_or_else(|_| kept.to_vec(), |()| json)
+            let is_same = digest_of(kept, base) == named && write_bundle(kept, base, &mut json).is_ok();
+            if is_same { KeptBundle::Same(json) } else { KeptBundle::Other }
         };
-        self.kept(run, task.unwrap_or_default(), predicate_type, json)
+        let found = self.kept(run, task.unwrap_or_default(), predicate_type, json)?;
+        Ok(found.unwrap_or(KeptBundle::Missing))
     }
+}
+
+/// What is kept where a bundle is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptBundle {
+    /// Nothing.
+    Missing,
+    /// Another one, or what was damaged.
+    Other,
+    /// The JSON of the one that was named.
+    Same(Vec<u8>),
+}
+
+/// The digest of a bundle; of what was damaged, that of what is kept of it, which
+/// is that of no bundle.
+fn digest_of(kept: &[u8], base: &[u8]) -> Digest {
+    let mut hasher = Hasher::default();
+    write_bundle(kept, base, &mut hasher).map_or_else(|_| Digest::of(kept), |()| hasher.finish())
 }
 
 #[cfg(test)]
@@ -414,8 +426,12 @@ mod tests {
         for _ in 0..2 {
             let journal = Journal::open(&path).unwrap();
             assert_eq!(journal.replay(&run, |event| assert_eq!(event.hash, hash)).unwrap(), 1);
-            let bundle = |task| journal.bundle(&run, task, "t").unwrap().unwrap();
-            assert_eq!((bundle(Some("a")), bundle(None)), (b"{\"a\":1}".to_vec(), b"{}".to_vec()));
+            let bundle = |task, json: &[u8]| journal.bundle(&run, task, "t", Digest::of(json)).unwrap();
+            for (task, json) in [(Some("a"), &b"{\"a\":1}"[..]), (None, b"{}")] {
+                assert_eq!(bundle(task, json), KeptBundle::Same(json.to_vec()));
+                assert_eq!(bundle(task, b"{ }"), KeptBundle::Other);
+            }
+            assert_eq!(bundle(Some("b"), b"{}"), KeptBundle::Missing);
             assert_eq!(journal.bundle_digest(&run, "", "t").unwrap(), Some(Digest::of(b"{}")));
         }
         let newer = Connection::open(&path).unwrap();

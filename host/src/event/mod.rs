@@ -27,7 +27,7 @@ pub use fact::{
     Origin, PipelineIdentity, Reuse, ReusedBy, RunStart, RunningFinally, Source, StoredResult, TaskEnd,
     TaskFailure, TaskIdentity, TaskStart, Usage,
 };
-pub use journal::{Journal, JournalError};
+pub use journal::{Journal, JournalError, KeptBundle};
 pub(crate) use journal::{hold, let_go};
 pub use query::{Cursor, RunSummary};
 pub use record::{Attempt, NestedRecord, RunRecord, RunState, TaskRecord};

@@ -1,7 +1,7 @@
 //! How the journal keeps what is long. The TaskRuns of a run begin and are
 //! attested in nearly the same words, so what each of them adds is kept beside
-//! the first of its kind, its run's *base*, by LZ4 with a dictionary; what is
-//! large is kept by LZ4 on its own.
+//! the first of its kind, its *base*, by LZ4 with a dictionary; what is large is
+//! kept by LZ4 on its own, and so is the first.
 //!
 //! Nothing is trusted for having been packed: events are in a chain of hashes and
 //! bundles are signed, over what comes out again.
@@ -19,21 +19,41 @@ use super::signed_bundle::SignedBundle;
 const BESIDE: u8 = 1;
 /// The first byte of what is kept on its own.
 const ALONE: u8 = 2;
-/// Larger bundles, in bytes, are kept on their own. LZ4 looks back this far.
+/// So much of the first of a kind, in bytes, is the base of the others.
+pub(super) const MAX_BASE: usize = 16 << 10;
+/// What is larger, in bytes, is kept beside no base. LZ4 looks back this far.
 const MAX_BESIDE: usize = 64 << 10;
 /// No Statement is larger: what SQLite takes for a value.
 const MAX_STATEMENT: u64 = 1_000_000_000;
 /// Nothing that stands around a Statement is larger: keys and certificates.
 const MAX_AROUND: u64 = 1 << 20;
 
-/// Whether something is packed so that its run's base is needed to read it.
-pub(super) fn needs_base(kept: &[u8]) -> bool {
-    kept.first() == Some(&BESIDE)
+/// Where the base is that is needed to read something: the number of an event for
+/// a fact, the name of a task for a bundle. Nothing, where none is needed.
+pub(super) fn base_name(kept: &[u8]) -> Option<&[u8]> {
+    let mut rest = kept;
+    let ([BESIDE], [size]) = (take::<1>(&mut rest).ok()?, take::<1>(&mut rest).ok()?) else { return None };
+    rest.get(..usize::from(size))
 }
 
-/// A fact beside the base of its run.
-pub(super) fn pack_fact(fact: &[u8], base: &[u8]) -> Vec<u8> {
-    beside(&[fact.len() as u64], fact, base)
+/// Whether a fact may be kept beside a base.
+pub(super) fn is_packed(fact: &str) -> bool {
+    fact.len() <= MAX_BESIDE
+}
+
+/// What facts are kept beside: the first, which is not packed.
+pub(super) fn base_of_facts(first: &str) -> Vec<u8> {
+    first.bytes().take(MAX_BASE).collect()
+}
+
+/// A fact beside the one of this number.
+pub(super) fn pack_fact(fact: &[u8], (number, base): (u64, &[u8])) -> Vec<u8> {
+    beside(&number.to_le_bytes(), &[fact.len() as u64], fact, base)
+}
+
+/// The number that is the name of a fact's base.
+pub(super) fn event_number(name: &[u8]) -> Option<u64> {
+    name.try_into().ok().map(u64::from_le_bytes)
 }
 
 /// The fact that was packed.
@@ -41,9 +61,24 @@ pub(super) fn pack_fact(fact: &[u8], base: &[u8]) -> Vec<u8> {
 /// # Errors
 /// It is none.
 pub(super) fn unpack_fact(kept: &[u8], base: &[u8]) -> io::Result<String> {
-    let mut rest = kept;
-    let ([BESIDE], [size]) = (take::<1>(&mut rest)?, sizes::<1>(&mut rest)?) else { return Err(damaged()) };
+    let mut rest = after_name(kept)?;
+    let [size] = sizes::<1>(&mut rest)?;
     String::from_utf8(from_beside(rest, size, base)?).map_err(|_| damaged())
+}
+
+/// What bundles are kept beside: the begin of the first, which is kept on its own.
+///
+/// # Errors
+/// It is none.
+pub(super) fn base_of_bundles(first: &[u8]) -> io::Result<Vec<u8>> {
+    let mut rest = first;
+    let ([ALONE], [before, after, statement]) = (take::<1>(&mut rest)?, sizes::<3>(&mut rest)?) else {
+        return Err(damaged());
+    };
+    let size = before.saturating_add(after).saturating_add(statement).min(MAX_BASE as u64);
+    let mut base = Vec::new();
+    FrameDecoder::new(rest).take(size).read_to_end(&mut base)?;
+    Ok(base)
 }
 
 /// All of a bundle in one piece, as it is packed beside a base; nothing of a
@@ -62,18 +97,27 @@ pub(super) fn in_one_piece(bundle: &SignedBundle) -> io::Result<Option<Vec<u8>>>
     Ok(Some(piece))
 }
 
-/// A bundle beside a base, from [`in_one_piece`].
-pub(super) fn pack_beside(bundle: &SignedBundle, piece: &[u8], base: &[u8]) -> Vec<u8> {
-    beside(&sizes_of(bundle), piece, base)
+/// A bundle, from [`in_one_piece`], beside that about this task. Nothing for a
+/// task of a longer name than there are.
+pub(super) fn pack_beside(
+    bundle: &SignedBundle,
+    piece: &[u8],
+    (task, base): (&str, &[u8]),
+) -> Option<Vec<u8>> {
+    (task.len() <= usize::from(u8::MAX)).then(|| beside(task.as_bytes(), &sizes_of(bundle), piece, base))
 }
 
 /// A bundle on its own: whoever compares what is kept of it compares all of it.
 ///
 /// # Errors
-/// The Statement cannot be read.
+/// The Statement cannot be read, or is larger than what could be read again.
 pub(super) fn pack_alone(bundle: &SignedBundle) -> io::Result<Vec<u8>> {
+    let sizes @ [before, after, statement] = sizes_of(bundle);
+    if before.max(after) > MAX_AROUND || statement > MAX_STATEMENT {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     let mut kept = vec![ALONE];
-    sizes_of(bundle).iter().for_each(|size| kept.extend_from_slice(&size.to_le_bytes()));
+    sizes.iter().for_each(|size| kept.extend_from_slice(&size.to_le_bytes()));
     let how = FrameInfo::new().block_mode(BlockMode::Linked).block_size(BlockSize::Max64KB);
     let mut packing = FrameEncoder::with_frame_info(how, kept);
     let (before, after) = bundle.frame().parts();
@@ -88,20 +132,20 @@ pub(super) fn pack_alone(bundle: &SignedBundle) -> io::Result<Vec<u8>> {
 /// # Errors
 /// It is none that was packed beside this base, or `out` cannot be written.
 pub(super) fn write_bundle(kept: &[u8], base: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let mut rest = kept;
-    let how = match rest.first() {
-        Some(&how @ (BESIDE | ALONE)) => how,
+    match kept.first() {
+        Some(&BESIDE) => {
+            let mut rest = after_name(kept)?;
+            let sizes = sizes::<3>(&mut rest)?;
+            let size = sizes.iter().fold(0_u64, |all, size| all.saturating_add(*size));
+            unframe(&mut Cursor::new(from_beside(rest, size, base)?), sizes, out)
+        }
+        Some(&ALONE) => {
+            let mut rest = kept.get(1..).unwrap_or_default();
+            let sizes = sizes::<3>(&mut rest)?;
+            unframe(&mut FrameDecoder::new(rest), sizes, out)
+        }
         // As older versions keep them.
-        _ => return out.write_all(kept),
-    };
-    take::<1>(&mut rest)?;
-    let [before, after, statement] = sizes::<3>(&mut rest)?;
-    let size = before.saturating_add(after).saturating_add(statement);
-    if how == BESIDE {
-        let piece = from_beside(rest, size, base)?;
-        unframe(&mut Cursor::new(piece), [before, after, statement], out)
-    } else {
-        unframe(&mut FrameDecoder::new(rest), [before, after, statement], out)
+        _ => out.write_all(kept),
     }
 }
 
@@ -110,17 +154,23 @@ fn sizes_of(bundle: &SignedBundle) -> [u64; 3] {
     [before.len() as u64, after.len() as u64, bundle.statement().size()]
 }
 
-fn beside(sizes: &[u64], piece: &[u8], base: &[u8]) -> Vec<u8> {
-    let mut kept = vec![BESIDE];
+fn beside(name: &[u8], sizes: &[u64], piece: &[u8], base: &[u8]) -> Vec<u8> {
+    let mut kept = vec![BESIDE, u8::try_from(name.len()).unwrap_or_default()];
+    kept.extend_from_slice(name);
     sizes.iter().for_each(|size| kept.extend_from_slice(&size.to_le_bytes()));
     kept.append(&mut compress_with_dict(piece, base));
     kept
 }
 
+/// What is behind the name of the base.
+fn after_name(kept: &[u8]) -> io::Result<&[u8]> {
+    let name = base_name(kept).ok_or_else(damaged)?;
+    kept.get(2 + name.len()..).ok_or_else(damaged)
+}
+
 fn from_beside(packed: &[u8], size: u64, base: &[u8]) -> io::Result<Vec<u8>> {
-    // LZ4 makes at most 255 bytes of one: no more is asked for than there can be.
-    let most = (packed.len() as u64).saturating_mul(255).min(MAX_STATEMENT);
-    let size = usize::try_from(size).ok().filter(|size| *size as u64 <= most).ok_or_else(damaged)?;
+    // Whoever changed the journal could ask for any size.
+    let size = usize::try_from(size).ok().filter(|size| *size <= MAX_BESIDE).ok_or_else(damaged)?;
     let mut piece = vec![0; size];
     let found = decompress_into_with_dict(packed, &mut piece, base).map_err(|_| damaged())?;
     if found == size { Ok(piece) } else { Err(damaged()) }
@@ -208,18 +258,34 @@ mod tests {
         )
     }
 
+    /// What the bundles of a run are kept beside.
+    fn first() -> Vec<u8> {
+        let kept = pack_alone(&bundle(&task(0))).unwrap();
+        assert_eq!(base_name(&kept), None);
+        let base = base_of_bundles(&kept).unwrap();
+        assert_eq!(base, in_one_piece(&bundle(&task(0))).unwrap().unwrap());
+        base
+    }
+
+    fn packed(bundle: &SignedBundle) -> Vec<u8> {
+        pack_beside(bundle, &in_one_piece(bundle).unwrap().unwrap(), ("t0", &first())).unwrap()
+    }
+
     #[test]
-    fn what_is_like_the_base_takes_little_and_comes_out_as_it_was() {
-        let first = in_one_piece(&bundle(&task(0))).unwrap().unwrap();
-        for n in 0..50 {
+    fn what_is_like_the_first_takes_little_and_comes_out_as_it_was() {
+        for n in 1..50 {
             let bundle = bundle(&task(n));
-            let kept = pack_beside(&bundle, &in_one_piece(&bundle).unwrap().unwrap(), &first);
+            let kept = packed(&bundle);
             assert!(kept.len() < 140, "{}", kept.len());
-            assert!(needs_base(&kept));
-            assert_eq!(unpacked(&kept, &first).unwrap(), json(&bundle));
-            let kept = pack_fact(task(n).as_bytes(), task(0).as_bytes());
+            assert_eq!(base_name(&kept), Some(&b"t0"[..]));
+            assert_eq!(unpacked(&kept, &first()).unwrap(), json(&bundle));
+            let kept = pack_fact(task(n).as_bytes(), (7, &base_of_facts(&task(0))));
+            assert_eq!(base_name(&kept).and_then(event_number), Some(7));
             assert_eq!(unpack_fact(&kept, task(0).as_bytes()).unwrap(), task(n));
         }
+        let bundle = bundle(&task(1));
+        let long = "x".repeat(256);
+        assert_eq!(pack_beside(&bundle, &in_one_piece(&bundle).unwrap().unwrap(), (&long, &first())), None);
     }
 
     #[test]
@@ -228,7 +294,8 @@ mod tests {
         let bundle = bundle(&tasks);
         assert_eq!(in_one_piece(&bundle).unwrap(), None);
         let kept = pack_alone(&bundle).unwrap();
-        assert!(kept.len() * 2 < tasks.len() && !needs_base(&kept), "{} {}", kept.len(), tasks.len());
+        assert!(kept.len() * 2 < tasks.len() && base_name(&kept).is_none(), "{} {}", kept.len(), tasks.len());
+        assert_eq!(base_of_bundles(&kept).unwrap().len(), MAX_BASE);
         assert_eq!(unpacked(&kept, b"any").unwrap(), json(&bundle));
     }
 
@@ -240,14 +307,13 @@ mod tests {
 
     #[test]
     fn damage_is_no_bundle_that_was_made() {
-        let (first, some) = (in_one_piece(&bundle(&task(0))).unwrap().unwrap(), bundle(&task(7)));
-        let piece = in_one_piece(&some).unwrap().unwrap();
-        for (kept, base) in [(pack_beside(&some, &piece, &first), &*first), (pack_alone(&some).unwrap(), &[])]
-        {
+        let (first, some) = (first(), bundle(&task(7)));
+        for (kept, base) in [(packed(&some), &*first), (pack_alone(&some).unwrap(), &[])] {
             let is_there = |kept: &[u8]| unpacked(kept, base).is_ok_and(|found| found == json(&some));
             assert!(is_there(&kept));
-            let header = 1 + 3 * 8;
-            for at in 0..header {
+            // Whose base is needed is looked at by who finds it.
+            let name = base_name(&kept).map_or(0, |name| 1 + name.len());
+            for at in (0..1).chain(1 + name..1 + name + 3 * 8) {
                 for bit in 0..8 {
                     let mut other = kept.clone();
                     other[at] ^= 1 << bit;
@@ -262,13 +328,20 @@ mod tests {
     }
 
     #[test]
-    fn no_more_room_is_made_than_there_can_be_bytes() {
-        let mut kept = vec![BESIDE];
-        for size in [0, 0, MAX_STATEMENT] {
-            kept.extend_from_slice(&u64::to_le_bytes(size));
+    fn no_more_room_is_made_than_anything_needs_that_was_packed() {
+        let zeros = vec![0; MAX_BESIDE + 1];
+        for (size, is_read) in [(MAX_BESIDE, true), (MAX_BESIDE + 1, false)] {
+            let kept = beside(b"t", &[0, 0, size as u64], &zeros[..size], &[]);
+            assert_eq!(unpacked(&kept, &[]).is_ok(), is_read);
+            let kept = beside(&[0; 8], &[size as u64], &zeros[..size], &[]);
+            assert_eq!(unpack_fact(&kept, &[]).is_ok(), is_read);
         }
-        kept.extend_from_slice(&[0; 8]);
-        assert!(unpacked(&kept, &[]).is_err());
+        assert_eq!(
+            [is_packed(&"x".repeat(MAX_BESIDE)), is_packed(&"x".repeat(MAX_BESIDE + 1))],
+            [true, false]
+        );
+        let large = SignedBundle::of(Frame::new("x".repeat((1 << 20) + 1), String::new()), Vec::new());
+        assert_eq!(pack_alone(&large).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     proptest! {
@@ -278,6 +351,8 @@ mod tests {
             kept.insert(0, how);
             let _ = unpacked(&kept, &base);
             let _ = unpack_fact(&kept, &base);
+            let _ = base_of_bundles(&kept);
+            let _ = base_name(&kept).and_then(event_number);
         }
     }
 }

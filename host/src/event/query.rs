@@ -13,9 +13,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, params};
 use serde::Deserialize;
 
-use super::base::{Bases, Kind};
+use super::base::{Bases, Place};
 use super::journal::{FORMAT, Journal, JournalError, failed};
-use super::packed::{needs_base, unpack_fact};
+use super::packed::{base_name, event_number, unpack_fact};
 use super::{Event, Fact, RunState, chain, genesis};
 use crate::model::{RunId, RunReason};
 
@@ -76,6 +76,11 @@ struct Last {
     reason: serde_json::Value,
 }
 
+/// A fact that is not packed; empty, where it is.
+fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(row.get_ref(column)?.as_str().unwrap_or_default().to_owned())
+}
+
 impl Journal {
     /// Opens a journal that is there, and changes nothing; nothing, where it
     /// cannot be read at once.
@@ -108,7 +113,7 @@ impl Journal {
         let sql = "SELECT run, at, fact FROM event WHERE seq = 0 AND at >= ?1 ORDER BY at DESC";
         let mut firsts = self.connection.prepare(sql).map_err(&failed)?;
         let from = since.map_or(i64::MIN, Timestamp::as_microsecond);
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, text(row, 2)?));
         for row in firsts.query_map(params![from], row).map_err(&failed)? {
             if found.len() == limit {
                 break;
@@ -146,9 +151,9 @@ impl Journal {
             tasks: Vec<String>,
         }
         let sql = "SELECT fact FROM event WHERE run = ?1 AND seq = 0";
-        let fact: String = self
+        let fact = self
             .connection
-            .query_row(sql, params![run.as_str()], |row| row.get(0))
+            .query_row(sql, params![run.as_str()], |row| text(row, 0))
             .map_err(failed("read", &self.path))?;
         let listed: Listed = serde_json::from_str(&fact).map_err(|_| JournalError::Changed {
             run: run.to_string(),
@@ -164,9 +169,7 @@ impl Journal {
         let sql = "SELECT at, fact FROM event WHERE run = ?1 ORDER BY seq DESC LIMIT ?2";
         let mut lasts = self.connection.prepare_cached(sql).map_err(&failed)?;
         // Nothing that is packed says how a run ended.
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok((row.get(0)?, row.get_ref(1)?.as_str().unwrap_or_default().to_owned()))
-        };
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, text(row, 1)?));
         let rows = lasts.query_map(params![run.as_str(), LAST], row).map_err(&failed)?;
         let mut sealed = false;
         for (index, row) in rows.enumerate() {
@@ -201,12 +204,17 @@ impl Journal {
         let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
         let row = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(u64, i64, Option<String>, Vec<u8>)> {
             let kept = row.get_ref(2)?;
-            let fact = match kept {
-                ValueRef::Blob(kept) if needs_base(kept) => {
-                    let base = self.bases.find(&self.connection, run, Kind::Start)?;
+            let packed = match kept {
+                ValueRef::Blob(kept) => base_name(kept).map(|base| (kept, event_number(base))),
+                ValueRef::Text(_) | ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
+            };
+            let fact = match packed {
+                Some((kept, Some(first))) => {
+                    let base = self.bases.find(&self.connection, run, Place::Event(first))?;
                     unpack_fact(kept, &base).ok()
                 }
-                _ => kept.as_str().ok().map(str::to_owned),
+                Some((_, None)) => None,
+                None => kept.as_str().ok().map(str::to_owned),
             };
             Ok((row.get(0)?, row.get(1)?, fact, row.get(3)?))
         };
@@ -303,9 +311,13 @@ mod tests {
         assert_eq!((&again, unreadable.len()), (&before, 0));
         assert!(journal.replay(&large, |_| {}).is_err(), "who reads all of it notices");
         // One run that cannot be listed hides no other.
-        other.execute("UPDATE event SET fact = '{}' WHERE run = ?1 AND seq = 0", [large.as_str()]).unwrap();
-        let (after, unreadable) = list();
-        assert_eq!((after.first(), after.len(), unreadable.len()), (before.first(), 1, 1));
+        for fact in ["'{}'", "x'0100'", "x'ff'", "5"] {
+            let sql = format!("UPDATE event SET fact = {fact} WHERE run = ?1 AND seq = 0");
+            other.execute(&sql, [large.as_str()]).unwrap();
+            let (after, unreadable) = list();
+            assert_eq!((after.first(), after.len(), unreadable.len()), (before.first(), 1, 1), "{fact}");
+            assert!(matches!(journal.listed_tasks(&large), Err(JournalError::Changed { .. })), "{fact}");
+        }
     }
 
     #[test]

@@ -24,7 +24,6 @@ impl Journal {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute("DELETE FROM event WHERE run = ?1", params![run.as_str()])?;
             transaction.execute("DELETE FROM attestation WHERE run = ?1", params![run.as_str()])?;
-            transaction.execute("DELETE FROM base WHERE run = ?1", params![run.as_str()])?;
             transaction.commit()
         };
         remove().map_err(failed("remove a run from", &self.path))
@@ -36,8 +35,7 @@ impl Journal {
     /// [`JournalError::Io`].
     pub fn bytes_of(&self, run: &RunId) -> Result<u64, JournalError> {
         let sql = "SELECT (SELECT coalesce(sum(length(CAST(fact AS BLOB))), 0) FROM event WHERE run = ?1) \
-                   + (SELECT coalesce(sum(length(CAST(bundle AS BLOB))), 0) FROM attestation WHERE run = ?1) \
-                   + (SELECT coalesce(sum(length(text)), 0) FROM base WHERE run = ?1)";
+                   + (SELECT coalesce(sum(length(CAST(bundle AS BLOB))), 0) FROM attestation WHERE run = ?1)";
         let bytes = self.connection.query_row(sql, params![run.as_str()], |row| row.get(0));
         bytes.map_err(failed("read", &self.path))
     }

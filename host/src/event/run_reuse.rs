@@ -158,8 +158,8 @@ impl Journal {
     }
 
     /// Whether a run is still there as it was when it ended, as far as its end and
-    /// what is kept of its attestation tell, which is a fortieth of it. `verify`
-    /// looks at all of it.
+    /// what is kept of its attestation tell: that is packed, and much shorter.
+    /// `verify` looks at all of it.
     ///
     /// # Errors
     /// [`JournalError::Io`].

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-use super::base::{Bases, Kind};
+use super::base::OwnBases;
 use super::journal::{BUSY, JournalError, failed};
-use super::packed::{in_one_piece, pack_alone, pack_beside, pack_fact};
+use super::packed::{in_one_piece, is_packed, pack_alone, pack_beside, pack_fact};
 use super::signed_bundle::SignedBundle;
 use super::{Event, Fact};
 use crate::model::RunId;
@@ -173,7 +173,7 @@ fn write_all(
         // its room by the system, page by page.
         let _ = move_log(&connection, if length() > MAX_LEFT { "TRUNCATE" } else { "PASSIVE" });
     }
-    let (mut moved, bases) = (0, Bases::default());
+    let (mut moved, mut bases) = (0, OwnBases::default());
     loop {
         let first = match receiver.recv_timeout(IDLE) {
             Ok(first) => first,
@@ -192,7 +192,7 @@ fn write_all(
         let mut flushes = Vec::new();
         // Before the transaction, which keeps other processes waiting.
         let batch = gather(first, receiver);
-        let written = write_batch(&mut connection, batch, &bases, &mut flushes);
+        let written = write_batch(&mut connection, batch, &mut bases, &mut flushes);
         let written = written.and_then(|()| if flushes.is_empty() { Ok(()) } else { sync(path) });
         let result = written.map_err(failed("write", path));
         if let Err(error) = &result {
@@ -272,7 +272,7 @@ fn log_of(path: &Path) -> PathBuf {
 fn write_batch(
     connection: &mut Connection,
     batch: Vec<Message>,
-    bases: &Bases,
+    bases: &mut OwnBases,
     flushes: &mut Vec<SyncSender<Result<(), JournalError>>>,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -286,16 +286,15 @@ fn write_batch(
                 Message::Event(event, text) => {
                     let at = event.at.as_microsecond();
                     let (run, hash) = (event.run.as_str(), event.hash.as_bytes().as_slice());
-                    if matches!(event.fact, Fact::TaskStarted(_)) {
-                        let text = text.as_bytes();
-                        let base = bases.find_or_begin(&transaction, &event.run, Kind::Start, text)?;
-                        event_row.execute(params![run, event.seq, at, pack_fact(text, &base), hash])?;
-                    } else {
-                        event_row.execute(params![run, event.seq, at, text, hash])?;
-                    }
+                    let may_be_packed = matches!(event.fact, Fact::TaskStarted(_)) && is_packed(&text);
+                    let base = if may_be_packed { bases.start(&event.run, event.seq, &text) } else { None };
+                    match base.map(|base| pack_fact(text.as_bytes(), base)) {
+                        Some(packed) => event_row.execute(params![run, event.seq, at, packed, hash])?,
+                        None => event_row.execute(params![run, event.seq, at, text, hash])?,
+                    };
                 }
                 Message::Attestation(a) => {
-                    let kept = pack(&transaction, bases, &a)?;
+                    let kept = pack(bases, &a).map_err(io_failed)?;
                     let task = a.task.as_deref().unwrap_or_default();
                     attestation_row.execute(params![a.run.as_str(), task, a.predicate_type, kept])?;
                 }
@@ -306,13 +305,14 @@ fn write_batch(
     transaction.commit()
 }
 
-/// What is kept of a bundle: those of TaskRuns stand beside their run's base, if
+/// What is kept of a bundle: those of TaskRuns stand beside their run's first, if
 /// they are not large.
-fn pack(connection: &Connection, bases: &Bases, a: &StoredAttestation) -> rusqlite::Result<Vec<u8>> {
-    let piece = if a.task.is_some() { in_one_piece(&a.bundle).map_err(io_failed)? } else { None };
-    let Some(piece) = piece else { return pack_alone(&a.bundle).map_err(io_failed) };
-    let base = bases.find_or_begin(connection, &a.run, Kind::Bundle, &piece)?;
-    Ok(pack_beside(&a.bundle, &piece, &base))
+fn pack(bases: &mut OwnBases, a: &StoredAttestation) -> io::Result<Vec<u8>> {
+    let Some(task) = &a.task else { return pack_alone(&a.bundle) };
+    let Some(piece) = in_one_piece(&a.bundle)? else { return pack_alone(&a.bundle) };
+    let base = bases.bundle(&a.run, (task, &a.predicate_type), &piece);
+    let packed = base.and_then(|base| pack_beside(&a.bundle, &piece, base));
+    packed.map_or_else(|| pack_alone(&a.bundle), Ok)
 }
 
 fn io_failed(error: io::Error) -> rusqlite::Error {
@@ -325,7 +325,7 @@ mod tests {
     use cofferdam_registry::{Digest, Frame};
 
     use super::*;
-    use crate::event::Journal;
+    use crate::event::{Journal, KeptBundle};
 
     /// Bytes that cannot be packed.
     fn noise(size: usize) -> Vec<u8> {
@@ -369,8 +369,12 @@ mod tests {
         let large = usize::try_from(MAX_LEFT).unwrap();
         assert_eq!(write(large), (0, 0));
         for size in [some, 1, 2, large] {
-            let found = journal.bundle(&run, None, &size.to_string()).unwrap();
-            assert_eq!(found.map(|bundle| bundle.len()), Some(size.div_ceil(3) * 4));
+            let kind = size.to_string();
+            let digest = journal.bundle_digest(&run, "", &kind).unwrap().unwrap();
+            let KeptBundle::Same(found) = journal.bundle(&run, None, &kind, digest).unwrap() else {
+                panic!()
+            };
+            assert_eq!(found.len(), size.div_ceil(3) * 4);
         }
     }
 }

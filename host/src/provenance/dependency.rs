@@ -201,3 +201,32 @@ pub(super) fn commit_dependency(source: &Source) -> Option<ResourceDescriptor> {
         None => described,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+    use super::*;
+
+    #[test]
+    fn what_is_written_of_a_task_is_a_descriptor() {
+        let digest = Digest::from_bytes([7; 32]);
+        for (reference, uri) in [
+            ("localhost/t:1@sha256:07", "oci://localhost/t:1"),
+            ("oci:layout:t", "oci:layout:t"),
+            ("file:t.wasm@sha256:07", "file:t.wasm"),
+        ] {
+            let used = TaskUsed {
+                name: "task",
+                uri: Uri(reference),
+                digest: Sha256 { sha256: Hex(digest) },
+                media_type: None,
+                content: None,
+            };
+            let same = ResourceDescriptor::named("task").uri(uri).digest("sha256", digest.to_hex());
+            assert_eq!(serde_json::to_string(&used).unwrap(), serde_json::to_string(&same).unwrap());
+            let used = TaskUsed { media_type: Some(JSON), content: Some("WzFd"), ..used };
+            let same = same.json(&[1]);
+            assert_eq!(serde_json::to_string(&used).unwrap(), serde_json::to_string(&same).unwrap());
+        }
+    }
+}

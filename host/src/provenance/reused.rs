@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::statement::{INPUT_READS, input_reads, signed_results, task_subjects};
 use super::verify::outcome;
 use super::{LOCAL_BUILDER, PREDICATE_TYPE, Provenance, ResourceDescriptor, TASK_RUN_TYPE};
-use crate::event::{Journal, JournalError, Reuse, ReusedBy, TaskEnd, TaskStart};
+use crate::event::{Journal, JournalError, KeptBundle, Reuse, ReusedBy, TaskEnd, TaskStart};
 use crate::model::Status;
 
 /// Checks the outcome of one TaskRun that was taken for that of another.
@@ -24,12 +24,15 @@ pub fn reused(
     reuse: &Reuse,
 ) -> Result<Result<String, String>, JournalError> {
     let Reuse { run, task, attestation, .. } = reuse;
-    let Some(bundle) = journal.bundle(run, Some(task), PREDICATE_TYPE)? else {
-        return Ok(Err(format!("it was taken from {task} of {run}, whose attestation is missing")));
+    let bundle = match journal.bundle(run, Some(task), PREDICATE_TYPE, *attestation)? {
+        KeptBundle::Same(bundle) => bundle,
+        KeptBundle::Other => {
+            return Ok(Err(format!("the attestation of {task} of {run} is not the one that is named")));
+        }
+        KeptBundle::Missing => {
+            return Ok(Err(format!("it was taken from {task} of {run}, whose attestation is missing")));
+        }
     };
-    if Digest::of(&bundle) != *attestation {
-        return Ok(Err(format!("the attestation of {task} of {run} is not the one that is named")));
-    }
     Ok(match verify_statement(&bundle, key, PREDICATE_TYPE) {
         Ok(statement) => agrees(&statement, taken, reuse).map(|()| {
             format!("taken from {task} of {run}, which was given the same; signed by key {}", key.id())

@@ -12,8 +12,8 @@ use super::{
     is_written_as, run_statement, task_statement,
 };
 use crate::event::{
-    Event, Fact, Journal, JournalError, Origin, ReusedBy, RunRecord, RunReuse, RunStart, RunState,
-    StoredResult, TaskRecord,
+    Event, Fact, Journal, JournalError, KeptBundle, Origin, ReusedBy, RunRecord, RunReuse, RunStart,
+    RunState, StoredResult, TaskRecord,
 };
 use crate::model::{RunId, RunReason, Status, TaskRunReason};
 use crate::store::{Store, StoreError};
@@ -279,13 +279,15 @@ impl Signed<'_> {
     ) -> Result<Result<String, String>, JournalError> {
         let name = task.map(String::as_str);
         let kind = &derived.predicate_type;
-        let Some(bundle) = self.journal.bundle(&self.record.id, name, kind)? else {
-            return Ok(Err("it is missing".to_owned()));
+        let other = || Ok(Err("it is not the one the journal names".to_owned()));
+        let named = self.record.attested.get(&(task.cloned(), kind.clone())).copied();
+        // Where the journal names none, no bundle is that one.
+        let named = named.unwrap_or(Digest::from_bytes([0; 32]));
+        let bundle = match self.journal.bundle(&self.record.id, name, kind, named)? {
+            KeptBundle::Same(bundle) => bundle,
+            KeptBundle::Other => return other(),
+            KeptBundle::Missing => return Ok(Err("it is missing".to_owned())),
         };
-        let recorded = self.record.attested.get(&(task.cloned(), kind.clone()));
-        if recorded != Some(&Digest::of(&bundle)) {
-            return Ok(Err("it is not the one the journal names".to_owned()));
-        }
         let signed = match verify(&bundle, self.key) {
             Ok(signed) => signed,
             Err(error) => return Ok(Err(error.to_string())),

@@ -20,13 +20,13 @@ use super::graphs::Graph;
 use super::world::{World, as_from_a_shell};
 
 pub(super) use make::MAKE;
-pub(super) use ninja::{NINJA, NINJA_WITHOUT_PROCESS};
+pub(super) use ninja::{NINJA, NINJA_SH_BUILTIN};
 
 pub(super) const ALL: [Peer; 8] =
-    [MAKE, NINJA, NINJA_WITHOUT_PROCESS, go_task::GO_TASK, bazel::BAZEL, moon::MOON, nx::NX, turbo::TURBO];
+    [MAKE, NINJA, NINJA_SH_BUILTIN, go_task::GO_TASK, bazel::BAZEL, moon::MOON, nx::NX, turbo::TURBO];
 
-/// What each task runs, in all tools but bazel: a program, by its path, so that no
-/// shell takes a word of its own for it, as a task that does something would be.
+/// What each task runs, in all tools but bazel: a program, as a task that does
+/// something would be. By its path, so that no shell takes a word of its own for it.
 const NO_OP: &str = "/usr/bin/true";
 
 /// What takes longer than this is ended, and has no figure.

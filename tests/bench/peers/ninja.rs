@@ -15,10 +15,10 @@ pub(in super::super) const NINJA: Peer = Peer {
     ..Peer::PLAIN
 };
 
-/// ninja gives every command to `sh`, which needs no process for a word of its
-/// own: what ninja itself costs, and less than any task does.
-pub(in super::super) const NINJA_WITHOUT_PROCESS: Peer = Peer {
-    name: "ninja -j2, built into sh",
+/// ninja gives every command to `sh`, which has a `true` of its own: a process for
+/// each task, in which no program is begun.
+pub(in super::super) const NINJA_SH_BUILTIN: Peer = Peer {
+    name: "ninja -j2, sh alone",
     uncached: &["ninja", "-j2", "-f", "words.ninja"],
     cached: None,
     wanted: None,

@@ -216,6 +216,8 @@ impl<'a> Reader<'a> {
             // Without a space, it is part of the key.
             return if self.at > begin { self.value(column, depth) } else { None };
         }
+        // Where a comment follows, the spaces before it make it one.
+        self.at = begin;
         match self.next_line()?? {
             indent if indent > column => self.block(indent, depth),
             indent if indent == column && self.at_item() && depth < MAX_DEPTH => {
@@ -322,6 +324,7 @@ mod tests {
             "a: \"\\n\\t\\\"\\\\ b\"\n\"c d\": -$(params.x)\ne f : g-h\ni: j:k\n",
             "a: [b, 'c', \"d\"]\ne: { f: [b, 'c', \"d\"], g: [b, 'c', \"d\"] }\nh: [b, 'c']\ni: [[b, 'c'], [b, 'c'], 1]\n",
             "a: [ä, ü]\nb: { c: [ä, ü], d: [ä, ü], e: f }\ng: [[ä, ü], [ä, ü], { h: [ä, ü] }, i]\nj: [true, k]\n",
+            "a: # b\n  c: d\ne:  # f\n- g\nh: # i\n\n  # j\n  - k\n",
             "a: { 'ä': 'ü', b: éß , c: \"–\\n\" } # €\nü: ä\n",
         ] {
             let expected = whole(text).unwrap();
@@ -357,6 +360,7 @@ mod tests {
             "a: 'b' c\n",
             "a: \"\\x41\"\n",
             "a: - b\n",
+            "a:# b\n  c: d\n",
             "a: [b]#c\n",
             "a: |2\n  b\n",
             "a: b\n  - c\n",
