@@ -21,7 +21,9 @@ pub(super) enum Place {
 
 /// The bases that were read last: what is read in a row is of one run.
 #[derive(Debug, Default)]
-pub(super) struct Bases(RefCell<Vec<(RunId, Place, Arc<[u8]>)>>);
+pub(super) struct Bases(RefCell<Vec<Base>>);
+
+type Base = (RunId, Place, Arc<[u8]>);
 
 /// Two kinds of two runs: one run's tasks may have what another's made.
 const REMEMBERED: usize = 4;
