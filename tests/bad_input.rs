@@ -370,7 +370,7 @@ fn a_directory_for_results_is_checked_before_the_run() {
     world.write("file", "");
     for flag in ["--outputs", "--attestations"] {
         world.run(&["run", &pipeline, flag, "full"]).refused(3, "io/not-empty", "full");
-        world.run(&["run", &pipeline, flag, "file"]).refused(3, "io/not-empty", "is no directory");
+        world.run(&["run", &pipeline, flag, "file"]).refused(3, "io/no-directory", "is no directory");
     }
     assert!(world.runs().is_empty());
     let run = world.run(&["run", &pipeline]).ok().out;

@@ -188,3 +188,18 @@ fn a_task_is_recorded_by_the_version_that_was_signed_and_by_no_path_of_this_mach
     assert_eq!(task(&run, "far")["identity"]["trust"]["verdict"], "untrusted");
     world.run(&["verify", &name(&run)]).ok();
 }
+
+#[test]
+fn a_list_that_leaves_runs_out_says_so() {
+    let world = World::with(ECHO);
+    let pipeline = world.pipeline("- { name: a, taskRef: { name: echo } }");
+    for _ in 0..3 {
+        world.run(&["run", "--quiet", &pipeline]).ok();
+    }
+    let list = |limit: &str| world.run(&["runs", "--limit", limit]).ok().out;
+    let (some, all) = (list("2"), list("3"));
+    assert!(some.lines().count() == 3 && some.ends_with("there are older ones: `--limit 4`\n"), "{some}");
+    assert!(all.lines().count() == 3 && !all.contains("older"), "{all}");
+    let json = world.run(&["runs", "--limit", "2", "--format", "json"]).ok().out;
+    assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&json).unwrap().len(), 2);
+}

@@ -32,13 +32,15 @@ pub(crate) fn check_new(directory: &Path) -> Result<(), Failure> {
 
 /// Whether there is a directory; one that holds something is refused.
 fn is_empty(directory: &Path) -> Result<bool, Failure> {
-    let refuse = |why: &str| {
+    let refuse = |code, why: &str| {
         let message = format!("{} {why}", directory.display());
-        Failure::invalid("io/not-empty", message, "give a new directory, or remove that one")
+        Failure::invalid(code, message, "give a new directory, or remove that one")
     };
     match fs::read_dir(directory) {
-        Ok(mut entries) => entries.next().map_or(Ok(true), |_| Err(refuse("is not empty"))),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(refuse("is no directory")),
+        Ok(mut entries) => entries.next().map_or(Ok(true), |_| Err(refuse("io/not-empty", "is not empty"))),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(refuse("io/no-directory", "is no directory"))
+        }
         Err(_) => Ok(false),
     }
 }

@@ -13,7 +13,9 @@ pub(crate) fn run(args: &RunsArgs, home: &Home, printer: &Printer) -> Result<u8,
     let journal = home.journal()?;
     let since = args.since.map(|since| since.moment(Timestamp::now()));
     let mut lines = Vec::new();
-    let (_, unreadable) = journal.list(since, usize::from(args.limit), |summary| {
+    let limit = usize::from(args.limit);
+    // One more says whether there are more.
+    let (_, unreadable) = journal.list(since, limit.saturating_add(1), |summary| {
         if args.pipeline.as_ref().is_some_and(|pipeline| *pipeline != summary.pipeline) {
             return false;
         }
@@ -26,7 +28,13 @@ pub(crate) fn run(args: &RunsArgs, home: &Home, printer: &Printer) -> Result<u8,
     for error in unreadable {
         printer.failure(&error.into());
     }
+    let are_more = lines.len() > limit;
+    lines.truncate(limit);
     printer.result(&lines, |palette| {
+        if are_more {
+            let more = args.limit.saturating_mul(2);
+            return format!("{}there are older ones: `--limit {more}`\n", runs_text(&lines, palette));
+        }
         if !lines.is_empty() {
             return runs_text(&lines, palette);
         }
