@@ -157,6 +157,9 @@ fn what_others_are_packed_beside_cannot_be_changed() {
         format!("UPDATE event SET fact = substr(fact, 1, 2) || x'63' || substr(fact, 4) WHERE run = ?1 AND {is_packed}"),
         // Beside itself, and beside nothing that could be one.
         format!("UPDATE event SET fact = CAST(x'0108' || x'0200000000000000' || substr(fact, 11) AS BLOB) WHERE run = ?1 AND {is_packed}"),
+        // Beside what the database cannot even look for.
+        format!("UPDATE event SET fact = CAST(x'0108' || x'ffffffffffffffff' || substr(fact, 11) AS BLOB) WHERE run = ?1 AND {is_packed}"),
+        format!("UPDATE event SET hash = 'x' WHERE run = ?1 AND {is_packed}"),
         "UPDATE attestation SET bundle = 5 WHERE run = ?1 AND task <> '' AND substr(hex(bundle), 1, 2) = '02'".to_owned(),
         "DELETE FROM attestation WHERE run = ?1 AND task <> '' AND substr(hex(bundle), 1, 2) = '02'".to_owned(),
         "UPDATE attestation SET bundle = (SELECT bundle FROM attestation WHERE run = ?1 AND task = '')
@@ -206,7 +209,31 @@ fn an_attestation_that_was_changed_is_not_given_away() {
         assert_eq!(changed, 1);
         let shown = world.run(&["show", &run, "--attestations", "att"]);
         shown.refused(1, "journal/changed-attestation", "task-a.sigstore.json").says("cofferdam verify");
+        assert_eq!(fs::read_dir(world.project().join("att")).unwrap().count(), 0, "all or nothing");
     }
+}
+
+/// Whoever rewrites the chain can name what nobody has signed, of a type of its own.
+#[test]
+fn an_attestation_of_no_known_type_takes_the_place_of_none() {
+    let (world, pipeline) = world();
+    world.run(&["run", &pipeline]).ok();
+    let run = name(&world.runs()[0]);
+    let db = world.history();
+    let sql = "INSERT INTO attestation SELECT run, task, 'zzz', '{\"evil\":1}' FROM attestation";
+    assert!(db.execute(sql, []).unwrap() > 1);
+    let bundle = Digest::of(b"{\"evil\":1}");
+    for task in ["", "\"task\":\"a\","] {
+        let fact =
+            format!("{{\"fact\":\"attested\",{task}\"predicateType\":\"zzz\",\"bundle\":\"{bundle}\"}}");
+        let sql = "INSERT INTO event SELECT run, max(seq) + 1, at, ?1, hash FROM event";
+        db.execute(sql, params![fact]).unwrap();
+    }
+    chain_anew(&db, str::to_owned);
+    let shown = world.run(&["show", &run, "--attestations", "att"]);
+    shown.refused(1, "journal/changed-name", "zzz");
+    assert_eq!(fs::read_dir(world.project().join("att")).unwrap().count(), 0);
+    assert_eq!(world.run(&["verify", &run]).status, 1);
 }
 
 #[test]

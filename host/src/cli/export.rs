@@ -10,7 +10,7 @@ use cofferdam_registry::Digest;
 use cofferdam_manifest::Identifier;
 
 use super::failure::Failure;
-use crate::event::{Journal, KeptBundle, RunRecord};
+use crate::event::{Journal, KeptBundle, Reuse, RunRecord, RunReuse};
 use crate::model::RunId;
 use crate::model::is_task_run_name;
 use crate::provenance::{PREDICATE_TYPE, TEST_RESULT_TYPE};
@@ -34,7 +34,7 @@ pub(crate) fn check_new(directory: &Path) -> Result<(), Failure> {
 fn is_empty(directory: &Path) -> Result<bool, Failure> {
     let refuse = |code, why: &str| {
         let message = format!("{} {why}", directory.display());
-        Failure::invalid(code, message, "give a new directory, or remove that one")
+        Failure::invalid(code, message, "give a new directory")
     };
     match fs::read_dir(directory) {
         Ok(mut entries) => entries.next().map_or(Ok(true), |_| Err(refuse("io/not-empty", "is not empty"))),
@@ -77,39 +77,62 @@ pub(crate) fn attestations(
     record: &RunRecord,
     directory: &Path,
 ) -> Result<usize, Failure> {
-    let run = &record.id;
-    let mut count = 0;
-    let mut write = |name: &str, (run, task): (&RunId, Option<&str>), kind: &str, named: Digest| {
+    let all = named(record)?;
+    // Before anything is written.
+    for Named { name, run, task, kind, digest } in &all {
         let changed = |how: &str| {
             let message = format!("the attestation `{name}` of {run} {how}");
             let help = format!("do not rely on this run; `cofferdam verify {run}` says what holds");
-            Failure::invalid("journal/changed-attestation", message, help)
+            Err(Failure::invalid("journal/changed-attestation", message, help))
         };
-        match journal.bundle(run, task, kind, named)? {
-            KeptBundle::Same(bundle) => super::write_file(&directory.join(name), &bundle)?,
-            KeptBundle::Other => return Err(changed("is not the one that its journal names")),
-            KeptBundle::Missing => return Err(changed("is missing")),
+        match journal.bundle_digest(run, task.unwrap_or_default(), kind)? {
+            Some(found) if found == *digest => {}
+            Some(_) => return changed("is not the one that its journal names"),
+            None => return changed("is missing"),
         }
-        count += 1;
-        Ok(())
-    };
-    for ((task, predicate_type), named) in &record.attested {
-        let name = match task.as_deref() {
-            Some(task) => file_name(task)?,
-            None if predicate_type == TEST_RESULT_TYPE => "rebuild.sigstore.json".to_owned(),
-            None => "run.sigstore.json".to_owned(),
+    }
+    for Named { name, run, task, kind, digest } in &all {
+        if let KeptBundle::Same(bundle) = journal.bundle(run, *task, kind, *digest)? {
+            super::write_file(&directory.join(name), &bundle)?;
+        }
+    }
+    Ok(all.len())
+}
+
+/// A bundle that a run names, and the file it is written to.
+struct Named<'a> {
+    name: String,
+    run: &'a RunId,
+    task: Option<&'a str>,
+    kind: &'a str,
+    digest: Digest,
+}
+
+fn named(record: &RunRecord) -> Result<Vec<Named<'_>>, Failure> {
+    let mut all = Vec::new();
+    let run = &record.id;
+    for ((task, kind), digest) in &record.attested {
+        let name = match (task.as_deref(), kind.as_str()) {
+            (Some(task), PREDICATE_TYPE) => file_name(task)?,
+            (None, PREDICATE_TYPE) => "run.sigstore.json".to_owned(),
+            (None, TEST_RESULT_TYPE) => "rebuild.sigstore.json".to_owned(),
+            (Some(_) | None, kind) => return Err(no_name(kind)),
         };
-        write(&name, (run, task.as_deref()), predicate_type, *named)?;
+        all.push(Named { name, run, task: task.as_deref(), kind, digest: *digest });
     }
     for (task, record) in record.tasks_in_order() {
-        if let Some(reuse) = record.end.as_ref().and_then(|(_, end)| end.reused.as_ref()) {
-            write(&file_name(task)?, (&reuse.run, Some(&reuse.task)), PREDICATE_TYPE, reuse.attestation)?;
+        if let Some(Reuse { run, task: made, attestation, .. }) =
+            record.end.as_ref().and_then(|(_, end)| end.reused.as_deref())
+        {
+            let (name, digest) = (file_name(task)?, *attestation);
+            all.push(Named { name, run, task: Some(made), kind: PREDICATE_TYPE, digest });
         }
     }
-    if let Some((_, reuse)) = &record.reused {
-        write("reused-run.sigstore.json", (&reuse.run, None), PREDICATE_TYPE, reuse.attestation)?;
+    if let Some((_, RunReuse { run, attestation, .. })) = &record.reused {
+        let name = "reused-run.sigstore.json".to_owned();
+        all.push(Named { name, run, task: None, kind: PREDICATE_TYPE, digest: *attestation });
     }
-    Ok(count)
+    Ok(all)
 }
 
 /// The file of what is attested of a task. The database may have been changed

@@ -65,9 +65,7 @@ fn read(connection: &Connection, run: &RunId, place: &Place) -> rusqlite::Result
             connection.prepare_cached(sql)?.query_row(key, bundle).optional()?
         }
     };
-    let mut base = found.flatten().unwrap_or_default();
-    base.truncate(MAX_BASE);
-    Ok(base)
+    Ok(found.flatten().unwrap_or_default())
 }
 
 /// The bases of the run that is being written.
@@ -98,6 +96,9 @@ impl OwnBases {
     ) -> Option<(&str, &[u8])> {
         let same = |of: &RunId, kind: &str| of == run && kind == predicate_type;
         if self.bundle.as_ref().is_none_or(|(of, (_, kind), _)| !same(of, kind)) {
+            if !packed::can_be_named(task) {
+                return None;
+            }
             let base = piece.get(..MAX_BASE).unwrap_or(piece).to_vec();
             self.bundle = Some((run.clone(), (task.to_owned(), predicate_type.to_owned()), base));
             return None;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cofferdam_registry::{Digest, Hasher};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::Event;
 use super::base::{Bases, Place};
@@ -48,6 +48,18 @@ pub enum JournalError {
     Io {
         /// What was being done.
         action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// What it said.
+        why: String,
+    },
+    /// What is there is no database, or a damaged one.
+    #[error("the journal {} is damaged: {why}", path.display())]
+    #[diagnostic(
+        code("journal/damaged"),
+        help("put a copy of it in its place; without one, move it away: only what it tells is lost with it")
+    )]
+    Damaged {
         /// The database.
         path: PathBuf,
         /// What it said.
@@ -105,7 +117,13 @@ pub(super) fn failed<'a>(
     action: &'static str,
     path: &'a Path,
 ) -> impl Fn(rusqlite::Error) -> JournalError + 'a {
-    move |error| JournalError::Io { action, path: path.to_owned(), why: error.to_string() }
+    move |error| {
+        let (path, why) = (path.to_owned(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => JournalError::Damaged { path, why },
+            _ => JournalError::Io { action, path, why },
+        }
+    }
 }
 
 /// How long whoever else writes is waited for.
@@ -304,7 +322,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`].
     pub fn kept_digest(&self, run: &RunId, predicate_type: &str) -> Result<Option<Digest>, JournalError> {
-        self.kept(run, "", predicate_type, |kept, _| Digest::of(kept))
+        let digest = |kept: &[u8], _: &[u8]| base_name(kept).is_none().then(|| Digest::of(kept));
+        Ok(self.kept(run, "", predicate_type, digest)?.flatten())
     }
 
     /// Looks where the database has it at what is kept of a bundle, if there is
@@ -344,7 +363,8 @@ impl Journal {
     }
 
     /// The JSON of one bundle of a run, if it is the one of this digest. Any other
-    /// is not even unpacked: it could be made to take any amount of memory.
+    /// is only hashed, a piece at a time: whoever changed it could have made it take
+    /// much memory.
     ///
     /// # Errors
     /// [`JournalError::Io`].

@@ -53,7 +53,8 @@ pub(super) fn pack_fact(fact: &[u8], (number, base): (u64, &[u8])) -> Vec<u8> {
 
 /// The number that is the name of a fact's base.
 pub(super) fn event_number(name: &[u8]) -> Option<u64> {
-    name.try_into().ok().map(u64::from_le_bytes)
+    // The database has no larger ones.
+    name.try_into().ok().map(u64::from_le_bytes).filter(|number| i64::try_from(*number).is_ok())
 }
 
 /// The fact that was packed.
@@ -97,14 +98,15 @@ pub(super) fn in_one_piece(bundle: &SignedBundle) -> io::Result<Option<Vec<u8>>>
     Ok(Some(piece))
 }
 
-/// A bundle, from [`in_one_piece`], beside that about this task. Nothing for a
-/// task of a longer name than there are.
-pub(super) fn pack_beside(
-    bundle: &SignedBundle,
-    piece: &[u8],
-    (task, base): (&str, &[u8]),
-) -> Option<Vec<u8>> {
-    (task.len() <= usize::from(u8::MAX)).then(|| beside(task.as_bytes(), &sizes_of(bundle), piece, base))
+/// Whether a task can be named as the one whose bundle others are kept beside.
+pub(super) fn can_be_named(task: &str) -> bool {
+    task.len() <= usize::from(u8::MAX)
+}
+
+/// A bundle, from [`in_one_piece`], beside that about this task, which can be
+/// named.
+pub(super) fn pack_beside(bundle: &SignedBundle, piece: &[u8], (task, base): (&str, &[u8])) -> Vec<u8> {
+    beside(task.as_bytes(), &sizes_of(bundle), piece, base)
 }
 
 /// A bundle on its own: whoever compares what is kept of it compares all of it.
@@ -268,7 +270,7 @@ mod tests {
     }
 
     fn packed(bundle: &SignedBundle) -> Vec<u8> {
-        pack_beside(bundle, &in_one_piece(bundle).unwrap().unwrap(), ("t0", &first())).unwrap()
+        pack_beside(bundle, &in_one_piece(bundle).unwrap().unwrap(), ("t0", &first()))
     }
 
     #[test]
@@ -283,9 +285,11 @@ mod tests {
             assert_eq!(base_name(&kept).and_then(event_number), Some(7));
             assert_eq!(unpack_fact(&kept, task(0).as_bytes()).unwrap(), task(n));
         }
-        let bundle = bundle(&task(1));
-        let long = "x".repeat(256);
-        assert_eq!(pack_beside(&bundle, &in_one_piece(&bundle).unwrap().unwrap(), (&long, &first())), None);
+        assert_eq!([255, 256].map(|length| can_be_named(&"x".repeat(length))), [true, false]);
+        for (number, found) in [(i64::MAX as u64, Some(i64::MAX as u64)), (1 << 63, None)] {
+            assert_eq!(event_number(&u64::to_le_bytes(number)), found);
+        }
+        assert_eq!(event_number(b"1"), None);
     }
 
     #[test]

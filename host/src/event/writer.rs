@@ -311,8 +311,7 @@ fn pack(bases: &mut OwnBases, a: &StoredAttestation) -> io::Result<Vec<u8>> {
     let Some(task) = &a.task else { return pack_alone(&a.bundle) };
     let Some(piece) = in_one_piece(&a.bundle)? else { return pack_alone(&a.bundle) };
     let base = bases.bundle(&a.run, (task, &a.predicate_type), &piece);
-    let packed = base.and_then(|base| pack_beside(&a.bundle, &piece, base));
-    packed.map_or_else(|| pack_alone(&a.bundle), Ok)
+    base.map_or_else(|| pack_alone(&a.bundle), |base| Ok(pack_beside(&a.bundle, &piece, base)))
 }
 
 fn io_failed(error: io::Error) -> rusqlite::Error {
