@@ -221,11 +221,12 @@ impl Journal {
         let rows = statement.query_map(params![run.as_str(), cursor.next], row).map_err(&failed)?;
         for row in rows {
             let changed = |why| JournalError::Changed { run: run.to_string(), seq: cursor.next, why };
-            let (seq, at, fact, hash) = row.map_err(|error| match error {
-                rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..) => {
-                    changed("it cannot be read")
-                }
-                error => failed(error),
+            let (seq, at, fact, hash) = row.map_err(|error| {
+                let is_of_another_type = matches!(
+                    error,
+                    rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..)
+                );
+                if is_of_another_type { changed("it cannot be read") } else { failed(error) }
             })?;
             if seq != cursor.next {
                 return Err(changed("it is missing"));
