@@ -1,18 +1,17 @@
 //! What a run made, as files for whoever wants to keep them: artifacts and
 //! attestations. Nothing of the user's is replaced by it, or mixed with it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use cofferdam_registry::Digest;
-
 use cofferdam_manifest::Identifier;
+use cofferdam_registry::Digest;
 
 use super::failure::Failure;
 use crate::event::{Journal, KeptBundle, Reuse, RunRecord, RunReuse};
-use crate::model::RunId;
-use crate::model::is_task_run_name;
+use crate::model::{RunId, is_task_run_name};
 use crate::provenance::{PREDICATE_TYPE, TEST_RESULT_TYPE};
 use crate::report::visible;
 use crate::store::Store;
@@ -79,21 +78,19 @@ pub(crate) fn attestations(
 ) -> Result<usize, Failure> {
     let all = named(record)?;
     // Before anything is written.
-    for Named { name, run, task, kind, digest } in &all {
-        let changed = |how: &str| {
-            let message = format!("the attestation `{name}` of {run} {how}");
-            let help = format!("do not rely on this run; `cofferdam verify {run}` says what holds");
-            Err(Failure::invalid("journal/changed-attestation", message, help))
-        };
-        match journal.bundle_digest(run, task.unwrap_or_default(), kind)? {
-            Some(found) if found == *digest => {}
-            Some(_) => return changed("is not the one that its journal names"),
-            None => return changed("is missing"),
+    for named in &all {
+        match journal.bundle_digest(named.run, named.task.unwrap_or_default(), named.kind)? {
+            Some(found) if found == named.digest => {}
+            Some(_) => return Err(named.refused("is not the one that its journal names")),
+            None => return Err(named.refused("is missing")),
         }
     }
-    for Named { name, run, task, kind, digest } in &all {
-        if let KeptBundle::Same(bundle) = journal.bundle(run, *task, kind, *digest)? {
-            super::write_file(&directory.join(name), &bundle)?;
+    for named in &all {
+        match journal.bundle(named.run, named.task, named.kind, named.digest)? {
+            KeptBundle::Same(bundle) => super::write_file(&directory.join(&named.name), &bundle)?,
+            KeptBundle::Other | KeptBundle::Missing => {
+                return Err(named.refused("was changed while it was given away"));
+            }
         }
     }
     Ok(all.len())
@@ -106,6 +103,15 @@ struct Named<'a> {
     task: Option<&'a str>,
     kind: &'a str,
     digest: Digest,
+}
+
+impl Named<'_> {
+    fn refused(&self, how: &str) -> Failure {
+        let Self { name, run, .. } = self;
+        let message = format!("the attestation `{name}` of {run} {how}");
+        let help = format!("do not rely on this run; `cofferdam verify {run}` says what holds");
+        Failure::invalid("journal/changed-attestation", message, help)
+    }
 }
 
 fn named(record: &RunRecord) -> Result<Vec<Named<'_>>, Failure> {
@@ -132,7 +138,12 @@ fn named(record: &RunRecord) -> Result<Vec<Named<'_>>, Failure> {
         let name = "reused-run.sigstore.json".to_owned();
         all.push(Named { name, run, task: None, kind: PREDICATE_TYPE, digest: *attestation });
     }
-    Ok(all)
+    // No run that was only recorded has two.
+    let mut names = BTreeSet::new();
+    match all.iter().find(|one| !names.insert(one.name.clone())) {
+        Some(twice) => Err(twice.refused("is named twice")),
+        None => Ok(all),
+    }
 }
 
 /// The file of what is attested of a task. The database may have been changed

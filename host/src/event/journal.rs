@@ -57,7 +57,7 @@ pub enum JournalError {
     #[error("the journal {} is damaged: {why}", path.display())]
     #[diagnostic(
         code("journal/damaged"),
-        help("put a copy of it in its place; without one, move it away: only what it tells is lost with it")
+        help("move it away with its `-wal` and `-shm`, and put a copy in its place if you have one")
     )]
     Damaged {
         /// The database.

@@ -113,7 +113,8 @@ impl Journal {
         let sql = "SELECT run, at, fact FROM event WHERE seq = 0 AND at >= ?1 ORDER BY at DESC";
         let mut firsts = self.connection.prepare(sql).map_err(&failed)?;
         let from = since.map_or(i64::MIN, Timestamp::as_microsecond);
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, text(row, 2)?));
+        // A time that is none is no moment, and its run cannot be listed.
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1).unwrap_or(i64::MIN), text(row, 2)?));
         for row in firsts.query_map(params![from], row).map_err(&failed)? {
             if found.len() == limit {
                 break;
@@ -317,7 +318,7 @@ mod tests {
         assert_eq!((&again, unreadable.len()), (&before, 0));
         assert!(journal.replay(&large, |_| {}).is_err(), "who reads all of it notices");
         // One run that cannot be listed hides no other.
-        for fact in ["'{}'", "x'0100'", "x'ff'", "5"] {
+        for fact in ["'{}'", "x'0100'", "x'ff'", "5", "'{}', at = 'x'"] {
             let sql = format!("UPDATE event SET fact = {fact} WHERE run = ?1 AND seq = 0");
             other.execute(&sql, [large.as_str()]).unwrap();
             let (after, unreadable) = list();
